@@ -1,0 +1,11 @@
+"""Readers, splits, augmentation and the tf.data pipeline.
+
+A dataset is one file here with one `@DATASETS.register(name)` function that returns samples.
+"""
+
+from fetal_tf.data.sample import Sample
+from fetal_tf.registry import Registry
+
+DATASETS: Registry[list[Sample]] = Registry("dataset")
+
+from fetal_tf.data import hc18 as hc18  # noqa: E402  (registers itself)

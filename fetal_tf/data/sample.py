@@ -1,0 +1,31 @@
+"""One annotated frame, whatever dataset it comes from."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A frame, its expert's truth and what must stay together in a split.
+
+    Attributes:
+        id: unique within its dataset, and stable: `splits.csv` and `data.exclude` use it.
+        image_path: the frame on disk.
+        group: frames of one group (patient, examination) never straddle a split.
+        mm_per_pixel: millimetres per pixel of the original image, or None where unknown.
+        load_mask: returns the truth as uint8 class index, (height, width) of the original image,
+            0 = background; None where the dataset has no mask for this frame.
+        reference: the expert's measurements by name with unit, for example `{"hc_mm": 172.5}`.
+        official_split: train, val or test where the dataset prescribes one.
+    """
+
+    id: str
+    image_path: Path
+    group: str
+    mm_per_pixel: float | None = None
+    load_mask: Callable[[], np.ndarray] | None = None
+    reference: Mapping[str, float] = field(default_factory=dict)
+    official_split: str | None = None

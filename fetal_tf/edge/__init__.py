@@ -1,0 +1,1 @@
+"""What runs on the tablet: importable without TensorFlow or Keras."""
