@@ -58,7 +58,7 @@ class Registry(Generic[T]):
         return self._entries[name]
 
     def check(self, key: str, spec: Mapping[str, Any]) -> dict[str, Any]:
-        """Validate `spec` (`{"name": …, parameter: value}`) and return the parameters with defaults.
+        """Validate `spec` (`{"name": …, parameter: value}`); return its parameters with defaults.
 
         Raises:
             ConfigError: an unknown name or parameter, a wrong type, or a missing parameter.
@@ -67,7 +67,7 @@ class Registry(Generic[T]):
         given = {k: v for k, v in spec.items() if k != "name"}
         allowed = {
             p.name: p
-            for p in inspect.signature(builder).parameters.values()
+            for p in inspect.signature(builder, eval_str=True).parameters.values()
             if p.kind is inspect.Parameter.KEYWORD_ONLY
         }
         for name in given:
@@ -90,13 +90,13 @@ def _typed_parameters(
         p.name: (p.annotation, ... if p.default is inspect.Parameter.empty else p.default)
         for p in allowed.values()
     }
-    model = pydantic.create_model(
-        key.replace(".", "_"), __config__=pydantic.ConfigDict(strict=True), **fields
-    )
+    config = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
+    model = pydantic.create_model(key.replace(".", "_"), __config__=config, **fields)
     try:
         checked = model.model_validate(dict(given))
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in (key, *first["loc"]))
-        raise ConfigError(f"{place}: {first['msg']}, found {first['input']!r}") from error
+        found = "nothing" if first["type"] == "missing" else repr(first["input"])
+        raise ConfigError(f"{place}: {first['msg']}, found {found}") from error
     return {name: getattr(checked, name) for name in fields}

@@ -3,9 +3,17 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# A busy machine must not fail a property: no deadline, no complaint about slow generation.
+hypothesis.settings.register_profile(
+    "fetal_tf", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("fetal_tf")
 
 
 @pytest.fixture(scope="session")

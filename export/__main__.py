@@ -1,0 +1,79 @@
+"""Make a run portable: `python -m export RUN` writes RUN/bundle.
+
+Exit code 0: every format measures as well as the float model. 1: parity failed; the bundle is
+complete and says so (parity.json, bundle.json, the card), for a look at what went wrong; formats
+that failed are never its default. 2: no bundle was written; what was there is unchanged.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from export.bundle_writer import check_replaceable
+from export.formats import FORMATS, parse_formats, require_extras
+from export.parity import check_limit_names
+from fetal_tf.edge.errors import FetalTFError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns 0, 1 where parity failed, or 2 with one line on stderr."""
+    args = _parser().parse_args(argv)
+    try:
+        return _export(args)
+    except FetalTFError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; no bundle was written", file=sys.stderr)
+        return 130
+
+
+def _export(args: argparse.Namespace) -> int:
+    from export.quiet import captured_noise
+
+    with captured_noise():  # TensorFlow greets whoever imports it
+        from export.pipeline import export_run
+        from fetal_tf.run import open_run
+
+    run = open_run(args.run)
+    names = args.formats.split(",") if args.formats else run.config.export.formats
+    formats = parse_formats(names, "--formats" if args.formats else "export.formats")
+    require_extras(formats)
+    check_limit_names(run.config.export.parity_limits, FORMATS)
+    target = args.out or args.run / "bundle"
+    check_replaceable(target)
+
+    failures = export_run(run, formats, target, args.parity_split, args.data_root)
+    print(target)
+    for line in failures:
+        print(f"parity failed: {line}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export",
+        description="Convert a run, prove the files against the float model, and bundle them.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder that training wrote")
+    parser.add_argument(
+        "--formats",
+        metavar="A,B",
+        help=f"any of {','.join(FORMATS)} (default: the config's export.formats)",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="default: RUN/bundle; only a bundle is replaced"
+    )
+    parser.add_argument(
+        "--parity-split",
+        choices=("val", "test"),
+        help="images that parity is judged on (default: the config's export.parity_split)",
+    )
+    parser.add_argument(
+        "--data-root", type=Path, metavar="DIR", help="where the run's data are on this machine"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""What the model card says about a measurement before any figure: use, limits, flags."""
+
+from dataclasses import dataclass
+
+from fetal_tf.edge.head import HeadLimits
+
+HEAD = HeadLimits()  # the texts quote the limits that the measurer applies
+
+
+@dataclass(frozen=True)
+class CardText:
+    """The words of one measurement.
+
+    Attributes:
+        title: completes "NAME: …".
+        does: what goes in and what comes out.
+        not_for: what it must not be used for, beside diagnosis.
+        quantities: name → meaning.
+        flags: code → when it is raised and what to do.
+    """
+
+    title: str
+    does: str
+    not_for: tuple[str, ...]
+    quantities: dict[str, str]
+    flags: dict[str, str]
+
+
+CARD_TEXTS: dict[str, CardText] = {
+    "head": CardText(
+        title="fetal head circumference from one ultrasound frame",
+        does=(
+            "Segments the fetal head in a 2D B-mode frame, fits an ellipse to the border of the "
+            "probabilities (sub-pixel 0.5 contour) and measures it: head circumference, biparietal "
+            "and occipitofrontal diameter in millimetres, where the pixel size is given. The "
+            "ellipse is the caliper line of the training annotations, outer edge to outer edge."
+        ),
+        not_for=(
+            "frames without a standard head plane: the net does not judge the plane",
+            "millimetres without a pixel size: they are refused, never guessed",
+            "a centile from a gestational age that came out of the same circumference",
+        ),
+        quantities={
+            "hc_mm": "head circumference, perimeter of the ellipse (Ramanujan II)",
+            "bpd_mm": "biparietal diameter, minor axis, outer to outer",
+            "ofd_mm": "occipitofrontal diameter, major axis, outer to outer",
+        },
+        flags={
+            "no_head": (
+                f"refused: nothing above probability 0.5, less than "
+                f"{100 * HEAD.min_area_share:g} % of the image, or no ellipse at all (IoU below "
+                f"{HEAD.min_iou:g})"
+            ),
+            "no_pixel_size": "no pixel size was given: pixels only, no millimetres",
+            "touches_border": (
+                f"more than {100 * HEAD.max_border_fraction:g} % of the ellipse lies on or beyond "
+                "the image's edge and is extrapolated"
+            ),
+            "poor_ellipse_fit": (
+                f"the contour's distance to the ellipse exceeds {HEAD.max_residual_percent:g} % of "
+                f"its radius, or their IoU is below {HEAD.good_iou:g}: look at the overlay"
+            ),
+            "fragmented": "the mask falls into several parts",
+            "implausible_size": (
+                f"circumference outside {HEAD.hc_mm[0]:g} to {HEAD.hc_mm[1]:g} mm: check the pixel "
+                "size"
+            ),
+            "unusual_shape": (
+                f"cephalic index outside {HEAD.cephalic_index[0]:g} to "
+                f"{HEAD.cephalic_index[1]:g}: check the ends of the axes"
+            ),
+        },
+    ),
+}

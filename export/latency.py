@@ -1,0 +1,85 @@
+"""How long one image takes, as ratios of contenders that take turns in one run."""
+
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from fetal_tf.edge.measurements import MEASURERS
+from fetal_tf.edge.runtimes import Predictor
+
+from fetal_tf.edge.preprocess import Letterbox
+
+ROUNDS = 10
+CALLS_PER_ROUND = 5
+
+
+def interleaved_latency_ms(
+    contenders: Mapping[str, Callable[[], object]],
+    rounds: int = ROUNDS,
+    calls_per_round: int = CALLS_PER_ROUND,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
+    """Time every contender in every round, so that the machine's drift meets all of them alike.
+
+    Each turn starts with one call that is not timed: it refills the caches, and the threads that
+    the contender before left spinning come to rest.
+
+    Returns:
+        Name → rounds * calls_per_round durations, milliseconds.
+    """
+    durations: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, call in contenders.items():
+            call()
+            for _ in range(calls_per_round):
+                start = clock()
+                call()
+                durations[name].append(1000 * (clock() - start))
+    return durations
+
+
+def percentiles(durations_ms: Sequence[float]) -> dict[str, float]:
+    """`p50_ms` and `p95_ms`."""
+    p50, p95 = np.percentile(durations_ms, [50, 95])
+    return {"p50_ms": float(p50), "p95_ms": float(p95)}
+
+
+def net_alone(predictor: Predictor, frames: np.ndarray) -> Callable[[], object]:
+    """One letterboxed frame through the net, the next one at each call.
+
+    Args:
+        predictor: the net.
+        frames: uint8 [N, h, w, C].
+    """
+    turn = itertools.cycle(frames[i : i + 1] for i in range(len(frames)))
+    return lambda: predictor.predict(next(turn))
+
+
+def whole_way(
+    predictor: Predictor,
+    images: Sequence[tuple[np.ndarray, float | None]],
+    measurement: str,
+) -> Callable[[], Any]:
+    """From an image in memory to the measurement: letterbox, net, contour, ellipse, millimetres.
+
+    Args:
+        predictor: the net.
+        images: (uint8 [H, W], mm per pixel) pairs, taken in turn.
+        measurement: key of MEASURERS.
+
+    Returns:
+        A function that measures the next image and returns the measurement.
+    """
+    height, width, channels = predictor.input_shape
+    measurer = MEASURERS[measurement]
+    turn = itertools.cycle(images)
+
+    def call() -> Any:
+        image, mm_per_pixel = next(turn)
+        letterbox = Letterbox(image.shape[0], image.shape[1], height, width)
+        frame = np.repeat(letterbox.apply(image)[None, ..., None], channels, axis=-1)
+        return measurer.measure(predictor.predict(frame)[0], letterbox, mm_per_pixel)
+
+    return call

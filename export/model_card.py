@@ -1,0 +1,267 @@
+"""MODEL_CARD.md: every figure in it is read from what was measured for this bundle."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from export.card_texts import CARD_TEXTS, CardText
+from export.formats import FORMATS
+from export.tables import markdown_table, number
+from fetal_tf.data.splits import SplitRow
+from fetal_tf.report_tables import interval, metric_label
+from fetal_tf.report_tables import number as metric_number
+from fetal_tf.run import Run
+
+PHANTOM_WARNING = (
+    "> **PHANTOM.** This model was trained and measured on generated images. The figures show that "
+    "the software works; they say nothing about patients. Do not use it on anybody."
+)
+
+
+def model_card(
+    bundle: Mapping[str, Any],
+    parity: Mapping[str, Any],
+    benchmark: Mapping[str, Any],
+    run: Run,
+    grouping: str,
+) -> str:
+    """The card as Markdown.
+
+    Args:
+        bundle: the tree of bundle.json.
+        parity: the tree of parity.json.
+        benchmark: the tree of benchmark.json.
+        run: the run, for its split and its headline metrics.
+        grouping: what the split promises about persons.
+    """
+    text = CARD_TEXTS.get(bundle["measurement"]) or _plain_text(bundle)
+    sections = [
+        f"# {bundle['name']}: {text.title}",
+        PHANTOM_WARNING if bundle["phantom"] else "",
+        _verdict(bundle),
+        f"## What it does\n\n{text.does}",
+        _use(bundle, text),
+        _interface(bundle, text),
+        _data(bundle, run.splits.values(), grouping),
+        _results(parity, run.task.headline, bundle["phantom"]),
+        _parity(parity),
+        _speed(benchmark),
+        _failures(parity, text),
+        _reproduce(bundle),
+        _checksums(bundle),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _plain_text(bundle: Mapping[str, Any]) -> CardText:
+    return CardText(f"measurement `{bundle['measurement']}`", "", (), {}, {})
+
+
+def _verdict(bundle: Mapping[str, Any]) -> str:
+    failures = bundle["parity"]["failures"]
+    if not failures:
+        return ""
+    lines = "\n".join(f"> - {line}" for line in failures)
+    return (
+        "> **Parity FAILED.** These files do not measure as well as the float model. "
+        f"Do not ship a format named here:\n>\n{lines}"
+    )
+
+
+def _use(bundle: Mapping[str, Any], text: CardText) -> str:
+    never = "".join(f"\n- Not for {what}." for what in text.not_for)
+    return f"## Intended use\n\n{bundle['intended_use']}\n{never}".rstrip()
+
+
+def _interface(bundle: Mapping[str, Any], text: CardText) -> str:
+    image = bundle["input"]
+    shape = f"[1, {image['height']}, {image['width']}, {image['channels']}]"
+    classes = ", ".join(bundle["classes"])
+    quantities = "".join(
+        f"\n- `{name}`: {meaning}; {bundle['units'].get(name, '')}"
+        for name, meaning in text.quantities.items()
+    )
+    return f"""## Input and output
+
+- Input {shape}: {image["range"]}. Scaling is inside the model. `int8` takes uint8 and its
+  quantization is scale 1, zero point 0: pass the pixels as they are. Every other file takes the
+  same 0 to 255 values as float32. No file takes a batch other than 1.
+- Output [1, {image["height"]}, {image["width"]}, {len(bundle["classes"])}]: probability of
+  {classes}. `int8` gives uint8; divide by 256. Every other file gives float32.
+- Letterbox, contour, ellipse and units are in `fetal_tf.edge`, which needs neither TensorFlow nor
+  Keras: `python -m fetal_tf.predict BUNDLE IMAGE --mm-per-pixel X`. Default format:
+  `{bundle["default_format"]}`.
+{quantities}""".rstrip()
+
+
+def _data(bundle: Mapping[str, Any], splits: Iterable[SplitRow], grouping: str) -> str:
+    rows = list(splits)
+    images = Counter(row.split for row in rows)
+    groups = Counter(split for split, _ in {(row.split, row.group) for row in rows})
+    table = markdown_table(
+        ["split", "images", "examinations"],
+        [[s, str(images[s]), str(groups[s])] for s in ("train", "val", "test")],
+    )
+    credits = "".join(f"\n\nAttribution: {line}" for line in bundle["attribution"])
+    return (
+        f"## Data\n\nTrained on {bundle['trained_on']}. The split is drawn by examination: all "
+        f"frames of one stay together. {grouping}\n\n{table}{credits}"
+    )
+
+
+def _results(parity: Mapping[str, Any], headline: Sequence[str], phantom: bool) -> str:
+    subjects = {"keras": parity["keras"], **{n: f["measured"] for n, f in _formats(parity)}}
+    header = ["format", "n", *(f"{metric_label(m)} [95 % CI]" for m in headline)]
+    rows = [
+        [
+            name,
+            str(summary["images"]["n"]),
+            *(_with_interval(summary["metrics"][metric], metric) for metric in headline),
+            *(str(summary["images"][kind]) for kind in ("flagged", "refused", "failed")),
+        ]
+        for name, summary in subjects.items()
+    ]
+    chosen_by_val = parity["split"] == "val"
+    caution = (
+        " The validation images chose the epoch that was kept, so these figures flatter."
+        if chosen_by_val
+        else ""
+    )
+    kind = "PHANTOM images" if phantom else "images"
+    return (
+        f"## Measured\n\nMeans over the {parity['images']} {kind} of the {parity['split']} "
+        f"split, flagged ones included.{caution} The interval is a bootstrap of the mean over "
+        f"examinations.\n\n{markdown_table([*header, 'flagged', 'refused', 'failed'], rows)}"
+    )
+
+
+def _with_interval(metric: Mapping[str, Any], name: str) -> str:
+    return (
+        f"{metric_number(metric['mean'], name)} [{interval(metric['ci95'], name)}], n={metric['n']}"
+    )
+
+
+def _parity(parity: Mapping[str, Any]) -> str:
+    header, rows = parity_table(parity)
+    return (
+        "## Parity with the float model\n\nThe same images, the same evaluation, the files of this "
+        "bundle: differences from Keras, paired by image, each with its limit. `unpaired_share` is "
+        "the share of images that only one of the two could measure.\n\n"
+        f"{markdown_table(header, rows)}"
+    )
+
+
+def parity_table(parity: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: every delta that some format is held to, as `value / limit`."""
+    limited = {c["metric"]: None for _, form in _formats(parity) for c in form["checks"]}
+    header = ["format", *limited, "probability_abs_delta_max", "verdict"]
+    rows = []
+    for name, form in _formats(parity):
+        checks = {check["metric"]: check for check in form["checks"]}
+        cells = [
+            f"{number(checks[m]['value'])} / {number(checks[m]['limit'])}"
+            if m in checks
+            else number(form["deltas"].get(m))
+            for m in limited
+        ]
+        probability = number(form["deltas"]["probability_abs_delta_max"])
+        rows.append([name, *cells, probability, "pass" if form["passed"] else "FAIL"])
+    return header, rows
+
+
+def _speed(benchmark: Mapping[str, Any]) -> str:
+    machine, model = benchmark["machine"], benchmark["model"]
+    header, rows = benchmark_table(benchmark)
+    bound = "at least " if model["macs_lower_bound_without"] else ""
+    return (
+        f"## Speed and memory\n\n{model['parameters']:,} parameters, {bound}"
+        f"{model['macs'] / 1e6:,.0f} million multiply-accumulates per frame. Measured on "
+        f"{machine['cpu']}, {machine['cores']} cores, one frame at a time, formats in turns.\n\n"
+        "- `1 thread`, `2 threads`: the net alone, median / 95th percentile.\n"
+        "- `image to mm`: the whole way from the frame in memory to the measurement, one thread.\n"
+        "- `time / float32`, `time / Keras`: median on one thread over that of the float32 TFLite "
+        "file, and over Keras `predict`. Below 1 is faster. Compare these with another machine, "
+        "not the milliseconds.\n"
+        "- `peak memory`: what loading and running the file adds to a bare process.\n\n"
+        f"{markdown_table(header, rows)}\n\nKeras `predict` of one frame on all cores: "
+        f"{number(benchmark['keras_predict']['p50_ms'])} ms "
+        f"(p95 {number(benchmark['keras_predict']['p95_ms'])})."
+    )
+
+
+def benchmark_table(benchmark: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows, one per format; latencies as `p50 / p95` in ms."""
+    header = [
+        "format",
+        "size (KB)",
+        "1 thread (ms)",
+        "2 threads (ms)",
+        "image to mm (ms)",
+        "time / float32",
+        "time / Keras",
+        "peak memory (MiB)",
+    ]
+    rows = [
+        [
+            name,
+            f"{form['bytes'] / 1000:.0f}",
+            *(
+                f"{number(form[kind]['p50_ms'])} / {number(form[kind]['p95_ms'])}"
+                for kind in ("threads_1", "threads_2", "whole_way_threads_1")
+            ),
+            number(form["time_over_float32"]),
+            number(form["time_over_keras_predict"]),
+            number(form["peak_memory_mib"]),
+        ]
+        for name, form in benchmark["formats"].items()
+    ]
+    return header, rows
+
+
+def _failures(parity: Mapping[str, Any], text: CardText) -> str:
+    seen = parity["keras"]["flags"] | parity["keras"]["refusals"]
+    codes = {**text.flags, **{code: "" for code in seen if code not in text.flags}}
+    if not codes:
+        return ""
+    rows = [[f"`{code}`", meaning, str(seen.get(code, 0))] for code, meaning in codes.items()]
+    return (
+        "## Flags and failure modes\n\nA flagged measurement is returned with its reason and is to "
+        "be looked at; a refused one has no number. Counts are of the images measured above, by "
+        "the float model.\n\n"
+        f"{markdown_table(['code', 'meaning', 'images'], rows)}"
+    )
+
+
+def _reproduce(bundle: Mapping[str, Any]) -> str:
+    count = len(bundle["calibration"]["images"])
+    calibration = (
+        f" The 8-bit files were calibrated on {count} training images (seed "
+        f"{bundle['calibration']['seed']}), listed in `bundle.json`."
+        if count
+        else ""
+    )
+    return f"""## Reproduce
+
+With fetal_tf {bundle["fetal_tf_version"]}, the `config.yaml` of this bundle and the same data:
+
+```
+python -m fetal_tf.train --config config.yaml
+python -m fetal_tf.evaluate runs/{bundle["name"]}
+python -m export runs/{bundle["name"]}
+```
+{calibration}""".rstrip()
+
+
+def _checksums(bundle: Mapping[str, Any]) -> str:
+    rows = [
+        [f"`{entry['path']}`", FORMATS[name].summary, str(entry["bytes"]), f"`{entry['sha256']}`"]
+        for name, entry in bundle["files"].items()
+    ]
+    return (
+        "## Files\n\n`sha256sum -c SHA256SUMS` checks the whole folder.\n\n"
+        f"{markdown_table(['file', 'what', 'bytes', 'SHA-256'], rows)}"
+    )
+
+
+def _formats(parity: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    return parity["formats"].items()

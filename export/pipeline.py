@@ -1,0 +1,109 @@
+"""The export, told in order: convert, compare, time, describe, seal."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from export.benchmark import benchmark
+from export.bundle_writer import bundle_record, staged_folder, write_checksums, write_json
+from export.calibration import choose_calibration, read_frames
+from export.comparison import compare_files
+from export.convert import convert
+from export.data_credit import credit
+from export.float_model import float32_model
+from export.formats import Format
+from export.latency import whole_way
+from export.model_card import benchmark_table, model_card, parity_table
+from export.tables import text_table
+from fetal_tf.edge.files import write_text_atomic
+from fetal_tf.edge.images import read_gray
+from fetal_tf.experiment import select
+from fetal_tf.run import KerasPredictor, Run
+
+
+def export_run(
+    run: Run,
+    formats: Sequence[Format],
+    target: Path,
+    parity_split: str | None = None,
+    data_root: Path | None = None,
+) -> list[str]:
+    """Write the bundle of `run` to `target`, replacing an older one when all is done.
+
+    Args:
+        run: a trained run.
+        formats: what to convert to.
+        target: the bundle's folder.
+        parity_split: val or test; None takes the config's.
+        data_root: where the run's data are; None takes the config's.
+
+    Returns:
+        One line per parity limit that was broken, none where all formats passed.
+
+    Raises:
+        FetalTFError: nothing was written.
+    """
+    config = run.config
+    split = parity_split or config.export.parity_split
+    root = data_root or config.data.root
+    samples = run.samples("all", data_root)
+    training = select(samples, run.splits, "train", str(root))
+    judged = select(samples, run.splits, split, str(root))
+    needed = config.export.calibration_images if any(f.calibrated for f in formats) else 0
+    calibration = choose_calibration(training, needed, config.seed)
+    model = float32_model(run.keras_model())
+
+    with staged_folder(target) as folder:
+        files = _convert(model, formats, folder, read_frames(calibration, run.input_shape))
+        comparison = compare_files(
+            KerasPredictor(model),
+            files,
+            judged,
+            run.task,
+            split=split,
+            config_limits=config.export.parity_limits,
+            seed=config.seed,
+        )
+        parity = comparison.as_record()
+        print("\n" + text_table(*parity_table(parity)) + "\n")
+        images = [(read_gray(s.image_path), s.mm_per_pixel) for s in comparison.probes]
+        frames = read_frames(comparison.probes, run.input_shape)
+        timing = benchmark(files, model, images, frames, run.task.measurement)
+        print(text_table(*benchmark_table(timing)) + "\n")
+
+        measure = whole_way(KerasPredictor(model), images, run.task.measurement)
+        data = credit(root, samples, config.data.dataset)
+        bundle = bundle_record(
+            run,
+            files,
+            comparison,
+            {"split": "train", "seed": config.seed, "images": [s.id for s in calibration]},
+            measure().as_record(),
+            data,
+        )
+        card = model_card(bundle, parity, timing, run, data.grouping)
+        for name in ("config.yaml", "splits.csv"):
+            shutil.copyfile(run.path / name, folder / name)
+        for name, tree in (("bundle", bundle), ("parity", parity), ("benchmark", timing)):
+            write_json(folder / f"{name}.json", tree)
+        write_text_atomic(folder / "MODEL_CARD.md", card)
+        write_checksums(folder)
+    return comparison.failures
+
+
+def _convert(
+    model: keras.Model, formats: Sequence[Format], folder: Path, calibration: np.ndarray
+) -> dict[str, Path]:
+    files = {}
+    for form in formats:
+        start = time.perf_counter()
+        path = convert(model, form, folder, calibration)
+        seconds = time.perf_counter() - start
+        size = f"{path.stat().st_size / 1000:.0f} KB"
+        print(f"convert  {form.name:<9}  {size:>8}  {seconds:4.1f} s", flush=True)
+        files[form.name] = path
+    return files

@@ -1,0 +1,14 @@
+"""The predictor that runs a file, exactly as a tablet would open it."""
+
+from pathlib import Path
+
+from export.quiet import captured_noise
+from fetal_tf.edge.runtimes import LiteRTPredictor, OnnxPredictor, Predictor
+
+
+def open_predictor(runtime: str, path: Path, threads: int) -> Predictor:
+    """Open a file with "litert" or "onnx", without the runtime's greeting."""
+    with captured_noise():
+        if runtime == "litert":
+            return LiteRTPredictor(path, threads)
+        return OnnxPredictor(path, threads)

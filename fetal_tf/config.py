@@ -1,0 +1,262 @@
+"""The configuration tree: YAML with `extends:`, overrides from the command line, strict types.
+
+A config is checked in two steps. This file knows the tree (sections, types, paths). The parameters
+of a named component (`model: {name: unet, base: 16}`) are those of the function registered under
+that name; `fetal_tf.experiment` checks them before any image is read.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from fetal_tf.edge.errors import ConfigError
+from fetal_tf.edge.files import write_text_atomic
+from fetal_tf.registry import nearest
+
+CONFIG_VERSION = 1
+
+
+class Section(BaseModel):
+    """A part of the tree: unknown keys and wrong types are errors, and nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Component(BaseModel):
+    """A registered thing by name; its other keys are that thing's parameters."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    name: str
+
+    def spec(self) -> dict[str, Any]:
+        """`{"name": …, parameter: value}`, as registries take it."""
+        return self.model_dump()
+
+
+# YAML has neither paths nor tuples: both are converted before the strict check.
+PathValue = Annotated[Path, BeforeValidator(lambda v: Path(v) if isinstance(v, str) else v)]
+ImageSize = Annotated[
+    tuple[Annotated[int, Field(ge=16, le=4096)], Annotated[int, Field(ge=16, le=4096)]],
+    BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
+]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class DataConfig(Section):
+    """Which frames, from where, at what size."""
+
+    dataset: str
+    root: PathValue
+    image_size: ImageSize  # (height, width) of the letterboxed frame that the network sees
+    exclude: list[str] = []  # sample ids to leave out
+    options: dict[str, Any] = {}  # further parameters of the dataset's reader
+
+
+class SplitConfig(Section):
+    """Shares of the images; groups (examinations, patients) are never cut."""
+
+    val: Fraction = 0.15
+    test: Fraction = 0.15
+    seed: int = 0
+    folds: Annotated[int, Field(ge=2)] | None = None
+
+    @model_validator(mode="after")
+    def _leaves_training_images(self) -> "SplitConfig":
+        if self.val + self.test >= 1:
+            raise ValueError(f"val + test = {self.val + self.test:g} leaves nothing to train on")
+        return self
+
+
+class EarlyStopping(Section):
+    """Stop after `patience` epochs without a better `train.monitor`."""
+
+    patience: Annotated[int, Field(ge=1)]
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+
+
+class TrainConfig(Section):
+    """The loop: how long, in what batches, and what counts as best."""
+
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)]
+    monitor: str = "val_loss"  # a name ending in loss or error is minimised, others maximised
+    early_stopping: EarlyStopping | None = None
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    deterministic: bool = False
+    jit_compile: bool = False
+    workers: Annotated[int, Field(ge=1)] = 2  # threads that decode and augment
+    overlay_every: Annotated[int, Field(ge=1)] = 5  # epochs between validation overlays
+
+
+class ExportConfig(Section):
+    """What `python -m export` makes of the run, and how far it may drift from the float model."""
+
+    formats: list[str] = ["float32", "float16", "dynamic", "int8", "int16x8", "onnx", "onnx-int8"]
+    calibration_images: Annotated[int, Field(ge=1)] = 100
+    parity_split: Literal["val", "test"] = "test"
+    parity_limits: dict[str, dict[str, float]] = {}  # format → metric → limit, over the task's own
+
+
+class Config(Section):
+    """One experiment."""
+
+    version: int = CONFIG_VERSION
+    name: str
+    seed: int = 0
+    data: DataConfig
+    split: SplitConfig = SplitConfig()
+    task: Component
+    augment: list[Component] = []
+    model: Component
+    loss: Component
+    optimizer: Component
+    schedule: Component = Component(name="constant")
+    train: TrainConfig
+    export: ExportConfig = ExportConfig()
+
+    @model_validator(mode="after")
+    def _name_is_a_folder(self) -> "Config":
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise ValueError(f"name {self.name!r} cannot name a folder: use letters, digits, . _ -")
+        return self
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads `2e-3` as text; people mean the number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\d[\d_]*)(?:\.\d*)?[eE][-+]?\d+$"),
+    list("-+0123456789"),
+)
+
+
+def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a config file with its parents, apply `key.path=value` overrides and check the tree.
+
+    Raises:
+        ConfigError: one line naming the key, what was found and what is allowed.
+    """
+    tree = _with_parents(Path(path), seen=())
+    for override in overrides:
+        tree = merge(tree, _override_tree(override))
+    return parse_config(tree, source=str(path))
+
+
+def parse_config(tree: Mapping[str, Any], source: str) -> Config:
+    """Check a tree that is already merged; `source` is the file to blame."""
+    version = tree.get("version", CONFIG_VERSION)
+    if isinstance(version, int) and version > CONFIG_VERSION:
+        raise ConfigError(
+            f"{source}: version: {version} was written by a newer fetal_tf; "
+            f"this one reads up to {CONFIG_VERSION}. Upgrade with `pip install -U fetal-tf`."
+        )
+    try:
+        return Config.model_validate(dict(tree))
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {_first_fault(error)}") from error
+
+
+def dump_config(config: Config) -> str:
+    """The resolved tree as YAML; `load_config` reads it back to an equal config."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Write the resolved tree, atomically."""
+    write_text_atomic(path, dump_config(config))
+
+
+def merge(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay `child` over `parent`: mappings merge, everything else replaces.
+
+    A mapping that names another component than its parent replaces it: the parameters of one model
+    mean nothing to another.
+    """
+    merged = dict(parent)
+    for key, value in child.items():
+        old = merged.get(key)
+        both_mappings = isinstance(old, Mapping) and isinstance(value, Mapping)
+        if both_mappings and value.get("name", old.get("name")) == old.get("name"):
+            merged[key] = merge(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    resolved = path.resolve()
+    if resolved in seen:
+        chain = " → ".join(p.name for p in (*seen, resolved))
+        raise ConfigError(f"{path}: extends: goes in a circle ({chain})")
+    tree = _read_yaml(path)
+    parent = tree.pop("extends", None)
+    if parent is None:
+        return tree
+    if not isinstance(parent, str):
+        raise ConfigError(f"{path}: extends: found {parent!r}; name one YAML file")
+    parent_path = path.parent / parent
+    if not parent_path.is_file():
+        raise ConfigError(f"{path}: extends: {parent_path} does not exist")
+    return merge(_with_parents(parent_path, (*seen, resolved)), tree)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        beside = [p.name for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+        raise ConfigError(f"{path}: no such config file{nearest(path.name, beside)}")
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: found {type(tree).__name__}; a config is a mapping of keys")
+    return tree
+
+
+def _override_tree(override: str) -> dict[str, Any]:
+    key, equals, text = override.partition("=")
+    if not equals or not all(key.split(".")):
+        raise ConfigError(f"--set {override}: write it as key.path=value")
+    try:
+        value = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not valid YAML") from error
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+def _first_fault(error: ValidationError) -> str:
+    # A misspelt key is also a missing one: say the misspelling.
+    faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+    fault = faults[0]
+    place = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = _keys_at(fault["loc"][:-1])
+        return (
+            f"{place}: unknown key{nearest(str(fault['loc'][-1]), known)}; "
+            f"allowed: {', '.join(known)}"
+        )
+    if fault["type"] == "missing":
+        return f"{place}: missing; every config needs it"
+    if fault["type"] in ("model_type", "dict_type"):
+        return f"{place}: a section of keys is needed here, found {fault['input']!r}"
+    message = fault["msg"].removeprefix("Value error, ")
+    found = "" if isinstance(fault["input"], Mapping) else f", found {fault['input']!r}"
+    return f"{place}: {message}{found}" if place else message
+
+
+def _keys_at(location: Iterable[int | str]) -> list[str]:
+    section: Any = Config
+    for part in location:
+        annotation = section.model_fields[str(part)].annotation
+        options = [annotation, *getattr(annotation, "__args__", ())]
+        section = next(o for o in options if isinstance(o, type) and issubclass(o, Section))
+    return list(section.model_fields)

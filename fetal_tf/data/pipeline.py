@@ -1,0 +1,171 @@
+"""tf.data: decode → letterbox → cache → augment → batch → prefetch, the same for the same seed.
+
+The order of an epoch and the augmentation of each of its frames are functions of (seed, epoch,
+index) alone. A run that is killed and resumed at epoch 7 sees the batches it would have seen, and
+the number of threads cannot change them.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from fetal_tf.data.augment import Augmenter
+from fetal_tf.data.sample import Sample
+from fetal_tf.edge.errors import DataError
+from fetal_tf.edge.images import read_gray
+from fetal_tf.edge.preprocess import Letterbox
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A sample as the network sees it, before augmentation: both uint8, [h, w, 1] and [h, w, K]."""
+
+    image: np.ndarray
+    target: np.ndarray
+
+
+class FrameCache:
+    """Decoded and letterboxed frames by index, each read from disk once."""
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        target: Callable[[Sample, Letterbox], np.ndarray],
+        image_size: tuple[int, int],
+    ):
+        """Hold `samples` at `image_size` (height, width).
+
+        Args:
+            samples: the frames, in the order of their indices.
+            target: of a sample in the letterboxed frame, uint8 [h, w, K].
+            image_size: what the network sees.
+        """
+        self.samples = list(samples)
+        self._target = target
+        self._image_size = image_size
+        self._frames: dict[int, Frame] = {}
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Frame:
+        # Two threads may both read a frame for the first time; they store the same thing.
+        if index not in self._frames:
+            self._frames[index] = self._read(self.samples[index])
+        return self._frames[index]
+
+    def fill(self, label: str, workers: int) -> None:
+        """Read every frame now, so that a broken file stops the run before it has begun.
+
+        Raises:
+            DataError: the first faults by file, and how many there are.
+        """
+        with ThreadPoolExecutor(workers) as pool:
+            faults = list(
+                tqdm(
+                    pool.map(self._fault, range(len(self))),
+                    f"reading {label}",
+                    len(self),
+                    unit="frame",
+                    disable=None,  # no bar in a log file
+                    leave=False,
+                )
+            )
+        found = [fault for fault in faults if fault]
+        if found:
+            shown = "\n".join(found[:5])
+            raise DataError(f"{len(found)} of {len(self)} frames cannot be used:\n{shown}")
+
+    def _fault(self, index: int) -> str | None:
+        try:
+            self[index]
+        except DataError as error:
+            return str(error)
+        return None
+
+    def _read(self, sample: Sample) -> Frame:
+        image = read_gray(sample.image_path)
+        letterbox = Letterbox(*image.shape, *self._image_size)
+        try:
+            target = self._target(sample, letterbox)
+        except ValueError as error:
+            raise DataError(f"{sample.image_path}: {error}") from error
+        return Frame(letterbox.apply(image)[..., None], target)
+
+
+def steps_per_epoch(count: int, batch_size: int) -> int:
+    """Whole batches in an epoch; what is left over is shuffled in again in the next one."""
+    return max(count // batch_size, 1)
+
+
+def training_dataset(
+    cache: FrameCache,
+    augmenter: Augmenter,
+    *,
+    batch_size: int,
+    seed: int,
+    first_epoch: int,
+    last_epoch: int,
+    workers: int,
+) -> tf.data.Dataset:
+    """Batches of epochs `first_epoch` to `last_epoch` − 1, one after the other.
+
+    Yields:
+        image float32 [batch, h, w, 1] in 0–255, target float32 [batch, h, w, K] in 0–1. Every batch
+        is full, so that shapes are static.
+    """
+    count = len(cache)
+    batch_size = min(batch_size, count)
+    kept = steps_per_epoch(count, batch_size) * batch_size
+
+    def epoch_items(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=[seed, epoch])
+        return tf.data.Dataset.from_tensor_slices(order[:kept]).map(lambda i: (epoch, i))
+
+    def load(epoch: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        frame = cache[int(index)]
+        item_seed = np.random.SeedSequence([seed, int(epoch), int(index)]).generate_state(1)[0]
+        return augmenter(frame.image, frame.target, int(item_seed))
+
+    epochs = tf.data.Dataset.range(first_epoch, last_epoch, output_type=tf.int32)
+    items = epochs.flat_map(epoch_items)
+    return _batches(items, load, cache, batch_size, workers)
+
+
+def evaluation_dataset(cache: FrameCache, *, batch_size: int, workers: int) -> tf.data.Dataset:
+    """Every frame once, in order, without augmentation; the last batch may be smaller."""
+
+    def load(_: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        frame = cache[int(index)]
+        return frame.image, frame.target
+
+    items = tf.data.Dataset.range(len(cache), output_type=tf.int32).map(lambda i: (0, i))
+    return _batches(items, load, cache, batch_size, workers)
+
+
+def _batches(items, load, cache: FrameCache, batch_size: int, workers: int) -> tf.data.Dataset:
+    example = cache[0]
+
+    def read(epoch: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, target = tf.numpy_function(load, [epoch, index], [tf.uint8, tf.uint8])
+        image.set_shape(example.image.shape)
+        target.set_shape(example.target.shape)
+        return image, target
+
+    def scale(image: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.cast(image, tf.float32), tf.cast(target, tf.float32) / 255.0
+
+    options = tf.data.Options()
+    options.deterministic = True
+    options.threading.private_threadpool_size = workers
+    return (
+        items.map(read, num_parallel_calls=workers)
+        .batch(batch_size)
+        .map(scale)
+        .prefetch(2)
+        .with_options(options)
+    )

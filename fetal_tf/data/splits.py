@@ -1,0 +1,254 @@
+"""Train, validation, test and folds by group, drawn by a seed and kept in `splits.csv`.
+
+A group (patient, examination) is never divided. Each group's place in line is a hash of the seed
+and its name alone, so that leaving a few images out, or adding some, moves few of the others.
+"""
+
+import csv
+import hashlib
+import io
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fetal_tf.data.sample import Sample
+from fetal_tf.edge.errors import DataError
+from fetal_tf.edge.files import write_text_atomic
+
+SPLITS = ("train", "val", "test")
+COLUMNS = ("id", "group", "split", "fold")
+_SHOWN_IDS = 5
+
+
+@dataclass(frozen=True)
+class SplitRow:
+    """Where one sample belongs: `split` of SPLITS, `fold` from 0, None in test or without folds."""
+
+    id: str
+    group: str
+    split: str
+    fold: int | None = None
+
+
+def split_groups(
+    samples: Sequence[Sample], val: float, test: float, seed: int, folds: int | None = None
+) -> dict[str, SplitRow]:
+    """Assign every sample to train, val or test, and with `folds` all but test to a fold.
+
+    Sizes are counted in images and come as near to the fractions as whole groups allow. The test
+    split does not depend on `val`, nor on `folds`. Where every sample has an `official_split`,
+    that one holds; val is drawn from its training part only where the dataset prescribes none.
+
+    Args:
+        samples: of one dataset, ids unique.
+        val: share of images to validate on, 0 ≤ val, val + test < 1.
+        test: share of images to test on.
+        seed: another seed, another split.
+        folds: number of folds for cross-validation, at least 2, or None.
+
+    Returns:
+        A row for each sample, by id, in the order of `samples`.
+
+    Raises:
+        DataError: fractions or folds out of range, two samples with one id, too few groups to fill
+            what was asked for, or an official split that divides a group.
+    """
+    if not (val >= 0 and test >= 0 and val + test < 1):
+        raise DataError(
+            f"data.val is {val}, data.test is {test}: both must be ≥ 0, and their sum below 1, "
+            "so that something is left to train on."
+        )
+    _check_unique(sample.id for sample in samples)
+    sizes = Counter(sample.group for sample in samples)
+    split = _official(samples)
+    if split is None:
+        split = dict.fromkeys(sizes, "train")
+        _draw(split, "test", test, sizes, seed)
+        _draw(split, "val", val, sizes, seed)
+    elif "val" not in split.values():
+        _draw(split, "val", val, sizes, seed)
+    fold = _draw_folds(split, folds, sizes, seed) if folds is not None else {}
+    return {
+        sample.id: SplitRow(sample.id, sample.group, split[sample.group], fold.get(sample.group))
+        for sample in samples
+    }
+
+
+def validate_on_fold(rows: Mapping[str, SplitRow], fold: int) -> dict[str, SplitRow]:
+    """The rows with `fold` as val and the other folds as train; test stays what it is.
+
+    Raises:
+        DataError: no row belongs to that fold.
+    """
+    known = sorted({row.fold for row in rows.values() if row.fold is not None})
+    if fold not in known:
+        raise DataError(f"fold {fold} is not in the split; folds: {known or 'none were drawn'}")
+    return {
+        id: row
+        if row.split == "test"
+        else replace(row, split="val" if row.fold == fold else "train")
+        for id, row in rows.items()
+    }
+
+
+def write_splits(path: Path, rows: Mapping[str, SplitRow]) -> None:
+    """Write the rows as CSV with the columns id, group, split, fold; whole or not at all."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows.values():
+        writer.writerow([row.id, row.group, row.split, "" if row.fold is None else row.fold])
+    write_text_atomic(path, text.getvalue())
+
+
+def read_splits(path: Path, samples: Sequence[Sample] | None = None) -> dict[str, SplitRow]:
+    """Read what `write_splits` wrote; with `samples`, make sure that it speaks of just these.
+
+    Raises:
+        DataError: missing, damaged, dividing a group, or written for other samples.
+    """
+    try:
+        lines = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as a split file: {error}.") from error
+    if not lines or tuple(lines[0]) != COLUMNS:
+        raise DataError(
+            f"{path}: columns {','.join(COLUMNS)} are expected, "
+            f"found {','.join(lines[0]) if lines else 'an empty file'}."
+        )
+    parsed = [_parse(path, number, cells) for number, cells in enumerate(lines[1:], start=2)]
+    _check_unique((row.id for row in parsed), where=f"{path}: ")
+    _one_split_per_group(((row.group, row.split) for row in parsed), where=f"{path}: ")
+    rows = {row.id: row for row in parsed}
+    if samples is not None:
+        _check_matches(path, rows, samples)
+    return rows
+
+
+def _draw(
+    split: dict[str, str], name: str, fraction: float, sizes: Mapping[str, int], seed: int
+) -> None:
+    """Move groups from train to `name`, in the order of their hashes, up to its share."""
+    if fraction == 0:
+        return
+    target = max(1, round(fraction * sum(sizes.values())))
+    missing = target
+    waiting = [group for group in _in_line(sizes, seed) if split[group] == "train"]
+    left_over = []
+    for group in waiting:
+        if sizes[group] <= missing:
+            split[group] = name
+            missing -= sizes[group]
+        else:
+            left_over.append(group)
+    # What is left over is larger than what is missing: one more only if that comes nearer, or if
+    # nothing else fits at all.
+    if missing and left_over:
+        smallest = min(left_over, key=lambda group: sizes[group])
+        if sizes[smallest] - missing < missing or missing == target:
+            split[smallest] = name
+    if not {name, "train"} <= set(split.values()):
+        raise DataError(
+            f"data.{name}: {fraction} of {sum(sizes.values())} images in {len(sizes)} groups: "
+            f"groups are never divided, and these are too few for train and {name}. Take more "
+            f"data, or set data.{name} to 0."
+        )
+
+
+def _draw_folds(
+    split: Mapping[str, str], folds: int, sizes: Mapping[str, int], seed: int
+) -> dict[str, int]:
+    """Folds that differ by at most the largest group; most groups go where their hash says."""
+    groups = [group for group in _in_line(sizes, seed) if split[group] != "test"]
+    if not 2 <= folds <= len(groups):
+        raise DataError(
+            f"data.folds is {folds}; from 2 to {len(groups)} are possible, the number of groups "
+            "outside the test split."
+        )
+    groups.sort(key=lambda group: -sizes[group])  # stable: in line within one size
+    filled = [0] * folds
+    room = sum(sizes[group] for group in groups) // folds
+    fold: dict[str, int] = {}
+    for group in groups:
+        wanted = _hash(seed, "fold", group) % folds
+        if filled[wanted] + sizes[group] <= room:
+            fold[group] = wanted
+            filled[wanted] += sizes[group]
+    for group in groups:
+        if group not in fold:
+            fold[group] = filled.index(min(filled))
+            filled[fold[group]] += sizes[group]
+    return fold
+
+
+def _in_line(groups: Iterable[str], seed: int) -> list[str]:
+    return sorted(groups, key=lambda group: (_hash(seed, "split", group), group))
+
+
+def _hash(seed: int, purpose: str, group: str) -> int:
+    # Not `hash`, which differs from one Python process to the next.
+    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{group}".encode()).digest()[:8], "big")
+
+
+def _official(samples: Sequence[Sample]) -> dict[str, str] | None:
+    """Split by group where the dataset prescribes one for every sample, else None."""
+    prescribed = [(s.group, s.official_split) for s in samples if s.official_split is not None]
+    if not samples or len(prescribed) < len(samples):
+        return None
+    return _one_split_per_group(prescribed, where="official split: ")
+
+
+def _one_split_per_group(pairs: Iterable[tuple[str, str]], where: str) -> dict[str, str]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for group, split in pairs:
+        found[group].add(split)
+    for group, splits in found.items():
+        if len(splits) > 1:
+            raise DataError(
+                f"{where}group {group} is in {' and '.join(sorted(splits))}; a group belongs to "
+                "one split, or the figures measure memory."
+            )
+        if not splits <= set(SPLITS):
+            raise DataError(
+                f"{where}group {group} is in {splits.pop()!r}; allowed: {', '.join(SPLITS)}."
+            )
+    return {group: splits.pop() for group, splits in found.items()}
+
+
+def _check_unique(ids: Iterable[str], where: str = "") -> None:
+    twice = [id for id, count in Counter(ids).items() if count > 1]
+    if twice:
+        raise DataError(f"{where}{len(twice)} ids occur more than once: {_some(twice)}.")
+
+
+def _parse(path: Path, number: int, cells: list[str]) -> SplitRow:
+    try:
+        id, group, split, fold = cells
+        return SplitRow(id, group, split, int(fold) if fold else None)
+    except ValueError as error:
+        raise DataError(
+            f"{path}, line {number}: id, group, split and a whole number or nothing for the fold "
+            f"are expected, found {','.join(cells)!r}."
+        ) from error
+
+
+def _check_matches(path: Path, rows: Mapping[str, SplitRow], samples: Sequence[Sample]) -> None:
+    found = {sample.id: sample.group for sample in samples}
+    differences = {
+        "not in the data": [id for id in rows if id not in found],
+        "not in the split file": [id for id in found if id not in rows],
+        "in another group": [id for id in rows if id in found and rows[id].group != found[id]],
+    }
+    text = "; ".join(
+        f"{len(ids)} {what} ({_some(ids)})" for what, ids in differences.items() if ids
+    )
+    if text:
+        raise DataError(
+            f"{path}: written for other samples than these: {text}. Use the data and the "
+            "`data.exclude` it was written for, or start a new run."
+        )
+
+
+def _some(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:_SHOWN_IDS]) + (", …" if len(ids) > _SHOWN_IDS else "")

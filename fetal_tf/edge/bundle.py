@@ -1,0 +1,223 @@
+"""A bundle: exported models and how to use them rightly, verified before they are loaded."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fetal_tf.edge.errors import BundleError
+from fetal_tf.edge.files import sha256_of
+from fetal_tf.edge.measurements import MEASURERS, Measurement, Measurer
+from fetal_tf.edge.preprocess import Letterbox
+from fetal_tf.edge.runtimes import LiteRTPredictor, OnnxPredictor, Predictor
+
+SCHEMA = 1  # of bundle.json; raised when an older reader would misread a bundle
+MANIFEST = "bundle.json"
+SEAL = "SHA256SUMS"
+ZOO = Path(__file__).resolve().parent.parent / "zoo"
+_RUNTIMES: dict[str, type[LiteRTPredictor] | type[OnnxPredictor]] = {
+    "litert": LiteRTPredictor,
+    "onnx": OnnxPredictor,
+}
+_KEYS = ("name", "measurement", "classes", "input", "files", "default_format")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle: which formats it holds, what they take and what they measure.
+
+    A model file is compared with its recorded SHA-256 when it is loaded, everything else in the
+    folder when the bundle is opened.
+
+    Example:
+        bundle = Bundle.open(resolve_bundle("zoo:hc18"))
+        head = bundle.measure(bundle.predictor(), read_gray("scan.png"), mm_per_pixel=0.12)
+        head.hc_mm, head.flags
+
+    Attributes:
+        path: the folder.
+        manifest: the tree of bundle.json.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: Path) -> "Bundle":
+        """Read and check a bundle's folder; no model is loaded yet.
+
+        Raises:
+            BundleError: no bundle there, made for a newer reader, incomplete, or altered.
+        """
+        path = Path(path)
+        manifest = _read_manifest(path / MANIFEST)
+        bundle = cls(path, manifest)
+        _check_seal(path, apart_from={str(file["path"]) for file in manifest["files"].values()})
+        return bundle
+
+    @property
+    def name(self) -> str:
+        return str(self.manifest["name"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.manifest["classes"])
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the letterboxed frame."""
+        size = self.manifest["input"]
+        return int(size["height"]), int(size["width"]), int(size["channels"])
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        return tuple(self.manifest["files"])
+
+    @property
+    def default_format(self) -> str:
+        return str(self.manifest["default_format"])
+
+    @property
+    def measurer(self) -> Measurer:
+        """How this bundle's output becomes a measurement and a picture."""
+        return MEASURERS[self.manifest["measurement"]]
+
+    def predictor(self, format: str | None = None, threads: int = 1) -> Predictor:
+        """Verify and load one format, the default one where none is named.
+
+        Raises:
+            BundleError: an unknown format, an altered or missing file, or no loadable model.
+            MissingExtraError: its runtime is not installed.
+        """
+        chosen = format or self.default_format
+        if chosen not in self.formats:
+            raise BundleError(
+                f"{self.path}: no format {chosen!r}; the bundle holds {', '.join(self.formats)}"
+            )
+        entry = self.manifest["files"][chosen]
+        file = self.path / entry["path"]
+        _check_sha256(file, entry["sha256"])
+        predictor = _RUNTIMES[entry["runtime"]](file, threads=threads)
+        if predictor.input_shape != self.input_shape:
+            raise BundleError(
+                f"{file}: takes {predictor.input_shape}, {MANIFEST} says {self.input_shape}"
+            )
+        return predictor
+
+    def measure(
+        self,
+        predictor: Predictor,
+        image: np.ndarray,
+        mm_per_pixel: float | None = None,
+        ga_weeks: float | None = None,
+    ) -> Measurement:
+        """Measure one image uint8 (H, W) with a predictor of this bundle.
+
+        Raises:
+            ValueError: a pixel size that is not positive, or an age the references do not cover.
+        """
+        height, width, channels = self.input_shape
+        letterbox = Letterbox(image.shape[0], image.shape[1], height, width)
+        frame = np.repeat(letterbox.apply(image)[None, ..., None], channels, axis=-1)
+        probabilities = predictor.predict(frame)[0]
+        return self.measurer.measure(probabilities, letterbox, mm_per_pixel, ga_weeks)
+
+
+def resolve_bundle(reference: str) -> Path:
+    """The folder that `reference` names: a bundle, a run that holds one, or `zoo:NAME`.
+
+    Raises:
+        BundleError: nothing there; lists the zoo's names where the zoo was meant.
+    """
+    if reference.startswith("zoo:"):
+        shelf = sorted(p.parent.name for p in ZOO.glob(f"*/{MANIFEST}"))
+        name = reference.removeprefix("zoo:")
+        if name not in shelf:
+            raise BundleError(
+                f"{reference}: the zoo holds no {name!r}; there is {', '.join(shelf) or 'nothing'}"
+            )
+        return ZOO / name
+    path = Path(reference)
+    for folder in (path, path / "bundle"):
+        if (folder / MANIFEST).is_file():
+            return folder
+    if not path.exists():
+        raise BundleError(f"{reference}: no such folder; name a bundle, a run or zoo:NAME")
+    raise BundleError(
+        f"{reference}: no {MANIFEST} there nor in {path / 'bundle'}; "
+        "`python -m export RUN` makes a bundle of a run"
+    )
+
+
+def _read_manifest(file: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(file.read_bytes())
+    except OSError as error:
+        raise BundleError(f"{file}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
+        raise BundleError(f"{file}: not valid JSON: {error}") from error
+    schema = manifest.get("schema") if isinstance(manifest, dict) else None
+    if not isinstance(schema, int) or schema < 1:
+        raise BundleError(f"{file}: a bundle of schema {SCHEMA} is expected, found {schema!r}")
+    if schema > SCHEMA:
+        raise BundleError(
+            f"{file}: schema {schema} was written by fetal_tf "
+            f"{manifest.get('fetal_tf_version', 'of a later version')}, this one reads up to "
+            f"{SCHEMA}: pip install --upgrade fetal-tf"
+        )
+    _check_manifest(file, manifest)
+    return manifest
+
+
+def _check_manifest(file: Path, manifest: dict[str, Any]) -> None:
+    missing = [key for key in _KEYS if key not in manifest]
+    if missing:
+        raise BundleError(f"{file}: {', '.join(missing)} missing; the bundle is incomplete")
+    if manifest["measurement"] not in MEASURERS:
+        raise BundleError(
+            f"{file}: measurement {manifest['measurement']!r} is unknown here; "
+            f"known: {', '.join(MEASURERS)}"
+        )
+    if manifest["default_format"] not in manifest["files"]:
+        raise BundleError(
+            f"{file}: default_format {manifest['default_format']!r} is not among the files "
+            f"{', '.join(manifest['files']) or '(none)'}"
+        )
+    for name, entry in manifest["files"].items():
+        absent = [key for key in ("path", "sha256", "runtime") if key not in entry]
+        if absent:
+            raise BundleError(f"{file}: files.{name}: {', '.join(absent)} missing")
+        if entry["runtime"] not in _RUNTIMES:
+            raise BundleError(
+                f"{file}: files.{name}.runtime {entry['runtime']!r} is unknown; "
+                f"known: {', '.join(_RUNTIMES)}"
+            )
+        if Path(entry["path"]).name != entry["path"]:
+            raise BundleError(f"{file}: files.{name}.path {entry['path']!r} leaves the bundle")
+
+
+def _check_seal(folder: Path, apart_from: set[str]) -> None:
+    """Compare the files that SHA256SUMS lists, where there is one; models wait until loaded."""
+    seal = folder / SEAL
+    if not seal.is_file():
+        return
+    for line in seal.read_text(encoding="utf-8", errors="replace").splitlines():
+        expected, _, name = line.partition("  ")
+        if not name or Path(name).name != name:
+            raise BundleError(f"{seal}: not a line of checksums: {line!r}")
+        if name not in apart_from:
+            _check_sha256(folder / name, expected)
+
+
+def _check_sha256(file: Path, expected: str) -> None:
+    try:
+        found = sha256_of(file)
+    except OSError as error:
+        raise BundleError(f"{file}: part of the bundle, but {error.strerror or error}") from error
+    if found != expected:
+        raise BundleError(
+            f"{file}: altered since the bundle was made: SHA-256 expected {expected}, found "
+            f"{found}. Export the bundle again or fetch a fresh copy."
+        )

@@ -1,0 +1,59 @@
+"""Files that are whole or absent: written beside their place, then moved into it."""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fetal_tf.edge.errors import FetalTFError
+
+
+@contextmanager
+def replaced_atomically(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the folder of `path`; on success it becomes `path`.
+
+    The temporary name keeps the suffix of `path`, since savers like Keras' look at it. The folder
+    is made where it is missing. If the block fails, the old `path` stays as it was and the
+    temporary file is removed.
+
+    Raises:
+        FetalTFError: the file cannot be written (full disk, no permission); names file and cause.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise FetalTFError(
+            f"{path}: cannot be written: {error.strerror or error}. "
+            "Nothing was changed there; free some space or choose another folder."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes_atomic(path: Path, data: bytes) -> None:
+    """Write `data` to `path` so that a reader sees the old file or the new one, never a part.
+
+    Raises:
+        FetalTFError: the file cannot be written; the old one, if any, is untouched.
+    """
+    with replaced_atomically(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 to `path`, like `write_bytes_atomic`; newlines are kept as given."""
+    write_bytes_atomic(path, text.encode("utf-8"))
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes as 64 hexadecimal digits; OSError where it cannot be read."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

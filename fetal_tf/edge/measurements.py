@@ -1,0 +1,72 @@
+"""What a bundle can measure, by name; a new task adds its measurer here."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from fetal_tf.edge.head import HeadMeasurement, measure_head
+from fetal_tf.edge.overlay import draw_head
+from fetal_tf.edge.preprocess import Letterbox
+
+
+class Measurement(Protocol):
+    """Numbers with units, and the doubts about them."""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Reasons to look again, each "code: sentence with the numbers"."""
+        ...
+
+    @property
+    def refused(self) -> str | None:
+        """Why there is no measurement, "code: sentence", or None."""
+        ...
+
+    def as_record(self) -> dict[str, float | str | None]:
+        """Flat row: always the same keys, units in the names, None = unknown."""
+        ...
+
+
+class Measurer(Protocol):
+    """From a network's output to a measurement, and from that to a picture."""
+
+    def measure(
+        self,
+        probabilities: np.ndarray,
+        letterbox: Letterbox,
+        mm_per_pixel: float | None,
+        ga_weeks: float | None = None,
+    ) -> Measurement:
+        """Measure probabilities float32 (h, w, K); ValueError for a senseless pixel size or age."""
+        ...
+
+    def draw(self, image: np.ndarray, measurement: Any, truth: Any = None) -> np.ndarray:
+        """Picture over the gray image uint8 (H, W), RGB uint8; `truth` is another measurement."""
+        ...
+
+
+class HeadMeasurer:
+    """Head circumference, BPD and OFD from one probability map."""
+
+    def measure(
+        self,
+        probabilities: np.ndarray,
+        letterbox: Letterbox,
+        mm_per_pixel: float | None,
+        ga_weeks: float | None = None,
+    ) -> HeadMeasurement:
+        """Measure the first class of probabilities float32 (h, w, K); see `measure_head`."""
+        return measure_head(probabilities[..., 0], letterbox, mm_per_pixel, ga_weeks=ga_weeks)
+
+    def draw(
+        self,
+        image: np.ndarray,
+        measurement: HeadMeasurement,
+        truth: HeadMeasurement | None = None,
+    ) -> np.ndarray:
+        """Draw contour, ellipse, axes and numbers; see `draw_head`."""
+        return draw_head(image, measurement, truth)
+
+
+MEASURERS: Mapping[str, Measurer] = {"head": HeadMeasurer()}

@@ -1,0 +1,169 @@
+"""Predictors over exported files: LiteRT and ONNX Runtime, and the mean with the mirror image."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from fetal_tf.edge.errors import BundleError, MissingExtraError
+
+
+class Predictor(Protocol):
+    """Anything that turns letterboxed frames into probabilities.
+
+    Attributes:
+        input_shape: (height, width, channels) of one frame.
+    """
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]: ...
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Frames uint8 (N, H, W, C), 0..255, to probabilities float32 (N, h, w, K)."""
+        ...
+
+
+class LiteRTPredictor:
+    """A `.tflite` file with a static batch of one, float or quantized; not to be shared by threads.
+
+    Args:
+        path: the file.
+        threads: CPU threads of the interpreter.
+
+    Raises:
+        BundleError: the file is no model, or not one with one (1, H, W, C) input and one output.
+    """
+
+    def __init__(self, path: Path, threads: int = 1):
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            # From memory: the interpreter maps a path, and a file replaced later would change it.
+            self._interpreter = Interpreter(
+                model_content=Path(path).read_bytes(), num_threads=threads
+            )
+            self._interpreter.allocate_tensors()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise BundleError(f"{path}: LiteRT cannot load it: {_first_line(error)}") from error
+        inputs = self._interpreter.get_input_details()
+        outputs = self._interpreter.get_output_details()
+        self._input, self._output = inputs[0], outputs[0]
+        self.input_shape = _frame_shape(path, list(self._input["shape"]), len(inputs), len(outputs))
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Frames uint8 (N, H, W, C), 0..255, to probabilities float32 (N, h, w, K)."""
+        _check_images(images, self.input_shape)
+        return _stacked([self._predict_one(image[None]) for image in images], self._output["shape"])
+
+    def _predict_one(self, frame: np.ndarray) -> np.ndarray:
+        self._interpreter.set_tensor(self._input["index"], _quantized(frame, self._input))
+        self._interpreter.invoke()
+        raw = self._interpreter.get_tensor(self._output["index"])
+        return _dequantized(raw, self._output)[0]
+
+
+class OnnxPredictor:
+    """An `.onnx` file with (1, H, W, C) float32 or uint8 input, on the CPU.
+
+    Args:
+        path: the file.
+        threads: threads within an operator.
+
+    Raises:
+        MissingExtraError: onnxruntime is not installed.
+        BundleError: the file is no model, or not one with one (1, H, W, C) input and one output.
+    """
+
+    def __init__(self, path: Path, threads: int = 1):
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise MissingExtraError(
+                f'{path}: ONNX Runtime is not installed: pip install "fetal-tf[export]", '
+                "or choose a LiteRT format"
+            ) from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        try:
+            self._session: Any = onnxruntime.InferenceSession(
+                Path(path).read_bytes(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's own exceptions share no other base
+            raise BundleError(
+                f"{path}: ONNX Runtime cannot load it: {_first_line(error)}"
+            ) from error
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        self._name = inputs[0].name
+        self._dtype = np.uint8 if inputs[0].type == "tensor(uint8)" else np.float32
+        self._output_shape = outputs[0].shape
+        self.input_shape = _frame_shape(path, inputs[0].shape, len(inputs), len(outputs))
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Frames uint8 (N, H, W, C), 0..255, to probabilities float32 (N, h, w, K)."""
+        _check_images(images, self.input_shape)
+        frames = (image[None].astype(self._dtype) for image in images)
+        outputs = [self._session.run(None, {self._name: frame})[0][0] for frame in frames]
+        return _stacked(outputs, self._output_shape)
+
+
+class FlipAverage:
+    """Mean of a frame's prediction and the un-mirrored prediction of its mirror image."""
+
+    def __init__(self, predictor: Predictor):
+        self._predictor = predictor
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        return self._predictor.input_shape
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Frames uint8 (N, H, W, C), 0..255, to probabilities float32 (N, h, w, K)."""
+        mirrored = self._predictor.predict(np.ascontiguousarray(images[:, :, ::-1]))
+        return (self._predictor.predict(images) + mirrored[:, :, ::-1]) / np.float32(2)
+
+
+def _quantized(frame: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
+    """Gray values as the tensor wants them; uint8 with scale 1 and zero point 0 passes raw."""
+    dtype = tensor["dtype"]
+    scale, zero_point = tensor["quantization"]
+    if np.issubdtype(dtype, np.floating) or not scale:
+        return frame.astype(dtype)
+    limits = np.iinfo(dtype)
+    steps = np.rint(frame.astype(np.float32) / np.float32(scale)) + zero_point
+    return np.clip(steps, limits.min, limits.max).astype(dtype)
+
+
+def _dequantized(raw: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
+    scale, zero_point = tensor["quantization"]
+    if np.issubdtype(raw.dtype, np.floating) or not scale:
+        return raw.astype(np.float32)
+    return (raw.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
+
+
+def _frame_shape(path: Path, shape: list[Any], inputs: int, outputs: int) -> tuple[int, int, int]:
+    static = len(shape) == 4 and all(isinstance(n, int | np.integer) for n in shape)
+    if inputs != 1 or outputs != 1 or not static or shape[0] != 1:
+        raise BundleError(
+            f"{path}: one input (1, height, width, channels) and one output are expected; found "
+            f"{inputs} input(s), the first {list(shape)}, and {outputs} output(s)"
+        )
+    return int(shape[1]), int(shape[2]), int(shape[3])
+
+
+def _check_images(images: np.ndarray, shape: tuple[int, int, int]) -> None:
+    if images.dtype != np.uint8 or images.shape[1:] != shape:
+        raise ValueError(
+            f"frames are {images.dtype} {images.shape}, the model takes uint8 (N, "
+            f"{', '.join(map(str, shape))})"
+        )
+
+
+def _stacked(outputs: list[np.ndarray], output_shape: Any) -> np.ndarray:
+    if not outputs:
+        return np.zeros((0, *(int(n) for n in output_shape[1:])), np.float32)
+    return np.stack(outputs).astype(np.float32, copy=False)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

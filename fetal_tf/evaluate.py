@@ -1,0 +1,105 @@
+"""Evaluate a run or a bundle: `python -m fetal_tf.evaluate RUN|BUNDLE|zoo:NAME`."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
+
+from fetal_tf.edge.errors import DataError, FetalTFError
+
+WORST_CASES = 12
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns 0, or 2 with one line on stderr."""
+    args = _parser().parse_args(argv)
+    try:
+        return _evaluate(args)
+    except FetalTFError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from fetal_tf.edge.runtimes import FlipAverage
+    from fetal_tf.evaluation import (
+        draw_rows,
+        evaluate_samples,
+        summarise_rows,
+        worst_rows,
+        write_evaluation,
+    )
+    from fetal_tf.provenance import describe
+    from fetal_tf.report import Case, write_report
+    from fetal_tf.run import open_subject
+
+    subject = open_subject(args.subject, args.format)
+    samples = subject.samples(args.split, args.data_root, args.dataset)
+    if not samples:
+        raise DataError(f"{args.data_root or subject.config.data.root}: no annotated image found")
+    out = args.out or subject.default_out(args.split)
+    predictor = FlipAverage(subject.predictor) if args.tta == "flip" else subject.predictor
+    task = subject.task
+
+    rows = evaluate_samples(predictor, samples, task, progress=True)
+    summary = summarise_rows(rows, task, seed=subject.config.seed)
+    evaluated = describe(subject, samples, args.split, args.data_root, args.dataset, args.tta)
+    worst = worst_rows(rows, task, WORST_CASES)
+    overlays = draw_rows(predictor, samples, task, worst)
+    cases = [Case(row, overlay) for row, overlay in zip(worst, overlays, strict=True)]
+
+    paths = write_evaluation(out, rows, summary, evaluated)
+    page = write_report(out, rows, summary, evaluated, task, cases, subject.history)
+    print(_table(summary, task.headline))
+    for path in (*paths, page):
+        print(path)
+    if summary["images"]["failed"] == len(rows):
+        raise DataError(f"not one of {len(rows)} images could be evaluated; {rows[0]['error']}")
+    return 0
+
+
+def _table(summary, headline) -> str:
+    """Two lines: names, and the figures under them."""
+    from fetal_tf.report_tables import metric_label, number
+
+    images = summary["images"]
+    columns = {"n": str(images["n"])}
+    for name in headline:
+        columns[metric_label(name)] = number(summary["metrics"][name]["mean"], name)
+    columns |= {name: str(images[name]) for name in ("flagged", "refused", "failed")}
+    widths = [max(len(name), len(value)) for name, value in columns.items()]
+    lines = (columns.keys(), columns.values())
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m fetal_tf.evaluate", description=__doc__, allow_abbrev=False
+    )
+    parser.add_argument("subject", metavar="RUN|BUNDLE|zoo:NAME", help="what to evaluate")
+    parser.add_argument(
+        "--split",
+        choices=("train", "val", "test", "all"),
+        default="test",
+        help="part of the run's split (default: test); all: every annotated image found",
+    )
+    parser.add_argument("--data-root", type=Path, metavar="DIR", help="another copy, or other data")
+    parser.add_argument("--dataset", metavar="NAME", help="the layout of --data-root's files")
+    parser.add_argument(
+        "--format", metavar="FORMAT", help="keras, int8, float32, onnx … (default: keras for a run)"
+    )
+    parser.add_argument("--tta", choices=("flip",), help="average with the mirror image's output")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where the results go")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,254 @@
+"""One evaluation for every predictor: a row per image, then a summary with intervals.
+
+Keras, each TFLite variant and ONNX pass through the same lines, so their figures can be compared.
+"""
+
+import csv
+import io
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from fetal_tf.data.sample import Sample
+from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.edge.files import write_text_atomic
+from fetal_tf.edge.images import read_gray
+from fetal_tf.edge.preprocess import Letterbox
+from fetal_tf.edge.runtimes import Predictor
+from fetal_tf.scores import BOOTSTRAP_RESAMPLES, summarise
+from fetal_tf.tasks.task import Row, Task
+
+SUMMARY_SCHEMA = 1
+BATCH_SIZE = 8
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What was evaluated, as `summary.json` and the report state it.
+
+    Attributes:
+        data_root: the folder's own name; the path before it belongs to one machine.
+        trained_on: how many of the images the model was trained on, None where nobody knows.
+    """
+
+    subject: str
+    format: str
+    dataset: str
+    data_root: str
+    split: str
+    tta: str | None
+    phantom: bool
+    trained_on: int | None
+    date: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An image as read, uint8 [H, W], and as the network sees it, uint8 [h, w, C]."""
+
+    image: np.ndarray
+    pixels: np.ndarray
+    letterbox: Letterbox
+
+    @classmethod
+    def read(cls, path: Path, input_shape: tuple[int, int, int]) -> "Frame":
+        """Read and letterbox one file; raises ImageError where it cannot be read."""
+        height, width, channels = input_shape
+        image = read_gray(path)
+        letterbox = Letterbox(image.shape[0], image.shape[1], height, width)
+        pixels = np.repeat(letterbox.apply(image)[..., None], channels, axis=-1)
+        return cls(image, pixels, letterbox)
+
+
+def evaluate_samples(
+    predictor: Predictor, samples: Sequence[Sample], task: Task, *, progress: bool = False
+) -> list[Row]:
+    """Predict and score every sample: one row each, in the order of `samples`.
+
+    A file that cannot be read or scored keeps its row, with the reason in `error` and no figures,
+    so nothing drops out of a mean unseen. `error` is empty for all others.
+    """
+    rows: list[Row] = []
+    with tqdm(total=len(samples), unit="image", disable=None if progress else True) as bar:
+        for start in range(0, len(samples), BATCH_SIZE):
+            batch = samples[start : start + BATCH_SIZE]
+            rows += _evaluate_batch(predictor, batch, task)
+            bar.update(len(batch))
+    return rows
+
+
+def _evaluate_batch(predictor: Predictor, batch: Sequence[Sample], task: Task) -> list[Row]:
+    frames = [_frame_or_error(sample, predictor.input_shape) for sample in batch]
+    readable = [frame.pixels for frame in frames if isinstance(frame, Frame)]
+    outputs = iter(predictor.predict(np.stack(readable)) if readable else ())
+    rows = []
+    for sample, frame in zip(batch, frames, strict=True):
+        if isinstance(frame, Frame):
+            rows.append(_score(task, next(outputs), sample, frame.letterbox))
+        else:
+            rows.append(_failed(sample, frame))
+    return rows
+
+
+def _frame_or_error(sample: Sample, input_shape: tuple[int, int, int]) -> Frame | Exception:
+    try:
+        return Frame.read(sample.image_path, input_shape)
+    except (FetalTFError, OSError) as error:
+        return error
+
+
+def _score(task: Task, probabilities: np.ndarray, sample: Sample, letterbox: Letterbox) -> Row:
+    if not np.isfinite(probabilities).all():
+        return _failed(sample, "the model's output holds NaN or infinity")
+    try:
+        return {**task.evaluate(probabilities, sample, letterbox), "error": ""}
+    except (FetalTFError, OSError) as error:  # a broken annotation is read only here
+        return _failed(sample, error)
+
+
+def _failed(sample: Sample, reason: object) -> Row:
+    return {"id": sample.id, "group": sample.group, "error": " ".join(str(reason).split())}
+
+
+def worst_rows(rows: Iterable[Row], task: Task, count: int = 12) -> list[Row]:
+    """The scored rows to look at first: refused ones, then by measurement error, then by overlap.
+
+    Failed rows are left out: there is nothing to draw.
+    """
+    overlap, error = task.headline[0], task.headline[-1]
+
+    def place(row: Row) -> tuple[float, float, float]:
+        miss, hit = finite(row.get(error)), finite(row.get(overlap))
+        return (
+            0.0 if row.get("refused") else 1.0,
+            math.inf if miss is None else -abs(miss),
+            math.inf if hit is None else hit,
+        )
+
+    return sorted((row for row in rows if not row.get("error")), key=place)[:count]
+
+
+def draw_rows(
+    predictor: Predictor, samples: Iterable[Sample], task: Task, rows: Sequence[Row]
+) -> list[np.ndarray]:
+    """Predict the samples of `rows` once more and draw truth and prediction, RGB uint8 [H, W, 3].
+
+    A dozen second predictions cost less than keeping a thousand probability maps in memory.
+    """
+    by_id = {sample.id: sample for sample in samples}
+    overlays = []
+    for row in rows:
+        sample = by_id[str(row["id"])]
+        frame = Frame.read(sample.image_path, predictor.input_shape)
+        probabilities = predictor.predict(frame.pixels[None])[0]
+        overlays.append(task.draw(frame.image, probabilities, frame.letterbox, sample))
+    return overlays
+
+
+def summarise_rows(rows: Sequence[Row], task: Task, seed: int = 0) -> dict[str, Any]:
+    """Counts and statistics of an evaluation, ready for `summary.json`.
+
+    Returns:
+        `images`: how many were asked for (`n`), measured, measured with a flag (`flagged`), refused
+        by the measurement and failed: n = measured + refused + failed. `groups`: examinations among
+        them. `metrics`, and `metrics_unflagged` without flagged and refused images: see
+        `fetal_tf.scores.summarise`. `flags` and `refusals`: images per code. `bootstrap`: how the
+        intervals were made.
+    """
+    scored = [row for row in rows if not row.get("error")]
+    measured = [row for row in scored if not row.get("refused")]
+    unflagged = [row for row in measured if not row.get("flags")]
+    return {
+        "images": {
+            "n": len(rows),
+            "measured": len(measured),
+            "flagged": len(measured) - len(unflagged),
+            "refused": len(scored) - len(measured),
+            "failed": len(rows) - len(scored),
+        },
+        "groups": len({row["group"] for row in rows}),
+        "metrics": _summarise_columns(scored, task.metric_names, seed),
+        "metrics_unflagged": _summarise_columns(unflagged, task.metric_names, seed),
+        "flags": _count_codes(row.get("flags") for row in scored),
+        "refusals": _count_codes(row.get("refused") for row in scored),
+        "bootstrap": {"seed": seed, "resamples": BOOTSTRAP_RESAMPLES, "resampled": "groups"},
+    }
+
+
+def _summarise_columns(rows: Sequence[Row], names: Iterable[str], seed: int) -> dict[str, Any]:
+    groups = [str(row["group"]) for row in rows]
+    return {
+        name: summarise([finite(row.get(name)) for row in rows], seed, groups) for name in names
+    }
+
+
+def flag_codes(text: object) -> list[str]:
+    """The codes in a row's `flags` or `refused`: `"a: why; b: why"` → `["a", "b"]`."""
+    parts = str(text or "").split("; ")
+    return [m.group(1) for part in parts if (m := re.match(r"([a-z][a-z0-9_]*)(?::|$)", part))]
+
+
+def _count_codes(texts: Iterable[object]) -> dict[str, int]:
+    counts = Counter(code for text in texts for code in set(flag_codes(text)))
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def write_evaluation(
+    out: Path, rows: Sequence[Row], summary: Mapping[str, Any], evaluated: Evaluated
+) -> tuple[Path, Path]:
+    """Write `summary.json` and `per_image.csv` into `out`, each at once or not at all.
+
+    A value that is missing, NaN or infinite is null in the JSON and empty in the CSV.
+
+    Returns:
+        Both paths.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    tree = {"schema": SUMMARY_SCHEMA, "evaluated": asdict(evaluated), **summary}
+    summary_path, table_path = out / "summary.json", out / "per_image.csv"
+    text = json.dumps(_jsonable(tree), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text_atomic(summary_path, text + "\n")
+    write_text_atomic(table_path, _csv_text(rows))
+    return summary_path, table_path
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, (float, np.floating)):
+        return round(float(value), 6) if math.isfinite(value) else None
+    return value
+
+
+def _csv_text(rows: Sequence[Row]) -> str:
+    names = dict.fromkeys(name for row in rows for name in row if name != "error")
+    columns = [*names, "error"]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
+    return buffer.getvalue()
+
+
+def _cell(value: float | str | None) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return f"{value:.6g}" if math.isfinite(value) else ""
+
+
+def finite(value: float | str | None) -> float | None:
+    """A number as float; text, None, NaN and infinity as None."""
+    if value is None or isinstance(value, str) or not math.isfinite(value):
+        return None
+    return float(value)

@@ -1,0 +1,144 @@
+"""From a config to the things it names: the only file that knows every registry."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from fetal_tf.config import Config
+from fetal_tf.data import DATASETS
+from fetal_tf.data.augment import Augmenter
+from fetal_tf.data.sample import Sample
+from fetal_tf.data.splits import SplitRow, split_groups
+from fetal_tf.edge.errors import ConfigError, DataError
+from fetal_tf.losses import LOSSES
+from fetal_tf.models import MODELS
+from fetal_tf.optimization import OPTIMIZERS, SCHEDULES, Schedule
+from fetal_tf.registry import nearest
+from fetal_tf.tasks import TASKS
+from fetal_tf.tasks.task import Task
+
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A config whose every name and parameter has been checked, with its task built."""
+
+    config: Config
+    task: Task
+    augmenter: Augmenter
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the network's input; ultrasound is gray."""
+        return (*self.config.data.image_size, 1)
+
+    def read_samples(
+        self, data_root: Path | None = None, dataset: str | None = None
+    ) -> list[Sample]:
+        """Every annotated frame under the config's root, or under another one.
+
+        `data.exclude` and `data.options` belong to the config's own dataset: they are applied to
+        its root alone, and the options to any root of the same dataset.
+
+        Raises:
+            ConfigError: the root does not exist.
+            DataError: what is wrong with the dataset.
+        """
+        data = self.config.data
+        own_root = data_root is None or data_root.resolve() == data.root.resolve()
+        root = data.root if data_root is None else data_root
+        name = dataset or data.dataset
+        spec = {"name": name}
+        if name == data.dataset:
+            spec |= data.options
+            if own_root:
+                spec["exclude"] = data.exclude
+        if not root.is_dir():
+            key = "data.root" if data_root is None else "--data-root"
+            raise ConfigError(f"{key}: {root} is not a folder; set it with --set data.root=DIR")
+        return DATASETS.build("data", spec, root)
+
+    def split(self, samples: list[Sample]) -> dict[str, SplitRow]:
+        """Assign every sample to train, val or test, whole groups at a time."""
+        split = self.config.split
+        return split_groups(
+            samples, val=split.val, test=split.test, seed=split.seed, folds=split.folds
+        )
+
+    def build_model(self) -> keras.Model:
+        """The model with fresh weights from `seed`, under the configured precision."""
+        before = keras.config.dtype_policy()
+        keras.utils.set_random_seed(self.config.seed)
+        keras.config.set_dtype_policy(self.config.train.precision)
+        try:
+            return MODELS.build(
+                "model", self.config.model.spec(), self.input_shape, len(self.task.classes)
+            )
+        finally:
+            keras.config.set_dtype_policy(before)
+
+    def compile(self, model: keras.Model, steps_per_epoch: int) -> Schedule:
+        """Attach loss, optimizer and metrics; returns the schedule for its plateau, if any."""
+        config = self.config
+        optimizer_spec = config.optimizer.spec()
+        rate = OPTIMIZERS.check("optimizer", optimizer_spec)["learning_rate"]
+        total_steps = steps_per_epoch * config.train.epochs
+        schedule = SCHEDULES.build(
+            "schedule", config.schedule.spec(), rate, total_steps, steps_per_epoch
+        )
+        model.compile(
+            optimizer=OPTIMIZERS.build("optimizer", optimizer_spec, schedule),
+            loss=LOSSES.build("loss", config.loss.spec()),
+            metrics=self.task.training_metrics(),
+            jit_compile=config.train.jit_compile,
+        )
+        return schedule
+
+
+def open_experiment(config: Config) -> Experiment:
+    """Check every component of `config` before anything is read, and build the task.
+
+    Raises:
+        ConfigError: the first unknown name, unknown parameter or wrong type, by its key.
+    """
+    for key, registry in (
+        ("model", MODELS),
+        ("loss", LOSSES),
+        ("optimizer", OPTIMIZERS),
+        ("schedule", SCHEDULES),
+    ):
+        registry.check(key, getattr(config, key).spec())  # type: ignore[attr-defined]
+    data = config.data
+    if data.dataset not in DATASETS.names():
+        raise ConfigError(
+            f"data.dataset: unknown dataset {data.dataset!r}"
+            f"{nearest(data.dataset, DATASETS.names())}; allowed: {', '.join(DATASETS.names())}"
+        )
+    DATASETS.check("data.options", {"name": data.dataset, **data.options})
+    augmenter = Augmenter([transform.spec() for transform in config.augment])
+    return Experiment(config, TASKS.build("task", config.task.spec()), augmenter)
+
+
+def select(
+    samples: list[Sample], splits: Mapping[str, SplitRow], part: str, source: str
+) -> list[Sample]:
+    """The samples of one part (train, val, test), or all of them.
+
+    Raises:
+        DataError: a sample that the split file does not know, or a part without samples.
+    """
+    if part == "all":
+        return samples
+    unknown = [s.id for s in samples if s.id not in splits]
+    if unknown:
+        raise DataError(
+            f"{source}: {len(unknown)} samples are not in the run's splits.csv (first: {unknown[0]});"
+            " evaluate other data with --split all"
+        )
+    chosen = [s for s in samples if splits[s.id].split == part]
+    if not chosen:
+        raise DataError(f"{source}: no sample belongs to the split {part!r}")
+    return chosen

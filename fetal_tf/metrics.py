@@ -1,0 +1,101 @@
+"""What the progress bar and TensorBoard show while training: Dice, IoU, pixel accuracy.
+
+Evaluation after training is `scores.py`: in millimetres, per image, at the original size.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import KerasTensor, ops
+
+THRESHOLD = 0.5
+
+
+class MeanPerImage(keras.metrics.Metric):
+    """The mean over images of a score of (truth, prediction), both cut at 0.5.
+
+    Every image weighs the same, however the batches fall; classes are averaged within an image.
+
+    Args:
+        score: takes truth and prediction, (N, H, W, K) float32 of 0 and 1, and returns (N, K).
+        name: the name in the logs.
+    """
+
+    def __init__(
+        self,
+        score: Callable[[KerasTensor, KerasTensor], KerasTensor],
+        name: str,
+        dtype: Any = None,
+    ):
+        super().__init__(name=name, dtype=dtype)
+        self._score = score
+        # float32 under every policy: float16 counts images exactly only up to 2048.
+        self.total = self.add_variable((), "zeros", dtype="float32", name="total")
+        self.count = self.add_variable((), "zeros", dtype="float32", name="count")
+
+    def update_state(
+        self, y_true: KerasTensor, y_pred: KerasTensor, sample_weight: KerasTensor | None = None
+    ) -> None:
+        """Add a batch: coverage 0..1 and probabilities, (N, H, W, K); `sample_weight` (N,)."""
+        truth, predicted = (_above_threshold(y) for y in (y_true, y_pred))
+        per_image = ops.mean(self._score(truth, predicted), axis=-1)
+        if sample_weight is None:
+            weight = ops.ones_like(per_image)
+        else:
+            weight = ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
+        self.total.assign_add(ops.sum(per_image * weight))
+        self.count.assign_add(ops.sum(weight))
+
+    def result(self) -> KerasTensor:
+        return ops.divide_no_nan(self.total, self.count)
+
+
+@keras.saving.register_keras_serializable(package="fetal_tf")
+class Dice(MeanPerImage):
+    """2 |A and B| / (|A| + |B|) per image and class; 1 where both are empty."""
+
+    def __init__(self, name: str = "dice", dtype: Any = None):
+        super().__init__(_dice, name=name, dtype=dtype)
+
+
+@keras.saving.register_keras_serializable(package="fetal_tf")
+class IoU(MeanPerImage):
+    """|A and B| / |A or B| per image and class; 1 where both are empty."""
+
+    def __init__(self, name: str = "iou", dtype: Any = None):
+        super().__init__(_iou, name=name, dtype=dtype)
+
+
+@keras.saving.register_keras_serializable(package="fetal_tf")
+class PixelAccuracy(MeanPerImage):
+    """The share of pixels on the right side of 0.5. It flatters: background counts in full."""
+
+    def __init__(self, name: str = "pixel_accuracy", dtype: Any = None):
+        super().__init__(_agreement, name=name, dtype=dtype)
+
+
+def _above_threshold(y: KerasTensor) -> KerasTensor:
+    # Compared in the precision it comes in: rounding to float16 first could lift 0.4999 to 0.5.
+    return ops.cast(ops.convert_to_tensor(y) >= THRESHOLD, "float32")
+
+
+def _dice(truth: KerasTensor, predicted: KerasTensor) -> KerasTensor:
+    return _ratio(2 * _pixels(truth * predicted), _pixels(truth) + _pixels(predicted))
+
+
+def _iou(truth: KerasTensor, predicted: KerasTensor) -> KerasTensor:
+    return _ratio(_pixels(truth * predicted), _pixels(ops.maximum(truth, predicted)))
+
+
+def _agreement(truth: KerasTensor, predicted: KerasTensor) -> KerasTensor:
+    return ops.mean(ops.cast(ops.equal(truth, predicted), "float32"), axis=(1, 2))
+
+
+def _pixels(mask: KerasTensor) -> KerasTensor:
+    return ops.sum(mask, axis=(1, 2))
+
+
+def _ratio(part: KerasTensor, whole: KerasTensor) -> KerasTensor:
+    """`part / whole`, and 1 where both are zero: nothing to find and nothing found."""
+    return ops.where(whole > 0, part / ops.maximum(whole, 1.0), 1.0)

@@ -1,0 +1,151 @@
+"""U-Nets for segmentation: the small one of the student study, and one with every size in config.
+
+Source of the architecture: Ronneberger, Fischer, Brox 2015, arXiv 1505.04597, with "same" padding
+so that the output has the size of the input.
+"""
+
+from typing import Annotated, Literal
+
+import keras
+from keras import KerasTensor, layers
+from pydantic import Field, PositiveInt
+
+from fetal_tf.models import MODELS
+from fetal_tf.models.blocks import (
+    Head,
+    Norm,
+    conv_norm_relu6,
+    norm_relu6,
+    probabilities,
+    scaled_input,
+)
+
+Upsampling = Literal["transpose", "bilinear"]
+
+
+@MODELS.register("small_unet")
+def small_unet(
+    input_shape: tuple[int, int, int], classes: int, *, head: Head = "sigmoid"
+) -> keras.Model:
+    """The student study's U-Net: filters 16-32, bottleneck 64, back 32-16; 0.12 M parameters.
+
+    Two 3x3 convolutions with ReLU per block, max-pooling, 2x2 transposed convolutions, no
+    normalization. Kept as published, for comparison; `unet` is the one to build on.
+
+    Args:
+        input_shape: (height, width, channels), height and width multiples of 4.
+        classes: number of output channels.
+        head: see `blocks.probabilities`.
+
+    Returns:
+        (N, H, W, C) float32 pixels 0..255 to (N, H, W, classes) float32 probabilities.
+
+    Raises:
+        ConfigError: a size that is no multiple of 4, or softmax for one class.
+    """
+    pixels, x = scaled_input(input_shape, multiple=4)
+    skips = []
+    for level, filters in enumerate((16, 32)):
+        x = _plain_block(x, filters, f"encoder_{level}")
+        skips.append(x)
+        x = layers.MaxPooling2D(name=f"pool_{level}")(x)
+    x = _plain_block(x, 64, "bottleneck")
+    for level, filters in ((1, 32), (0, 16)):
+        x = layers.Conv2DTranspose(filters, 2, strides=2, name=f"up_{level}")(x)
+        x = layers.Concatenate(name=f"skip_{level}")([x, skips[level]])
+        x = _plain_block(x, filters, f"decoder_{level}")
+    return keras.Model(pixels, probabilities(x, classes, head), name="small_unet")
+
+
+@MODELS.register("unet")
+def unet(
+    input_shape: tuple[int, int, int],
+    classes: int,
+    *,
+    base: PositiveInt = 16,
+    depth: Annotated[int, Field(ge=1, le=7)] = 4,
+    convs_per_block: PositiveInt = 2,
+    max_filters: PositiveInt = 256,
+    norm: Norm = "batch",
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    upsampling: Upsampling = "transpose",
+    head: Head = "sigmoid",
+) -> keras.Model:
+    """A U-Net made to be quantized: bias-free convolution, batch norm, ReLU6, static size.
+
+    Args:
+        input_shape: (height, width, channels), height and width multiples of 2**depth.
+        classes: number of output channels.
+        base: filters of the first level; each level below doubles them.
+        depth: how often the size is halved.
+        convs_per_block: 3x3 convolutions per block.
+        max_filters: where the doubling stops.
+        norm: "group" for tiny batches, but it does not quantize: see `blocks.norm_relu6`.
+        dropout: rate of spatial dropout (whole feature maps) after the bottleneck and after the
+            deepest encoder block, before its skip: the end of the contracting path, as in the
+            paper. The fine levels are left alone: there it would blur the border we measure.
+        upsampling: "transpose" learns a 2x2 kernel; "bilinear" interpolates after a 1x1
+            convolution, with fewer parameters and no checkerboard.
+        head: see `blocks.probabilities`.
+
+    Returns:
+        (N, H, W, C) float32 pixels 0..255 to (N, H, W, classes) float32 probabilities.
+
+    Raises:
+        ConfigError: a size that is no multiple of 2**depth, or softmax for one class.
+    """
+
+    def block(x: KerasTensor, filters: int, name: str) -> KerasTensor:
+        for i in range(convs_per_block):
+            x = conv_norm_relu6(x, filters, norm=norm, name=f"{name}_conv{i}")
+        return x
+
+    widths = [min(base * 2**level, max_filters) for level in range(depth + 1)]
+    pixels, x = scaled_input(input_shape, multiple=2**depth)
+
+    skips = []
+    for level in range(depth):
+        x = block(x, widths[level], f"encoder_{level}")
+        if dropout and level == depth - 1:
+            x = layers.SpatialDropout2D(dropout, name=f"encoder_{level}_dropout")(x)
+        skips.append(x)
+        x = layers.MaxPooling2D(name=f"pool_{level}")(x)
+
+    x = block(x, widths[depth], "bottleneck")
+    if dropout:
+        x = layers.SpatialDropout2D(dropout, name="bottleneck_dropout")(x)
+
+    for level in reversed(range(depth)):
+        x = _double_size(x, widths[level], norm=norm, upsampling=upsampling, name=f"up_{level}")
+        x = layers.Concatenate(name=f"skip_{level}")([x, skips[level]])
+        x = block(x, widths[level], f"decoder_{level}")
+
+    return keras.Model(pixels, probabilities(x, classes, head), name="unet")
+
+
+def _plain_block(x: KerasTensor, filters: int, name: str) -> KerasTensor:
+    for i in range(2):
+        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"{name}_conv{i}")(x)
+    return x
+
+
+def _double_size(
+    x: KerasTensor, filters: int, *, norm: Norm, upsampling: Upsampling, name: str
+) -> KerasTensor:
+    """(N, h, w, c) to (N, 2h, 2w, filters), in 0..6 like the skip that it will be joined with.
+
+    One range on both sides lets the int8 concatenation copy instead of rescale.
+    """
+    if upsampling == "bilinear":
+        # The 1x1 convolution comes first: at a quarter of the pixels it costs a quarter.
+        x = conv_norm_relu6(x, filters, kernel=1, norm=norm, name=name)
+        return layers.UpSampling2D(interpolation="bilinear", name=f"{name}_resize")(x)
+    up = layers.Conv2DTranspose(
+        filters,
+        2,
+        strides=2,
+        use_bias=norm == "none",
+        kernel_initializer="he_normal",
+        name=name,
+    )
+    return norm_relu6(up(x), norm=norm, name=name)

@@ -1,0 +1,57 @@
+"""What was evaluated, on which data, with which versions: the part of a result that dates."""
+
+import datetime
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+import fetal_tf
+from fetal_tf.data.phantom import is_phantom
+from fetal_tf.data.sample import Sample
+from fetal_tf.evaluation import Evaluated
+from fetal_tf.run import PACKAGES, Subject
+
+
+def describe(
+    subject: Subject,
+    samples: Sequence[Sample],
+    split: str,
+    data_root: Path | None,
+    dataset: str | None,
+    tta: str | None,
+) -> Evaluated:
+    """State what `evaluate` did; paths are cut to the folder's own name.
+
+    Training images are counted where the data are the subject's own. Elsewhere nobody knows: ids of
+    two datasets may coincide.
+    """
+    own_root = subject.config.data.root
+    root = data_root or own_root
+    trained_on = None
+    if subject.splits and root.resolve() == own_root.resolve():
+        training = {id for id, row in subject.splits.items() if row.split == "train"}
+        trained_on = sum(sample.id in training for sample in samples)
+    return Evaluated(
+        subject=subject.name,
+        format=subject.format,
+        dataset=dataset or subject.config.data.dataset,
+        data_root=root.resolve().name,
+        split=split,
+        tta=tta,
+        phantom=is_phantom(root),
+        trained_on=trained_on,
+        date=datetime.date.today().isoformat(),
+        versions=versions(),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of fetal_tf, Python, and every package here that can change a figure."""
+    found = {"fetal_tf": fetal_tf.__version__, "Python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # an extra that is not installed changed nothing
+    return found

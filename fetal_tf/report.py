@@ -1,0 +1,261 @@
+"""The evaluation as one self-contained page, for the clinician and for the engineer.
+
+`write_report` turns rows and summary into `report.html` (no other file needed to read it) and puts
+the same figures and overlays beside it as PNG.
+"""
+
+import base64
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+from fetal_tf import figures
+from fetal_tf.edge.files import write_bytes_atomic, write_text_atomic
+from fetal_tf.edge.images import write_png
+from fetal_tf.evaluation import Evaluated, finite
+from fetal_tf.figures import Quantity
+from fetal_tf.report_figures import report_plots
+from fetal_tf.report_tables import (
+    DASH,
+    flag_table,
+    interval,
+    metric_label,
+    metric_tables,
+    number,
+    plural,
+    refused_and_failed,
+    size_table,
+)
+from fetal_tf.tasks.task import Row, Task
+
+NAMES = {
+    "hc": "head circumference",
+    "bpd": "biparietal diameter",
+    "ofd": "occipitofrontal diameter",
+}
+NBSP = "\N{NO-BREAK SPACE}"
+CI = f"95{NBSP}% CI"
+LISTED = 60  # rows of the refused-and-failed list; per_image.csv holds them all
+THUMBNAIL_PX = 1000
+
+
+@dataclass(frozen=True)
+class Case:
+    """An image worth looking at: its row and its overlay, RGB uint8 [H, W, 3]."""
+
+    row: Row
+    overlay: np.ndarray
+
+
+def write_report(
+    out: Path,
+    rows: Sequence[Row],
+    summary: Mapping[str, Any],
+    evaluated: Evaluated,
+    task: Task,
+    cases: Sequence[Case] = (),
+    history: Sequence[Mapping[str, object]] = (),
+) -> Path:
+    """Write `report.html`, `figures/NAME.png` and `overlays/NN_ID.png` into `out`.
+
+    Pictures of an earlier evaluation in the same folder are replaced.
+
+    Args:
+        out: the evaluation's folder.
+        rows: one per image, from `evaluate_samples`.
+        summary: of the same rows, from `summarise_rows`.
+        evaluated: what was evaluated.
+        task: names the metrics and the headline.
+        cases: the worst images, worst first.
+        history: rows of the run's `metrics.csv`; empty where there is no run.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        FetalTFError: a file cannot be written.
+    """
+    quantity = Quantity.of_metric(task.headline[-1])
+    plots = list(report_plots(rows, task, quantity, history))
+    for stale in [*out.glob("figures/*.png"), *out.glob("overlays/[0-9][0-9]_*.png")]:
+        stale.unlink()
+    for plot in plots:
+        write_bytes_atomic(out / "figures" / f"{plot.name}.png", figures.png_bytes(plot.figure))
+    for rank, case in enumerate(cases, start=1):
+        write_png(out / "overlays" / _overlay_name(rank, case.row), case.overlay)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fetal_tf", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.j2").render(
+        evaluated=evaluated,
+        summary=summary,
+        story=_story(rows, summary, task, quantity),
+        cautions=_cautions(summary, evaluated),
+        cards=_cards(summary, task),
+        tables=metric_tables(summary),
+        plots=plots,
+        no_agreement=_why_no_agreement(rows, quantity),
+        size_table=size_table(rows, quantity, task.headline[0]),
+        quantity=quantity,
+        cases=[_case_view(rank, case, task) for rank, case in enumerate(cases, start=1)],
+        flags=flag_table(rows, task.headline[-1]),
+        overlap_label=metric_label(task.headline[0]),
+        error_label=metric_label(task.headline[-1]),
+        losses=refused_and_failed(rows),
+        listed=LISTED,
+    )
+    path = out / "report.html"
+    write_text_atomic(path, page)
+    return path
+
+
+def _story(
+    rows: Sequence[Row], summary: Mapping[str, Any], task: Task, quantity: Quantity | None
+) -> list[str]:
+    """The result in words: the measurement, then what did not take part in it."""
+    images = summary["images"]
+    sentences = []
+    if quantity and summary["metrics"][task.headline[-1]]["n"]:
+        sentences.append(_measured_story(quantity, rows, summary["metrics"][task.headline[-1]]))
+    if unmeasured := images["refused"] + images["failed"]:
+        verb = "was" if unmeasured == 1 else "were"
+        sentences.append(
+            f"{unmeasured} of {plural(images['n'], 'image')} gave no measurement "
+            f"({images['refused']} refused, {images['failed']} failed) and {verb} left out of "
+            "every figure in millimetres."
+        )
+    if images["flagged"]:
+        sentences.append(
+            f"{plural(images['flagged'], 'measurement')} carried a warning and counted like any "
+            "other; the table without them is below, folded."
+        )
+    return sentences
+
+
+def _measured_story(quantity: Quantity, rows: Sequence[Row], error: Mapping[str, Any]) -> str:
+    pairs, unit = quantity.pairs(rows), quantity.unit
+    name = NAMES.get(quantity.stem, quantity.name)
+    if len(pairs) == 1:
+        apart = f"{error['mean']:.2f} {unit}"
+        return f"On one image, the predicted {name} differs from the expert's by {apart}."
+    bias, low, high = (number(value, quantity.error) for value in pairs.limits())
+    absolute = np.abs(pairs.errors)
+    return (
+        f"On {len(pairs)} images, the predicted {name} differs from the expert's by "
+        f"{error['mean']:.2f} {unit} in the mean ({CI} {interval(error['ci95'], unit)}). Half of "
+        f"the images lie within {np.median(absolute):.2f} {unit}, nine in ten within "
+        f"{np.percentile(absolute, 90):.2f} {unit}. The bias is {bias} {unit}, with 95{NBSP}% "
+        f"limits of agreement from {low} to {high} {unit}."
+    )
+
+
+def _cautions(summary: Mapping[str, Any], evaluated: Evaluated) -> list[str]:
+    cautions = []
+    if evaluated.phantom:
+        cautions.append(
+            "These are generated phantom images. The figures show that the software works; "
+            "they say nothing about patients."
+        )
+    if evaluated.trained_on:
+        cautions.append(
+            f"The model was trained on {evaluated.trained_on} of these "
+            f"{summary['images']['n']} images: the figures flatter it."
+        )
+    return cautions
+
+
+def _cards(summary: Mapping[str, Any], task: Task) -> list[dict[str, Any]]:
+    images = summary["images"]
+    cards = [_card("Images", str(images["n"]), [f"of {plural(summary['groups'], 'examination')}"])]
+    for name in task.headline:
+        metric = summary["metrics"][name]
+        label, _, unit = metric_label(name).partition(" (")
+        notes = [f"n = {metric['n']}"] if metric["n"] else ["no image gave a value"]
+        if metric["ci95"][0] is not None:
+            notes.insert(0, f"{CI} {interval(metric['ci95'], name).replace(' ', NBSP)}")
+        value = number(metric["mean"], name)
+        cards.append(_card(f"{label}, mean", value, notes, unit=unit.rstrip(")"), tone="key"))
+    for name, meaning in (
+        ("flagged", "measured, with a warning"),
+        ("refused", "no measurement given"),
+        ("failed", "unreadable or broken"),
+    ):
+        tone = "warn" if images[name] else ""
+        cards.append(_card(name.capitalize(), str(images[name]), [meaning], tone=tone))
+    return cards
+
+
+def _card(label: str, value: str, notes: list[str], unit: str = "", tone: str = "") -> dict:
+    unit = "" if value == DASH else unit
+    return {"label": label, "value": value, "unit": unit, "notes": notes, "tone": tone}
+
+
+def _why_no_agreement(rows: Sequence[Row], quantity: Quantity | None) -> str:
+    """Why there is no figure in millimetres; empty where there is one."""
+    if quantity is None or len(quantity.pairs(rows)):
+        return ""
+    scored = [r for r in rows if not r.get("error")]
+    measured = [r for r in scored if not r.get("refused")]
+    if not scored:
+        reason = "every image failed: see the list below"
+    elif not measured:
+        reason = "every image was refused: see the list below"
+    elif all(r.get("mm_per_pixel") is None for r in measured):
+        reason = "no image has a known pixel size, and without one there are no millimetres"
+    else:
+        reason = "no image has both a prediction and an expert's measurement"
+    return f"No figure for {quantity.name} in {quantity.unit}: {reason}."
+
+
+def _case_view(rank: int, case: Case, task: Task) -> dict[str, Any]:
+    row, overlap = case.row, task.headline[0]
+    quantity = Quantity.of_metric(task.headline[-1])
+    facts = []
+    if (value := finite(row.get(overlap))) is not None:
+        facts.append(f"{metric_label(overlap)} {number(value, overlap)}")
+    if quantity:
+        predicted, measured, error = (
+            number(finite(row.get(column)), column)
+            for column in (quantity.predicted, quantity.measured, quantity.error)
+        )
+        if predicted != DASH:
+            facts.append(f"{quantity.name} {predicted} {quantity.unit}")
+        if measured != DASH:
+            facts.append(f"expert {measured} {quantity.unit}")
+        if error != DASH:
+            facts.append(f"error {error} {quantity.unit}")
+    return {
+        "rank": rank,
+        "id": row["id"],
+        "facts": [fact.replace(" ", NBSP) for fact in facts],
+        "flags": [part for part in str(row.get("flags") or "").split("; ") if part],
+        "refused": row.get("refused") or "",
+        "source": _thumbnail(case.overlay),
+        "alt": f"Image {row['id']} with the predicted and the expert's outline: "
+        + "; ".join([*facts, str(row.get("refused") or "measured")]),
+        "file": f"overlays/{_overlay_name(rank, row)}",
+    }
+
+
+def _thumbnail(overlay: np.ndarray) -> str:
+    """A data URI of the overlay; JPEG, since a dozen PNGs of speckle weigh five megabytes."""
+    image = Image.fromarray(overlay)
+    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _overlay_name(rank: int, row: Row) -> str:
+    return f"{rank:02d}_{re.sub(r'[^A-Za-z0-9._-]+', '_', str(row['id']))}.png"

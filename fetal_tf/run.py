@@ -1,0 +1,269 @@
+"""A run's folder: what training writes, and what evaluation and export open."""
+
+import csv
+import datetime
+import importlib.metadata
+import json
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import fetal_tf
+from fetal_tf.checkpoint import load_model
+from fetal_tf.config import Config, load_config, parse_config, save_config
+from fetal_tf.data.sample import Sample
+from fetal_tf.data.splits import SplitRow, read_splits
+from fetal_tf.edge.bundle import Bundle, resolve_bundle
+from fetal_tf.edge.errors import ConfigError, FetalTFError
+from fetal_tf.edge.files import write_text_atomic
+from fetal_tf.edge.runtimes import Predictor
+from fetal_tf.experiment import Experiment, open_experiment, select
+from fetal_tf.tasks.task import Task
+
+PACKAGES = (
+    "numpy", "opencv-python-headless", "keras", "tensorflow", "tensorflow-cpu", "jax",
+    "albumentations", "ai-edge-litert", "onnxruntime",
+)  # fmt: skip
+
+
+class KerasPredictor:
+    """A Keras model behind the predictor protocol: uint8 [N, h, w, C] → float32 [N, h, w, K]."""
+
+    def __init__(self, model: keras.Model, batch_size: int = 8):
+        self.model = model
+        self.input_shape: tuple[int, int, int] = tuple(model.input_shape[1:])
+        self._batch_size = batch_size
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities of uint8 frames, a batch at a time."""
+        parts = [
+            self.model.predict_on_batch(images[i : i + self._batch_size].astype(np.float32))
+            for i in range(0, len(images), self._batch_size)
+        ]
+        return np.concatenate(parts).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder that training wrote: resolved config, splits, best model and history."""
+
+    path: Path
+    experiment: Experiment
+
+    @property
+    def config(self) -> Config:
+        return self.experiment.config
+
+    @property
+    def task(self) -> Task:
+        return self.experiment.task
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        return self.experiment.input_shape
+
+    @cached_property
+    def splits(self) -> dict[str, SplitRow]:
+        return read_splits(self.path / "splits.csv")
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """Rows of metrics.csv, empty before the first epoch has ended."""
+        return read_history(self.path / "metrics.csv")
+
+    def samples(
+        self, part: str, data_root: Path | None = None, dataset: str | None = None
+    ) -> list[Sample]:
+        """Samples of train, val, test or all, from the run's own data or from another root."""
+        samples = self.experiment.read_samples(data_root, dataset)
+        return select(samples, self.splits, part, str(data_root or self.config.data.root))
+
+    def keras_model(self) -> keras.Model:
+        """The best model, read in safe mode."""
+        return load_model(self.path / "best.keras")
+
+    def keras_predictor(self) -> KerasPredictor:
+        return KerasPredictor(self.keras_model())
+
+
+def open_run(path: Path) -> Run:
+    """Open a run's folder.
+
+    Raises:
+        ConfigError: not a run, or a config that this version cannot read.
+    """
+    config_path = Path(path) / "config.yaml"
+    if not config_path.is_file():
+        raise ConfigError(f"{path}: not a run: it has no config.yaml")
+    return Run(Path(path), open_experiment(load_config(config_path)))
+
+
+def create_run(path: Path, config: Config, command: list[str]) -> None:
+    """Make the folder and write what is known before the first step.
+
+    Raises:
+        FetalTFError: the folder exists.
+    """
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError as error:
+        raise FetalTFError(
+            f"{path}: this run exists; continue it with --resume, or choose another --name"
+        ) from error
+    write_text_atomic(path / "environment.json", json.dumps(environment(config, command), indent=2))
+    save_config(config, path / "config.yaml")
+
+
+def check_resumable(path: Path, config: Config) -> None:
+    """A run is resumed with the config it was started with; only `train.epochs` may have grown.
+
+    Raises:
+        ConfigError: no run there, or a key that differs, with both values.
+    """
+    if not path.is_dir():
+        raise ConfigError(f"{path}: no run to resume; start it without --resume")
+    if not (path / "config.yaml").is_file():  # killed while the folder was made
+        save_config(config, path / "config.yaml")
+    saved = load_config(path / "config.yaml")
+    old, new = _flat(saved.model_dump(mode="json")), _flat(config.model_dump(mode="json"))
+    for key in sorted(old.keys() | new.keys()):
+        grown = key == "train.epochs" and new[key] > old[key]
+        if old.get(key) != new.get(key) and not grown:
+            raise ConfigError(
+                f"{path}: {key} was {old.get(key)!r} when the run started and is {new.get(key)!r} "
+                "now; resume with the run's own config.yaml, or choose another --name"
+            )
+    if saved.train.epochs != config.train.epochs:
+        save_config(config, path / "config.yaml")
+
+
+def environment(config: Config, command: list[str]) -> dict:
+    """Versions, seeds and the commit: what a repetition needs."""
+    return {
+        "fetal_tf": fetal_tf.__version__,
+        "git_commit": _git_commit(),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "seeds": {"training": config.seed, "split": config.split.seed},
+        "python": sys.version.split()[0],
+        "platform": f"{platform.system()} {platform.machine()}",
+        "keras_backend": keras.backend.backend(),
+        "packages": {name: _version(name) for name in PACKAGES if _version(name)},
+    }
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Rows of a metrics.csv as numbers; empty where there is none."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What `evaluate` judges: a run's Keras model, or one format of a bundle."""
+
+    name: str
+    format: str
+    predictor: Predictor
+    experiment: Experiment
+    splits: dict[str, SplitRow]
+    run_path: Path | None
+    history: list[dict[str, float]]
+
+    @property
+    def task(self) -> Task:
+        return self.experiment.task
+
+    @property
+    def config(self) -> Config:
+        return self.experiment.config
+
+    def samples(
+        self, part: str, data_root: Path | None = None, dataset: str | None = None
+    ) -> list[Sample]:
+        """Samples of a part, from the subject's own data or from another root."""
+        samples = self.experiment.read_samples(data_root, dataset)
+        return select(samples, self.splits, part, str(data_root or self.config.data.root))
+
+    def default_out(self, part: str) -> Path:
+        """RUN/evaluation/PART-FORMAT, or evaluation/NAME-PART-FORMAT for a bundle on its own."""
+        if self.run_path:
+            return self.run_path / "evaluation" / f"{part}-{self.format}"
+        return Path("evaluation") / f"{self.name}-{part}-{self.format}"
+
+
+def open_subject(reference: str, format: str | None = None) -> Subject:
+    """Open `RUN`, `BUNDLE` or `zoo:NAME` in one format (default: keras for a run).
+
+    Raises:
+        FetalTFError: nothing there, or a format that the bundle does not hold.
+    """
+    path = Path(reference)
+    is_run = (path / "best.keras").is_file()
+    if is_run and format in (None, "keras"):
+        run = open_run(path)
+        predictor = run.keras_predictor()
+        return Subject(
+            run.config.name, "keras", predictor, run.experiment, run.splits, path, run.history
+        )
+    if format == "keras":
+        raise FetalTFError(f"{reference}: --format keras needs a run; this is not one")
+    if path.is_dir() and not is_run and (path / "config.yaml").is_file():
+        if not (path / "bundle.json").is_file():
+            raise FetalTFError(f"{path}: the run has no best.keras yet; let one epoch finish first")
+    bundle_path = resolve_bundle(reference)
+    bundle = Bundle.open(bundle_path)
+    chosen = format or bundle.default_format
+    config = parse_config(_yaml(bundle_path / "config.yaml"), str(bundle_path / "config.yaml"))
+    run_path = bundle_path.parent if (bundle_path.parent / "best.keras").is_file() else None
+    history = read_history(run_path / "metrics.csv") if run_path else []
+    splits_path = bundle_path / "splits.csv"
+    splits = read_splits(splits_path) if splits_path.is_file() else {}
+    experiment = open_experiment(config)
+    return Subject(
+        config.name, chosen, bundle.predictor(chosen), experiment, splits, run_path, history
+    )
+
+
+def _yaml(path: Path) -> dict:
+    import yaml
+
+    if not path.is_file():
+        raise FetalTFError(f"{path}: the bundle holds no config.yaml, so it cannot be evaluated")
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def _flat(tree: dict, prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    folder = Path(fetal_tf.__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

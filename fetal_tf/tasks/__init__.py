@@ -1,0 +1,8 @@
+"""Tasks: what a target is, how an output is judged and drawn. One file and one line each."""
+
+from fetal_tf.registry import Registry
+from fetal_tf.tasks.task import Task
+
+TASKS: Registry[Task] = Registry("task")
+
+from fetal_tf.tasks import segmentation as segmentation  # noqa: E402  (registers itself)

@@ -1,0 +1,130 @@
+"""Segmentation: probabilities against the expert's mask, and the measurement that they give."""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from fetal_tf import scores
+from fetal_tf.data.sample import Sample
+from fetal_tf.edge.errors import ConfigError, DataError
+from fetal_tf.edge.measurements import MEASURERS
+from fetal_tf.edge.preprocess import Letterbox
+from fetal_tf.metrics import Dice, IoU, PixelAccuracy
+from fetal_tf.registry import nearest
+from fetal_tf.tasks import TASKS
+from fetal_tf.tasks.task import Row, Task
+
+OVERLAP = ("dice", "iou", "pixel_accuracy", "precision", "recall", "specificity")
+SURFACE = ("hd95_mm", "mean_surface_distance_mm")
+QUANTITIES = ("hc", "bpd", "ofd")  # head circumference, biparietal and occipitofrontal diameter
+
+# How far an exported file may drift from the float model, over paired images. Rounding of weights
+# to 16 bit moves a border by less than 0.05 mm; 8-bit activations by a few tenths.
+_FLOAT = {"dice_abs_delta_mean": 1e-4, "hc_abs_delta_mean_mm": 0.01}
+_HALF = {"dice_abs_delta_mean": 5e-4, "hc_abs_delta_mean_mm": 0.05}
+_INT8 = {"dice_abs_delta_mean": 2e-3, "hc_abs_delta_mean_mm": 0.3, "hc_abs_delta_p95_mm": 1.0}
+PARITY_LIMITS = {
+    "float32": _FLOAT,
+    "onnx": _FLOAT,
+    "float16": _HALF,
+    "dynamic": _INT8,
+    "int8": _INT8,
+    "int16x8": _INT8,
+    "onnx-int8": _INT8,
+}
+
+
+class SegmentationTask:
+    """One foreground class, or several exclusive ones, measured by `measurement`."""
+
+    name = "segmentation"
+    headline = ("dice", "hc_abs_error_mm")
+    parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
+
+    def __init__(self, classes: list[str], measurement: str):
+        if not classes:
+            raise ConfigError("task.classes: found an empty list; name at least one structure")
+        if measurement not in MEASURERS:
+            raise ConfigError(
+                f"task.measurement: unknown measurement {measurement!r}"
+                f"{nearest(measurement, MEASURERS)}; allowed: {', '.join(sorted(MEASURERS))}"
+            )
+        self.classes = tuple(classes)
+        self.measurement = measurement
+        self._measurer = MEASURERS[measurement]
+        self.metric_names = (
+            *OVERLAP,
+            *SURFACE,
+            *(f"{q}_{kind}" for q in QUANTITIES for kind in ("error_mm", "abs_error_mm")),
+            *(f"{q}_error_percent" for q in QUANTITIES),
+        )
+
+    def target(self, sample: Sample, letterbox: Letterbox) -> np.ndarray:
+        """Share of each network pixel that the structure covers, uint8 [h, w, K], 255 = all of it.
+
+        Coverage instead of a hard mask keeps the border's sub-pixel position: where the network
+        sees one pixel for three, a hard target would be off by up to half of it.
+        """
+        mask = self._mask(sample)
+        return np.stack(
+            [letterbox.apply_coverage(mask == index + 1) for index in range(len(self.classes))], -1
+        )
+
+    def training_metrics(self) -> list[keras.metrics.Metric]:
+        """Dice and IoU per image, and pixel accuracy, which flatters: most pixels are background."""
+        return [Dice(name="dice"), IoU(name="iou"), PixelAccuracy(name="pixel_accuracy")]
+
+    def evaluate(self, probabilities: np.ndarray, sample: Sample, letterbox: Letterbox) -> Row:
+        """Overlap and border distance in the original frame, and every measurement's error."""
+        truth_mask = self._mask(sample) == 1
+        predicted_mask = letterbox.restore(probabilities[..., 0]) >= 0.5
+        measurement = self._measurer.measure(probabilities, letterbox, sample.mm_per_pixel)
+        row: Row = {"id": sample.id, "group": sample.group, "mm_per_pixel": sample.mm_per_pixel}
+        row |= scores.overlap_metrics(predicted_mask, truth_mask)
+        if sample.mm_per_pixel is None:
+            row |= dict.fromkeys(SURFACE)
+        else:
+            row |= scores.surface_distances_mm(predicted_mask, truth_mask, sample.mm_per_pixel)
+        record = measurement.as_record()
+        row |= scores.measurement_errors(record, self._reference(sample, truth_mask), QUANTITIES)
+        row["flags"] = "; ".join(measurement.flags)
+        row["refused"] = measurement.refused or ""
+        return row
+
+    def draw(
+        self,
+        image: np.ndarray,
+        probabilities: np.ndarray,
+        letterbox: Letterbox,
+        sample: Sample,
+    ) -> np.ndarray:
+        """Prediction, its measurement, and the expert's ellipse where there is one."""
+        measurement = self._measurer.measure(probabilities, letterbox, sample.mm_per_pixel)
+        truth = None
+        if sample.load_mask is not None:
+            truth = self._measure_truth(self._mask(sample) == 1, sample.mm_per_pixel)
+        return self._measurer.draw(image, measurement, truth=truth)
+
+    def _mask(self, sample: Sample) -> np.ndarray:
+        if sample.load_mask is None:
+            raise DataError(f"{sample.image_path}: sample {sample.id} has no mask to compare with")
+        return sample.load_mask()
+
+    def _measure_truth(self, truth_mask: np.ndarray, mm_per_pixel: float | None):
+        height, width = truth_mask.shape
+        identity = Letterbox(height, width, height, width)
+        probabilities = truth_mask[..., None].astype(np.float32)
+        return self._measurer.measure(probabilities, identity, mm_per_pixel)
+
+    def _reference(self, sample: Sample, truth_mask: np.ndarray) -> dict[str, float]:
+        """The expert's numbers; what the dataset does not state is measured on its own mask."""
+        record = self._measure_truth(truth_mask, sample.mm_per_pixel).as_record()
+        measured = {f"{q}_mm": record.get(f"{q}_mm") for q in QUANTITIES}
+        return {k: v for k, v in measured.items() if v is not None} | dict(sample.reference)
+
+
+@TASKS.register("segmentation")
+def segmentation(*, classes: list[str], measurement: str) -> Task:
+    """Masks of `classes`, measured by the edge wing's `measurement`."""
+    return SegmentationTask(classes, measurement)

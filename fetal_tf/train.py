@@ -1,0 +1,119 @@
+"""Train a model: `python -m fetal_tf.train --config FILE`."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
+
+from fetal_tf.config import Config, dump_config, load_config
+from fetal_tf.edge.errors import FetalTFError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns 0, 1 where `--overfit-batch` did not overfit, or 2 with one line on stderr."""
+    args = _parser().parse_args(argv)
+    try:
+        config = load_config(args.config, args.set)
+        if args.name:
+            config = config.model_copy(update={"name": args.name})
+        if args.dry_run:
+            return _dry_run(config)
+        if args.overfit_batch:
+            return _overfit_batch(config)
+        return _train(config, resume=args.resume)
+    except FetalTFError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; continue with --resume", file=sys.stderr)
+        return 130
+
+
+def _train(config: Config, resume: bool) -> int:
+    from fetal_tf.experiment import open_experiment
+    from fetal_tf.run import check_resumable, create_run
+    from fetal_tf.training import run_splits, train
+
+    run = Path("runs") / config.name
+    experiment = open_experiment(config)
+    samples = experiment.read_samples()
+    if resume:
+        check_resumable(run, config)
+    else:
+        create_run(run, config, command=sys.argv)
+    splits = run_splits(experiment, samples, run, resume)
+    print(f"{run}: {_sizes(splits)}; TensorBoard: tensorboard --logdir {run / 'tensorboard'}")
+    outcome = train(
+        experiment, samples, splits, run, resume=resume, verbose=1 if sys.stdout.isatty() else 2
+    )
+    best = outcome.history[outcome.best_epoch]
+    monitor = config.train.monitor
+    why = "stopped early" if outcome.stopped_early else "finished"
+    print(
+        f"{why} after {len(outcome.history)} epochs; best epoch {outcome.best_epoch + 1}: "
+        f"{monitor} {best[monitor]:.4f}\nnext: python -m fetal_tf.evaluate {run}"
+    )
+    return 0
+
+
+def _dry_run(config: Config) -> int:
+    from fetal_tf.experiment import open_experiment
+    from fetal_tf.training import first_batch_shapes
+
+    experiment = open_experiment(config)
+    samples = experiment.read_samples()
+    print(dump_config(config))
+    print(_sizes(experiment.split(samples)))
+    model = experiment.build_model()
+    model.summary(line_length=100)
+    for name, (shape, dtype) in first_batch_shapes(experiment, samples).items():
+        print(f"one batch: {name} {shape} {dtype}")
+    return 0
+
+
+def _overfit_batch(config: Config) -> int:
+    from fetal_tf.experiment import open_experiment
+    from fetal_tf.training import overfit_batch
+
+    experiment = open_experiment(config)
+    first, last = overfit_batch(
+        experiment,
+        experiment.read_samples(),
+        lambda step, loss: print(f"step {step:4d}  loss {loss:.5f}", flush=True),
+    )
+    learnt = last < 0.2 * first
+    print(
+        "the batch is learnt" if learnt else "the batch is NOT learnt: loss fell by less than 80 %"
+    )
+    return 0 if learnt else 1
+
+
+def _sizes(splits) -> str:
+    parts = {}
+    for row in splits.values():
+        parts.setdefault(row.split, []).append(row.group)
+    return ", ".join(
+        f"{part} {len(parts.get(part, []))} images of {len(set(parts.get(part, [])))} groups"
+        for part in ("train", "val", "test")
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m fetal_tf.train", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="YAML file")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override a key"
+    )
+    parser.add_argument("--name", help="the run's name (default: the config's)")
+    parser.add_argument("--resume", action="store_true", help="continue runs/NAME")
+    parser.add_argument("--dry-run", action="store_true", help="check everything, train nothing")
+    parser.add_argument(
+        "--overfit-batch", action="store_true", help="prove that one batch is learnt"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+import csv
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import fetal_tf.run
+from fetal_tf.data.splits import SplitRow
+from fetal_tf.edge.errors import BundleError
+from fetal_tf.evaluate import main
+from tests.evaluation_fakes import BrightnessPredictor, BrightnessTask, write_samples
+
+
+class Leftward(BrightnessPredictor):
+    """Finds the head in the left half alone, so that the mirror image tells another story."""
+
+    def predict(self, images):
+        probabilities = super().predict(images)
+        probabilities[:, :, probabilities.shape[2] // 2 :] = 0
+        return probabilities
+
+
+@pytest.fixture
+def subject(tmp_path, monkeypatch):
+    """What `open_subject` returns, over three gray images; `asked` records the request."""
+    folder = tmp_path / "machine" / "heads"
+    folder.mkdir(parents=True)
+    samples = write_samples(folder, [100, 150, 200])
+    asked = {}
+
+    def find(part, data_root, dataset):
+        asked.update(part=part, data_root=data_root, dataset=dataset)
+        return samples
+
+    def open_subject(reference, format):
+        asked.update(reference=reference, format=format)
+        return fake
+
+    fake = SimpleNamespace(
+        name="net",
+        format="int8",
+        predictor=BrightnessPredictor(),
+        task=BrightnessTask(),
+        config=SimpleNamespace(seed=3, data=SimpleNamespace(root=folder, dataset="hc18")),
+        splits={
+            s.id: SplitRow(s.id, s.group, "train" if i else "test") for i, s in enumerate(samples)
+        },
+        history=[],
+        samples=find,
+        default_out=lambda part: tmp_path / "out" / f"{part}-int8",
+        asked=asked,
+        files=samples,
+    )
+    monkeypatch.setattr(fetal_tf.run, "open_subject", open_subject)
+    return fake
+
+
+def summary_of(folder):
+    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+
+
+def test_writes_everything_and_prints_a_table(subject, tmp_path, capsys):
+    assert main(["runs/net"]) == 0
+    out = tmp_path / "out" / "test-int8"
+    names, figures, *paths = capsys.readouterr().out.splitlines()
+    assert names.split() == ["n", "Dice", "|ΔHC|", "(mm)", "flagged", "refused", "failed"]
+    assert figures.split() == ["3", f"{450 / 255 / 3:.4f}", "0.00", "0", "0", "0"]
+    assert paths == [str(out / name) for name in ("summary.json", "per_image.csv", "report.html")]
+    assert all((out / name).is_file() for name in ("summary.json", "per_image.csv", "report.html"))
+    assert len(list((out / "overlays").iterdir())) == 3
+    assert summary_of(out)["bootstrap"]["seed"] == 3
+
+
+def test_passes_the_request_on(subject, tmp_path):
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    command = ["zoo:head", "--split", "all", "--data-root", str(other), "--dataset", "planes"]
+    assert main([*command, "--format", "onnx", "--out", str(tmp_path / "mine")]) == 0
+    assert subject.asked == {
+        "reference": "zoo:head",
+        "format": "onnx",
+        "part": "all",
+        "data_root": other,
+        "dataset": "planes",
+    }
+    evaluated = summary_of(tmp_path / "mine")["evaluated"]
+    assert (evaluated["dataset"], evaluated["data_root"]) == ("planes", "elsewhere")
+    assert evaluated["trained_on"] is None  # the ids may belong to other images there
+
+
+def test_training_images_are_counted_on_the_subjects_own_data(subject, tmp_path):
+    assert main(["runs/net", "--split", "all"]) == 0
+    evaluated = summary_of(tmp_path / "out" / "all-int8")["evaluated"]
+    assert evaluated["trained_on"] == 2
+    assert evaluated["data_root"] == "heads"
+    assert str(tmp_path) not in (tmp_path / "out" / "all-int8" / "report.html").read_text()
+
+
+def test_flip_averages_with_the_mirror_image(subject, tmp_path):
+    subject.predictor = Leftward()
+    assert main(["runs/net", "--tta", "flip"]) == 0
+    out = tmp_path / "out" / "test-int8"
+    assert summary_of(out)["evaluated"]["tta"] == "flip"
+    with (out / "per_image.csv").open(newline="") as file:
+        dice = [float(row["dice"]) for row in csv.DictReader(file)]
+    np.testing.assert_allclose(dice, np.array([100, 150, 200]) / 255 / 2, rtol=1e-5)
+
+
+def test_one_broken_file_is_counted_and_the_others_go_on(subject, tmp_path, capsys):
+    subject.files[0].image_path.write_bytes(b"no image")
+    assert main(["runs/net"]) == 0
+    assert summary_of(tmp_path / "out" / "test-int8")["images"]["failed"] == 1
+    assert capsys.readouterr().out.splitlines()[1].split()[-1] == "1"
+
+
+def test_nothing_but_broken_files_is_an_error_with_a_report(subject, tmp_path, capsys):
+    for sample in subject.files:
+        sample.image_path.unlink()
+    assert main(["runs/net"]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: not one of 3 images could be evaluated")
+    assert "000_HC.png" in error
+    assert (tmp_path / "out" / "test-int8" / "report.html").is_file()
+
+
+def test_no_image_is_an_error_and_writes_nothing(subject, tmp_path, capsys):
+    subject.samples = lambda *_: []
+    assert main(["runs/net"]) == 2
+    assert "no annotated image" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_error_is_one_line_and_exit_code_2(monkeypatch, capsys):
+    def open_subject(reference, format):
+        raise BundleError(f"{reference}: no such bundle")
+
+    monkeypatch.setattr(fetal_tf.run, "open_subject", open_subject)
+    assert main(["zoo:nothing"]) == 2
+    assert capsys.readouterr().err == "error: zoo:nothing: no such bundle\n"
+
+
+@pytest.mark.parametrize("wrong", [["--split", "tset"], ["--tta", "rotate"], ["--data", "x"]])
+def test_wrong_arguments_are_refused(wrong):
+    with pytest.raises(SystemExit) as exit_:
+        main(["runs/net", *wrong])
+    assert exit_.value.code == 2
