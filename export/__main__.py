@@ -9,9 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from export.bundle_writer import check_replaceable
 from export.formats import FORMATS, parse_formats, require_extras
-from export.parity import check_limit_names
+from export.quiet import captured_noise
 from fetal_tf.edge.errors import FetalTFError
 
 
@@ -29,9 +28,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from export.quiet import captured_noise
-
     with captured_noise():  # TensorFlow greets whoever imports it
+        from export.bundle_folder import check_replaceable
+        from export.parity import check_limit_names
         from export.pipeline import export_run
         from fetal_tf.run import open_run
 

@@ -1,22 +1,20 @@
 """The facts about a machine that a latency depends on, and nothing that names it."""
 
-import importlib.metadata
 import os
 import platform
 from pathlib import Path
 
-PACKAGES = ("ai-edge-litert", "onnxruntime", "tensorflow", "tensorflow-cpu", "keras")
+from fetal_tf.environment import versions
 
 
 def machine_facts() -> dict[str, object]:
-    """Processor model, cores this process may use, operating system, runtime versions."""
+    """Processor model, cores this process may use, operating system, versions."""
     return {
         "cpu": _cpu_model(),
         "cores": _usable_cores(),
         "architecture": platform.machine(),
         "system": platform.system(),
-        "python": platform.python_version(),
-        "packages": {name: v for name in PACKAGES if (v := _version(name))},
+        "versions": versions(),
     }
 
 
@@ -34,10 +32,3 @@ def _usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from export.benchmark import benchmark
-from export.bundle_writer import bundle_record, staged_folder, write_checksums, write_json
+from export.bundle_folder import staged_folder, write_checksums, write_json
+from export.bundle_record import bundle_record
 from export.calibration import choose_calibration, read_frames
 from export.comparison import compare_files
 from export.convert import convert
@@ -76,7 +77,7 @@ def export_run(
         print(text_table(*benchmark_table(timing)) + "\n")
 
         measure = whole_way(KerasPredictor(model), images, run.task.measurement)
-        data = credit(root, samples, config.data.dataset)
+        data = credit(samples, config.data.dataset)
         bundle = bundle_record(
             run,
             files,

@@ -47,10 +47,10 @@ class StopAtNaN(keras.callbacks.Callback):
 class WeightAverage(keras.callbacks.Callback):
     """Exponential moving average of every weight, used for validation and for the best model.
 
-    The statistics of batch normalisation are averaged with the weights, so that the averaged network
-    is consistent; Keras' `use_ema` averages the trainable weights alone and pairs them with
-    statistics of other weights. Early steps use a smaller decay, min(decay, (1 + t) / (10 + t)), so
-    that the random initial weights are soon forgotten.
+    The statistics of batch normalisation are averaged with the weights, so that they fit each
+    other; Keras' `use_ema` averages the trainable weights alone and pairs them with statistics of
+    other weights. Early steps use a smaller decay, min(decay, (1 + t) / (10 + t)), so that the
+    random initial weights are soon forgotten.
     """
 
     def __init__(self, decay: float, average: dict[str, np.ndarray]):

@@ -1,9 +1,9 @@
 """One file holds everything a resumed run needs, and it is replaced whole or not at all.
 
 `last.keras` is an ordinary Keras file (a zip) with two more members: `training_state.json` (the
-history of every finished epoch) and `training_state.npz` (averaged weights, and the random states of
-dropout, which Keras does not save). A run killed at any moment leaves the old file or the new one,
-never a mixture; `metrics.csv` and `best.keras` are derived from it and written after it.
+history of every finished epoch) and `training_state.npz` (averaged weights, and the random states
+of dropout, which Keras does not save). A run killed at any moment leaves the old file or the new
+one, never a mixture; `metrics.csv` and `best.keras` are derived from it and written after it.
 """
 
 import errno

@@ -181,13 +181,15 @@ def merge(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]
     """
     merged = dict(parent)
     for key, value in child.items():
-        old = merged.get(key)
-        both_mappings = isinstance(old, Mapping) and isinstance(value, Mapping)
-        if both_mappings and value.get("name", old.get("name")) == old.get("name"):
-            merged[key] = merge(old, value)
-        else:
-            merged[key] = value
+        merged[key] = _laid_over(merged.get(key), value)
     return merged
+
+
+def _laid_over(old: Any, new: Any) -> Any:
+    if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
+        return new
+    same_component = new.get("name", old.get("name")) == old.get("name")
+    return merge(old, new) if same_component else new
 
 
 def _with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -116,7 +117,9 @@ def _score(task: Task, probabilities: np.ndarray, sample: Sample, letterbox: Let
 
 
 def _failed(sample: Sample, reason: object) -> Row:
-    return {"id": sample.id, "group": sample.group, "error": " ".join(str(reason).split())}
+    """The folder is cut off: results are passed on, and its path belongs to one machine."""
+    text = " ".join(str(reason).split()).replace(f"{sample.image_path.parent}{os.sep}", "")
+    return {"id": sample.id, "group": sample.group, "error": text}
 
 
 def worst_rows(rows: Iterable[Row], task: Task, count: int = 12) -> list[Row]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -51,7 +52,7 @@ class Experiment:
         own_root = data_root is None or data_root.resolve() == data.root.resolve()
         root = data.root if data_root is None else data_root
         name = dataset or data.dataset
-        spec = {"name": name}
+        spec: dict[str, Any] = {"name": name}
         if name == data.dataset:
             spec |= data.options
             if own_root:
@@ -110,7 +111,7 @@ def open_experiment(config: Config) -> Experiment:
         ("optimizer", OPTIMIZERS),
         ("schedule", SCHEDULES),
     ):
-        registry.check(key, getattr(config, key).spec())  # type: ignore[attr-defined]
+        registry.check(key, getattr(config, key).spec())
     data = config.data
     if data.dataset not in DATASETS.names():
         raise ConfigError(
@@ -135,8 +136,8 @@ def select(
     unknown = [s.id for s in samples if s.id not in splits]
     if unknown:
         raise DataError(
-            f"{source}: {len(unknown)} samples are not in the run's splits.csv (first: {unknown[0]});"
-            " evaluate other data with --split all"
+            f"{source}: {len(unknown)} samples are not in the run's splits.csv "
+            f"(first: {unknown[0]}); evaluate other data with --split all"
         )
     chosen = [s for s in samples if splits[s.id].split == part]
     if not chosen:

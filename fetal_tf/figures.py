@@ -140,7 +140,7 @@ def score_histogram(values: np.ndarray, label: str) -> Figure | None:
     if below:
         axes.plot([], [], " ", label=f"{below} below {floor:.2f}, in the first bar")
     axes.set(xlabel=label, ylabel="images", xlim=(floor, 1.0))
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.legend(loc="best")
     return figure
 
@@ -206,19 +206,14 @@ def predicted_against_measured(pairs: Pairs, quantity: Quantity) -> Figure | Non
 
 def _scatter(axes: Axes, x: np.ndarray, y: np.ndarray, flagged: np.ndarray) -> None:
     """Flagged images differ in shape as well as in colour."""
-    axes.scatter(x[~flagged], y[~flagged], 18, BLUE, alpha=0.65, lw=0, label="image", zorder=2)
+    looks: list[tuple[np.ndarray, str, dict[str, Any]]] = [
+        (~flagged, "image", {"s": 18, "color": BLUE, "marker": "o", "alpha": 0.65, "zorder": 2}),
+        (flagged, "flagged", {"s": 34, "color": ORANGE, "marker": "^", "alpha": 0.9, "zorder": 3}),
+    ]
+    for chosen, label, look in looks:
+        if chosen.any():
+            axes.scatter(x[chosen], y[chosen], lw=0, label=label, **look)
     if flagged.any():
-        axes.scatter(
-            x[flagged],
-            y[flagged],
-            34,
-            ORANGE,
-            marker="^",
-            alpha=0.9,
-            lw=0,
-            label="flagged",
-            zorder=3,
-        )
         axes.legend(loc="upper left")
 
 
@@ -239,7 +234,7 @@ def learning_curves(history: Sequence[Mapping[str, object]], metric: str) -> Fig
                     *curve.T, color=color, lw=1.8, marker="." * (len(curve) < 30), label=label
                 )
         axes.set(xlabel="epoch", ylabel=name)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         axes.legend()
     return figure
 

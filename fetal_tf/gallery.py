@@ -19,7 +19,7 @@ def validation_gallery(
 ) -> Callable[[keras.Model], dict[str, np.ndarray]]:
     """A function of a model that draws `fixed` and `worst` frames, RGB uint8 [n, h, w, 3] each.
 
-    "Worst" is judged at network size by the overlap 1 − Σ|p − t| / Σ(p + t), which needs no
+    "Worst" is judged at network size by the overlap 1 - sum|p - t| / sum(p + t), which needs no
     threshold; the pictures themselves are drawn in the original frame.
     """
 
@@ -39,7 +39,7 @@ def validation_gallery(
 
 
 def soft_overlap(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """1 − Σ|p − t| / Σ(p + t) for each frame of two arrays [N, h, w, K]; 1 = identical."""
+    """1 - sum|p - t| / sum(p + t) for each frame of two arrays [N, h, w, K]; 1 = identical."""
     axes = tuple(range(1, outputs.ndim))
     difference = np.abs(outputs - targets).sum(axis=axes)
     return 1 - difference / np.maximum((outputs + targets).sum(axis=axes), 1e-6)
@@ -50,7 +50,7 @@ def _pictures(indices, outputs, cache: FrameCache, task: Task) -> np.ndarray:
     for index in indices:
         sample = cache.samples[index]
         image = read_gray(sample.image_path)
-        letterbox = Letterbox(*image.shape, *outputs.shape[1:3])
+        letterbox = Letterbox(image.shape[0], image.shape[1], *outputs.shape[1:3])
         drawn = task.draw(image, outputs[index], letterbox, sample)
-        pictures.append(Letterbox(*drawn.shape[:2], *TILE).apply(drawn))
+        pictures.append(Letterbox(drawn.shape[0], drawn.shape[1], *TILE).apply(drawn))
     return np.stack(pictures)

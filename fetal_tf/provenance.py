@@ -1,16 +1,14 @@
 """What was evaluated, on which data, with which versions: the part of a result that dates."""
 
 import datetime
-import importlib.metadata
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 
-import fetal_tf
 from fetal_tf.data.phantom import is_phantom
 from fetal_tf.data.sample import Sample
+from fetal_tf.environment import versions
 from fetal_tf.evaluation import Evaluated
-from fetal_tf.run import PACKAGES, Subject
+from fetal_tf.run import Subject
 
 
 def describe(
@@ -21,7 +19,7 @@ def describe(
     dataset: str | None,
     tta: str | None,
 ) -> Evaluated:
-    """State what `evaluate` did; paths are cut to the folder's own name.
+    """State what `evaluate` did with `samples`, at least one; paths are cut to the folder's name.
 
     Training images are counted where the data are the subject's own. Elsewhere nobody knows: ids of
     two datasets may coincide.
@@ -39,19 +37,8 @@ def describe(
         data_root=root.resolve().name,
         split=split,
         tta=tta,
-        phantom=is_phantom(root),
+        phantom=is_phantom(samples[0].image_path),
         trained_on=trained_on,
         date=datetime.date.today().isoformat(),
         versions=versions(),
     )
-
-
-def versions() -> dict[str, str]:
-    """Of fetal_tf, Python, and every package here that can change a figure."""
-    found = {"fetal_tf": fetal_tf.__version__, "Python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue  # an extra that is not installed changed nothing
-    return found

@@ -244,7 +244,6 @@ def _case_view(rank: int, case: Case, task: Task) -> dict[str, Any]:
         "source": _thumbnail(case.overlay),
         "alt": f"Image {row['id']} with the predicted and the expert's outline: "
         + "; ".join([*facts, str(row.get("refused") or "measured")]),
-        "file": f"overlays/{_overlay_name(rank, row)}",
     }
 
 

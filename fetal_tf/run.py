@@ -1,12 +1,7 @@
 """A run's folder: what training writes, and what evaluation and export open."""
 
 import csv
-import datetime
-import importlib.metadata
 import json
-import platform
-import subprocess
-import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +9,6 @@ from pathlib import Path
 import keras
 import numpy as np
 
-import fetal_tf
 from fetal_tf.checkpoint import load_model
 from fetal_tf.config import Config, load_config, parse_config, save_config
 from fetal_tf.data.sample import Sample
@@ -23,13 +17,9 @@ from fetal_tf.edge.bundle import Bundle, resolve_bundle
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.edge.runtimes import Predictor
+from fetal_tf.environment import environment
 from fetal_tf.experiment import Experiment, open_experiment, select
 from fetal_tf.tasks.task import Task
-
-PACKAGES = (
-    "numpy", "opencv-python-headless", "keras", "tensorflow", "tensorflow-cpu", "jax",
-    "albumentations", "ai-edge-litert", "onnxruntime",
-)  # fmt: skip
 
 
 class KerasPredictor:
@@ -133,7 +123,7 @@ def check_resumable(path: Path, config: Config) -> None:
     saved = load_config(path / "config.yaml")
     old, new = _flat(saved.model_dump(mode="json")), _flat(config.model_dump(mode="json"))
     for key in sorted(old.keys() | new.keys()):
-        grown = key == "train.epochs" and new[key] > old[key]
+        grown = key == "train.epochs" and config.train.epochs > saved.train.epochs
         if old.get(key) != new.get(key) and not grown:
             raise ConfigError(
                 f"{path}: {key} was {old.get(key)!r} when the run started and is {new.get(key)!r} "
@@ -141,21 +131,6 @@ def check_resumable(path: Path, config: Config) -> None:
             )
     if saved.train.epochs != config.train.epochs:
         save_config(config, path / "config.yaml")
-
-
-def environment(config: Config, command: list[str]) -> dict:
-    """Versions, seeds and the commit: what a repetition needs."""
-    return {
-        "fetal_tf": fetal_tf.__version__,
-        "git_commit": _git_commit(),
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": command,
-        "seeds": {"training": config.seed, "split": config.split.seed},
-        "python": sys.version.split()[0],
-        "platform": f"{platform.system()} {platform.machine()}",
-        "keras_backend": keras.backend.backend(),
-        "packages": {name: _version(name) for name in PACKAGES if _version(name)},
-    }
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
@@ -216,9 +191,9 @@ def open_subject(reference: str, format: str | None = None) -> Subject:
         )
     if format == "keras":
         raise FetalTFError(f"{reference}: --format keras needs a run; this is not one")
-    if path.is_dir() and not is_run and (path / "config.yaml").is_file():
-        if not (path / "bundle.json").is_file():
-            raise FetalTFError(f"{path}: the run has no best.keras yet; let one epoch finish first")
+    unfinished = (path / "config.yaml").is_file() and not (path / "bundle.json").is_file()
+    if unfinished and not is_run:
+        raise FetalTFError(f"{path}: the run has no best.keras yet; let one epoch finish first")
     bundle_path = resolve_bundle(reference)
     bundle = Bundle.open(bundle_path)
     chosen = format or bundle.default_format
@@ -249,21 +224,3 @@ def _flat(tree: dict, prefix: str = "") -> dict[str, object]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _git_commit() -> str | None:
-    folder = Path(fetal_tf.__file__).parent
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None

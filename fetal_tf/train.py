@@ -91,7 +91,7 @@ def _overfit_batch(config: Config) -> int:
 
 
 def _sizes(splits) -> str:
-    parts = {}
+    parts: dict[str, list[str]] = {}
     for row in splits.values():
         parts.setdefault(row.split, []).append(row.group)
     return ", ".join(

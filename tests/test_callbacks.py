@@ -118,9 +118,7 @@ def test_best_is_kept_last_goes_on_and_patience_ends(data, tmp_path):
 def test_an_unknown_monitor_names_what_is_measured(data, tmp_path):
     model = model_with_batch_norm()
     with pytest.raises(FetalTFError, match="val_dise is not measured; there are: loss"):
-        model.fit(
-            *data, verbose=0, callbacks=[EpochEnd(tmp_path, TrainingState(), "val_dise")]
-        )
+        model.fit(*data, verbose=0, callbacks=[EpochEnd(tmp_path, TrainingState(), "val_dise")])
 
 
 def test_waiting_is_counted_from_the_history_alone():

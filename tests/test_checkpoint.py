@@ -67,7 +67,9 @@ def test_keras_itself_reads_the_file(tmp_path, data):
     model = small_model()
     save_checkpoint(model, TrainingState([{"loss": 1.0}]), tmp_path / "last.keras")
     loaded = keras.models.load_model(tmp_path / "last.keras", safe_mode=True)
-    np.testing.assert_allclose(loaded.predict(data[0], verbose=0), model.predict(data[0], verbose=0))
+    np.testing.assert_allclose(
+        loaded.predict(data[0], verbose=0), model.predict(data[0], verbose=0)
+    )
 
 
 def test_a_full_disk_keeps_the_previous_checkpoint(tmp_path):

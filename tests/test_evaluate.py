@@ -145,3 +145,58 @@ def test_wrong_arguments_are_refused(wrong):
     with pytest.raises(SystemExit) as exit_:
         main(["runs/net", *wrong])
     assert exit_.value.code == 2
+
+
+@pytest.fixture(scope="module")
+def real_run(tmp_path_factory):
+    """A run's folder as training leaves it, but for the training; ten phantom frames."""
+    from fetal_tf.config import parse_config
+    from fetal_tf.data.phantom import write_phantom
+    from fetal_tf.data.splits import write_splits
+    from fetal_tf.experiment import open_experiment
+    from fetal_tf.run import create_run
+
+    folder = tmp_path_factory.mktemp("real")
+    write_phantom("hc18", folder / "phantom", 10, seed=1)
+    tree = {
+        "name": "tiny",
+        "data": {"dataset": "hc18", "root": str(folder / "phantom"), "image_size": [48, 72]},
+        "split": {"val": 0.2, "test": 0.4},
+        "task": {"name": "segmentation", "classes": ["head"], "measurement": "head"},
+        "model": {"name": "small_unet"},
+        "loss": {"name": "bce"},
+        "optimizer": {"name": "adam", "learning_rate": 1e-3},
+        "train": {"epochs": 1, "batch_size": 2},
+    }
+    config = parse_config(tree, "test")
+    experiment = open_experiment(config)
+    run = folder / "run"
+    create_run(run, config, ["test"])
+    write_splits(run / "splits.csv", experiment.split(experiment.read_samples()))
+    (run / "metrics.csv").write_text("epoch,loss,val_loss,val_dice\n1,0.7,0.6,0.3\n2,0.5,0.5,0.4\n")
+    experiment.build_model().save(run / "best.keras")
+    return run
+
+
+def test_a_run_is_evaluated_from_its_folder(real_run):
+    assert main([str(real_run)]) == 0
+    out = real_run / "evaluation" / "test-keras"
+    summary = summary_of(out)
+    assert summary["evaluated"]["phantom"] is True
+    assert summary["evaluated"]["trained_on"] == 0
+    assert 0 < summary["images"]["n"] < 10
+    assert summary["images"]["failed"] == 0
+    assert summary["metrics"]["dice"]["n"] == summary["images"]["n"]
+    assert (out / "figures" / "learning_curves.png").is_file()
+
+
+def test_every_image_of_another_folder_is_taken_with_all(real_run, tmp_path):
+    from fetal_tf.data.phantom import write_phantom
+
+    write_phantom("hc18", tmp_path / "elsewhere", 3, seed=9)
+    command = [str(real_run), "--data-root", str(tmp_path / "elsewhere"), "--split", "all"]
+    assert main([*command, "--tta", "flip", "--out", str(tmp_path / "out")]) == 0
+    summary = summary_of(tmp_path / "out")
+    assert summary["images"]["n"] == 3
+    assert summary["evaluated"]["trained_on"] is None
+    assert summary["evaluated"]["data_root"] == "elsewhere"

@@ -44,6 +44,13 @@ def report(out, rows, history=(), **changes):
     return path.read_text(encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """The folder of a report on `FULL`, with its page."""
+    out = tmp_path_factory.mktemp("report")
+    return out, Page(report(out, FULL, HISTORY))
+
+
 class Page(HTMLParser):
     """Collects what the tests ask of a page."""
 
@@ -77,8 +84,8 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def test_page_stands_alone(tmp_path):
-    page = Page(report(tmp_path, FULL, HISTORY))
+def test_page_stands_alone(full):
+    _, page = full
     assert not page.open
     assert not page.all("script") and not page.all("link")
     addresses = [a[k] for _, a in page.elements for k in ("src", "href", "xlink:href") if a.get(k)]
@@ -86,8 +93,8 @@ def test_page_stands_alone(tmp_path):
     assert all(address.startswith(("data:image/", "#")) for address in addresses)
 
 
-def test_every_picture_has_words_for_those_who_cannot_see_it(tmp_path):
-    page = Page(report(tmp_path, FULL, HISTORY))
+def test_every_picture_has_words_for_those_who_cannot_see_it(full):
+    _, page = full
     assert len(page.all("img")) == 4
     assert all(len(image["alt"]) > 20 for image in page.all("img"))
     assert len(page.all("svg")) == 4
@@ -96,8 +103,8 @@ def test_every_picture_has_words_for_those_who_cannot_see_it(tmp_path):
     assert len(ids) == len(set(ids))
 
 
-def test_page_tells_the_result_and_where_it_comes_from(tmp_path):
-    text = Page(report(tmp_path, FULL, HISTORY)).text
+def test_page_tells_the_result_and_where_it_comes_from(full):
+    text = full[1].text
     assert "On 3 images, the predicted head circumference differs" in text
     assert "by 4.83 mm in the mean" in text  # (1 + 1.5 + 12) / 3
     assert "2 of 5 images gave no measurement (1 refused, 1 failed)" in text
@@ -110,28 +117,28 @@ def test_page_tells_the_result_and_where_it_comes_from(tmp_path):
     assert text.count("not for diagnosis") == 2
 
 
-def test_worst_cases_come_in_order_with_their_numbers(tmp_path):
-    text = Page(report(tmp_path, FULL)).text
+def test_worst_cases_come_in_order_with_their_numbers(full):
+    text = full[1].text
     places = [text.index(f"{rank}. {id}") for rank, id in ((1, "004_HC"), (2, "003_HC"))]
     assert places == sorted(places)
     assert "HC 312.00 mm · expert 300.00 mm · error +12.00 mm" in text
 
 
-def test_files_beside_the_page(tmp_path):
-    report(tmp_path, FULL, HISTORY)
-    assert {p.name for p in (tmp_path / "figures").iterdir()} == {
+def test_files_beside_the_page(full):
+    out, _ = full
+    assert {p.name for p in (out / "figures").iterdir()} == {
         "dice_histogram.png",
         "hc_bland_altman.png",
         "hc_predicted_against_measured.png",
         "learning_curves.png",
     }
-    assert [p.name for p in sorted((tmp_path / "overlays").iterdir())] == [
+    assert [p.name for p in sorted((out / "overlays").iterdir())] == [
         "01_004_HC.png",
         "02_003_HC.png",
         "03_002_HC.png",
         "04_001_HC.png",
     ]
-    assert Image.open(tmp_path / "overlays" / "01_004_HC.png").size == (80, 54)
+    assert Image.open(out / "overlays" / "01_004_HC.png").size == (80, 54)
 
 
 def test_pictures_of_an_earlier_evaluation_go_and_other_files_stay(tmp_path):

@@ -46,7 +46,7 @@ class Augmenter:
 
         Args:
             image: uint8 [h, w, C].
-            target: uint8 [h, w, K], coverage 0–255; it moves with the image, its values do not
+            target: uint8 [h, w, K], coverage 0..255; it moves with the image, its values do not
                 change otherwise.
             seed: of this sample in this epoch.
         """

@@ -75,6 +75,11 @@ def write_phantom(
     return True
 
 
+def is_phantom(path: Path) -> bool:
+    """Whether a file or folder is a phantom's: the marker lies in it, or in a folder above."""
+    return any((folder / MARKER_NAME).is_file() for folder in (path, *path.resolve().parents))
+
+
 def _is_there(out: Path, marker: dict[str, Any]) -> bool:
     """Whether `out` holds this phantom; DataError where it holds anything else."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):

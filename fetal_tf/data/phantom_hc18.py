@@ -27,6 +27,7 @@ from fetal_tf.data.phantom_head import (
 from fetal_tf.data.phantom_scanner import Beams, scan
 from fetal_tf.data.phantom_tissue import head_tissue
 from fetal_tf.edge.files import write_text_atomic
+from fetal_tf.edge.geometry import rasterise
 from fetal_tf.edge.images import write_png
 
 
@@ -70,7 +71,8 @@ def hc18_frame(seed: int, examination: int, frame: int) -> tuple[np.ndarray, Vie
     settings = draw_settings(view, look)
     burn_in = _draw_burn_in(look)
     image = scan(head_tissue(view, beams, look), beams, settings, moment)
-    return _with_burn_in(image, burn_in), view
+    head = rasterise(view.ellipse, FRAME_SHAPE)
+    return _with_burn_in(image, [box for box in burn_in if not head[box].any()]), view
 
 
 def _frames(seed: int) -> Iterator[tuple[int, int]]:

@@ -119,22 +119,23 @@ class Settings:
 
 def scan(tissue: Tissue, beams: Beams, settings: Settings, rng: np.random.Generator) -> np.ndarray:
     """The B-mode frame of `tissue`, uint8 (height, width), 0 outside the sector."""
-    step = beams.step_px[0]
-    lost_db = np.cumsum(tissue.weakening_db_per_px, axis=0, dtype=np.float32) * np.float32(step)
+    step = np.float32(beams.step_px[0])
+    on_the_way_db = np.cumsum(tissue.weakening_db_per_px, axis=0, dtype=np.float32) * step
     # A beam is formed by many elements that look past an obstacle: shadows have soft edges.
-    lost_db = cv2.GaussianBlur(lost_db, (0, 0), sigmaX=_SHADOW_EDGE_BEAMS, sigmaY=0.8)
+    lost_db = cv2.GaussianBlur(on_the_way_db, (0, 0), sigmaX=_SHADOW_EDGE_BEAMS, sigmaY=0.8)
     scatter = _amplitude(tissue.scatter_db - lost_db)
     echo = tissue.surface * _amplitude(-lost_db)
     sigma = [max(0.6, p / s) for p, s in zip(settings.pulse_px, beams.step_px, strict=True)]
-    power = np.zeros(beams.shape, np.float32)
+    power: np.ndarray = np.zeros(beams.shape, np.float32)
     surface = cv2.GaussianBlur(echo, (0, 0), sigmaX=sigma[1] * 0.7, sigmaY=sigma[0] * 0.7)
-    # Blurred white noise keeps 1 / (4 pi sigma_1 sigma_2) of its power; the rest is given back.
+    # Blurred white noise keeps 1 / (4 pi sigma_1 sigma_2) of its power; each part of the complex
+    # echo is brought back to one half.
     loudness = math.sqrt(2 * math.pi * sigma[0] * sigma[1])
     for _ in range(settings.looks):
         for coherent in (surface, 0.0):
             noise = rng.standard_normal(beams.shape, dtype=np.float32) * scatter
-            noise = cv2.GaussianBlur(noise, (0, 0), sigmaX=sigma[1], sigmaY=sigma[0])
-            power += (noise * np.float32(loudness) + coherent) ** 2
+            speckle = cv2.GaussianBlur(noise, (0, 0), sigmaX=sigma[1], sigmaY=sigma[0])
+            power += np.square(speckle * np.float32(loudness) + coherent)
     power = power / settings.looks + np.float32(10 ** (settings.noise_db / 10))
     return beams.to_frame(_compressed(power, settings))
 

@@ -92,8 +92,9 @@ class _Canvas:
 def _paint_womb(canvas: _Canvas) -> None:
     """Wall, placenta and what lies behind; near the probe, layers of fat and muscle."""
     rng = canvas.rng
-    canvas.scatter_db[:] = rng.uniform(-28, -20)
-    canvas.scatter_db += canvas.texture(4, 3) * 4 + canvas.texture(12, 7) * 3
+    canvas.scatter_db[:] = rng.uniform(-32, -22)
+    canvas.scatter_db += canvas.texture(4, 3) * 4
+    canvas.scatter_db += canvas.texture(12, 7) * 3
     canvas.scatter_db += canvas.texture(45, 14) * rng.uniform(1, 4)
     canvas.scatter_db += np.clip(canvas.texture(35, 9) - 0.8, 0, 2) * rng.uniform(0, 9)
     near = np.exp(-canvas.beams.depth_px * canvas.mm_per_pixel / rng.uniform(12, 35))
@@ -107,7 +108,7 @@ def _paint_fluid(canvas: _Canvas) -> None:
     half_u, half_v = rng.uniform(smallest, largest), rng.uniform(smallest, largest)
     u, v = rng.normal(0, 0.4), rng.normal(0, 0.4)
     beyond = cv2.magnitude((canvas.u - u) / half_u, (canvas.v - v) / half_v) - 1
-    beyond += canvas.texture(5, 5) * rng.uniform(0.03, 0.15)
+    beyond = beyond + canvas.texture(5, 5) * rng.uniform(0.03, 0.15)
     beyond_mm = beyond * np.float32(canvas.view.ellipse.semi_minor * canvas.view.mm_per_pixel)
     beyond_mm += canvas.texture(16, 12) * 0.5
     # The border is a few tenths of a mm soft, as the tissue is not cut with a knife.
@@ -137,7 +138,7 @@ def _paint_body(canvas: _Canvas) -> None:
 def _paint_brain(canvas: _Canvas) -> None:
     """Brain, darker than the womb; the half under the near skull drowns in its echoes."""
     rng, early = canvas.rng, canvas.view.early
-    brain_db = rng.uniform(-42, -33) if early else rng.uniform(-38, -29)
+    brain_db = rng.uniform(-43, -34) if early else rng.uniform(-41, -31)
     sulci_db = np.clip(canvas.texture(40, 30) - 0.6, 0, 2) * rng.uniform(0, 9)
     level_db = brain_db + 3 * canvas.texture(8, 7) + 1.5 * canvas.texture(24, 20) + sulci_db
     haze = np.clip(canvas.facing, 0, 1) * np.exp(canvas.outside_mm / rng.uniform(4, 14))

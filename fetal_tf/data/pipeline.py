@@ -89,7 +89,7 @@ class FrameCache:
 
     def _read(self, sample: Sample) -> Frame:
         image = read_gray(sample.image_path)
-        letterbox = Letterbox(*image.shape, *self._image_size)
+        letterbox = Letterbox(image.shape[0], image.shape[1], *self._image_size)
         try:
             target = self._target(sample, letterbox)
         except ValueError as error:
@@ -112,11 +112,11 @@ def training_dataset(
     last_epoch: int,
     workers: int,
 ) -> tf.data.Dataset:
-    """Batches of epochs `first_epoch` to `last_epoch` − 1, one after the other.
+    """Batches of epochs from `first_epoch` up to `last_epoch`, exclusive, one after the other.
 
     Yields:
-        image float32 [batch, h, w, 1] in 0–255, target float32 [batch, h, w, K] in 0–1. Every batch
-        is full, so that shapes are static.
+        image float32 [batch, h, w, 1] in 0..255, target float32 [batch, h, w, K] in 0..1.
+        Every batch is full, so that shapes are static.
     """
     count = len(cache)
     batch_size = min(batch_size, count)

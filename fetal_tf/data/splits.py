@@ -56,7 +56,7 @@ def split_groups(
     """
     if not (val >= 0 and test >= 0 and val + test < 1):
         raise DataError(
-            f"data.val is {val}, data.test is {test}: both must be ≥ 0, and their sum below 1, "
+            f"split.val is {val}, split.test is {test}: both must be ≥ 0, and their sum below 1, "
             "so that something is left to train on."
         )
     _check_unique(sample.id for sample in samples)
@@ -150,9 +150,9 @@ def _draw(
             split[smallest] = name
     if not {name, "train"} <= set(split.values()):
         raise DataError(
-            f"data.{name}: {fraction} of {sum(sizes.values())} images in {len(sizes)} groups: "
+            f"split.{name}: {fraction} of {sum(sizes.values())} images in {len(sizes)} groups: "
             f"groups are never divided, and these are too few for train and {name}. Take more "
-            f"data, or set data.{name} to 0."
+            f"data, or set split.{name} to 0."
         )
 
 
@@ -163,7 +163,7 @@ def _draw_folds(
     groups = [group for group in _in_line(sizes, seed) if split[group] != "test"]
     if not 2 <= folds <= len(groups):
         raise DataError(
-            f"data.folds is {folds}; from 2 to {len(groups)} are possible, the number of groups "
+            f"split.folds is {folds}; from 2 to {len(groups)} are possible, the number of groups "
             "outside the test split."
         )
     groups.sort(key=lambda group: -sizes[group])  # stable: in line within one size

@@ -4,7 +4,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fetal_tf.edge.errors import FetalTFError
@@ -35,7 +35,9 @@ def replaced_atomically(path: Path) -> Iterator[Path]:
             "Nothing was changed there; free some space or choose another folder."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        # What stopped the writing may stop the removal; the first cause is the one to report.
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:

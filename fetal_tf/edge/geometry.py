@@ -196,6 +196,8 @@ def fit_mask_ellipse(probability: np.ndarray, level: float = 0.5) -> EllipseFit 
         largest = _filled(fragments[:1], probability.shape)
         candidates[0] = _crossings(probability, largest, level)
     fits = [fit for fit in map(_fit_or_none, candidates) if fit is not None]
+    # A streak fits an endless ellipse perfectly.
+    fits = [fit for fit in fits if fit.semi_major <= max(union.shape)]
     if not fits:
         return None
     area = np.count_nonzero(union)

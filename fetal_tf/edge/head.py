@@ -131,6 +131,17 @@ class HeadMeasurement:
         z_score = self.z_score(quantity)
         return None if z_score is None else clinical.centile(z_score)
 
+    def headline(self) -> str:
+        """Circumference and diameters for the screen; empty where refused."""
+        if self.ellipse is None:
+            return ""
+        return ", ".join(f"{quantity.upper()} {self.length(quantity)}" for quantity in QUANTITIES)
+
+    def length(self, quantity: str) -> str:
+        """hc, bpd or ofd with its unit: mm, or px without a pixel size."""
+        mm, px = getattr(self, f"{quantity}_mm"), getattr(self, f"{quantity}_px")
+        return f"{px:.0f} px" if mm is None else f"{mm:.1f} mm"
+
     def as_record(self) -> dict[str, float | str | None]:
         """Flat row for CSV and JSON: always the same keys, units in the names, None = unknown."""
         record: dict[str, float | str | None] = {

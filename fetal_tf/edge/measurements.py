@@ -23,6 +23,10 @@ class Measurement(Protocol):
         """Why there is no measurement, "code: sentence", or None."""
         ...
 
+    def headline(self) -> str:
+        """The main numbers in one line for the screen; empty where refused."""
+        ...
+
     def as_record(self) -> dict[str, float | str | None]:
         """Flat row: always the same keys, units in the names, None = unknown."""
         ...

@@ -108,14 +108,14 @@ def _entries(
 ) -> Iterator[Entry]:
     """What the legend says, in reading order."""
     if measurement.ellipse is not None:
-        yield Entry(f"HC {_length(measurement, 'hc')}", ELLIPSE)
-        yield Entry(f"OFD {_length(measurement, 'ofd')}", OFD)
-        yield Entry(f"BPD {_length(measurement, 'bpd')}", BPD)
+        yield Entry(f"HC {measurement.length('hc')}", ELLIPSE)
+        yield Entry(f"OFD {measurement.length('ofd')}", OFD)
+        yield Entry(f"BPD {measurement.length('bpd')}", BPD)
         yield Entry(f"CI {measurement.cephalic_index:.1f}")
     if has_mask:
         yield Entry("mask", MASK)
     if truth is not None and truth.ellipse is not None:
-        yield Entry(f"expert HC {_length(truth, 'hc')}", TRUTH)
+        yield Entry(f"expert HC {truth.length('hc')}", TRUTH)
     if measurement.ga_weeks_hadlock is not None:
         yield Entry(f"GA by HC {_weeks(measurement.ga_weeks_hadlock)} (Hadlock)")
     if measurement.ga_weeks_intergrowth is not None:
@@ -130,12 +130,6 @@ def _entries(
         yield Entry(measurement.refused, color=ALARM, own_line=True)
     for flag in measurement.flags:
         yield Entry(flag, color=ALARM, own_line=True)
-
-
-def _length(measurement: HeadMeasurement, quantity: str) -> str:
-    record = measurement.as_record()
-    mm, px = record[f"{quantity}_mm"], record[f"{quantity}_px"]
-    return f"{mm:.1f} mm" if mm is not None else f"{px:.0f} px"
 
 
 def _weeks(weeks: float) -> str:

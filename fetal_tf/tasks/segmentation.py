@@ -39,7 +39,7 @@ class SegmentationTask:
     """One foreground class, or several exclusive ones, measured by `measurement`."""
 
     name = "segmentation"
-    headline = ("dice", "hc_abs_error_mm")
+    headline: tuple[str, ...] = ("dice", "hc_abs_error_mm")
     parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
 
     def __init__(self, classes: list[str], measurement: str):
@@ -72,7 +72,7 @@ class SegmentationTask:
         )
 
     def training_metrics(self) -> list[keras.metrics.Metric]:
-        """Dice and IoU per image, and pixel accuracy, which flatters: most pixels are background."""
+        """Dice and IoU per image, and pixel accuracy, which flatters: background is easy."""
         return [Dice(name="dice"), IoU(name="iou"), PixelAccuracy(name="pixel_accuracy")]
 
     def evaluate(self, probabilities: np.ndarray, sample: Sample, letterbox: Letterbox) -> Row:

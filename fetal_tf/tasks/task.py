@@ -1,4 +1,4 @@
-"""The protocol every task fulfils; evaluation, parity, the report and TensorBoard know only this."""
+"""The protocol every task fulfils; evaluation, parity and the report know only this."""
 
 from collections.abc import Mapping
 from typing import Protocol

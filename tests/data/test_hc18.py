@@ -354,7 +354,7 @@ def _outline(filled: np.ndarray) -> np.ndarray:
 def test_real_masks_measure_as_the_experts_did(real_data):
     samples = read_hc18(real_data / "hc18")
     errors: dict[str, list[float]] = {"mask": [], "filled": [], "outline": []}
-    for sample in samples[::4]:
+    for sample in samples[::8]:
         annotation = read_mask(sample.load_mask.args[0])
         ellipses = {
             "mask": fit_ellipse(sub_pixel_contour(sample.load_mask())),
@@ -364,7 +364,7 @@ def test_real_masks_measure_as_the_experts_did(real_data):
         for kind, ellipse in ellipses.items():
             hc_mm = ellipse.perimeter * sample.mm_per_pixel
             errors[kind].append(hc_mm - sample.reference["hc_mm"])
-    assert len(errors["mask"]) > 150
+    assert len(errors["mask"]) > 90
     for kind, values in errors.items():
         assert abs(np.mean(values)) < 0.2, kind
         assert np.std(values) < 0.2, kind

@@ -168,13 +168,13 @@ def test_an_official_split_that_divides_a_group_is_refused():
 @pytest.mark.parametrize(
     ("val", "test", "folds", "sizes", "message"),
     [
-        (-0.1, 0.2, None, [1] * 9, r"data.val is -0.1"),
+        (-0.1, 0.2, None, [1] * 9, r"split.val is -0.1"),
         (0.5, 0.5, None, [1] * 9, "sum below 1"),
-        (float("nan"), 0.2, None, [1] * 9, "data.val is nan"),
-        (0.2, 0.2, None, [10], "data.test: 0.2 of 10 images in 1 groups"),
-        (0.2, 0.2, None, [3, 3], "data.val: 0.2 of 6 images in 2 groups"),
-        (0.2, 0.0, 9, [1] * 8, "data.folds is 9; from 2 to 8"),
-        (0.2, 0.0, 1, [1] * 8, "data.folds is 1; from 2 to 8"),
+        (float("nan"), 0.2, None, [1] * 9, "split.val is nan"),
+        (0.2, 0.2, None, [10], "split.test: 0.2 of 10 images in 1 groups"),
+        (0.2, 0.2, None, [3, 3], "split.val: 0.2 of 6 images in 2 groups"),
+        (0.2, 0.0, 9, [1] * 8, "split.folds is 9; from 2 to 8"),
+        (0.2, 0.0, 1, [1] * 8, "split.folds is 1; from 2 to 8"),
     ],
 )
 def test_what_cannot_be_split_is_refused(val, test, folds, sizes, message):

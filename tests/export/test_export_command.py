@@ -30,14 +30,18 @@ def write_frames(root):
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     rows = [["filename", "pixel size(mm)", "head circumference (mm)"]]
+    y, x = np.mgrid[:96, :144]
     for i in range(IMAGES):
-        axes = (int(rng.integers(30, 44)), int(rng.integers(22, 30)))
-        mask = np.zeros((96, 144), np.uint8)
-        cv2.ellipse(mask, (72, 48), axes, float(rng.uniform(0, 180)), 0, 360, 255, -1)
-        image = np.where(mask > 0, 200, 40) + rng.normal(0, 4, mask.shape)
-        cv2.imwrite(str(folder / f"{i:03d}_HC.png"), image.round().astype(np.uint8))
-        cv2.imwrite(str(folder / f"{i:03d}_HC_Annotation.png"), mask)
-        a, b = (axis - 0.9 for axis in axes)  # the caliper lies inside the line's outer edge
+        a, b, turn = rng.integers(30, 44), rng.integers(22, 30), rng.uniform(0, 180)
+        annotation = np.zeros((96, 144), np.uint8)
+        cv2.ellipse(annotation, (72, 48), (int(a), int(b)), turn, 0, 360, 255, -1)
+        a, b = a - 0.9, b - 0.9  # the caliper lies inside the annotation's line
+        cos, sin = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+        u, v = (x - 72) * cos + (y - 48) * sin, (y - 48) * cos - (x - 72) * sin
+        bright = np.where((u / a) ** 2 + (v / b) ** 2 < 1, 200, 40)
+        image = (bright + rng.normal(0, 4, bright.shape)).round().astype(np.uint8)
+        cv2.imwrite(str(folder / f"{i:03d}_HC.png"), image)
+        cv2.imwrite(str(folder / f"{i:03d}_HC_Annotation.png"), annotation)
         h = ((a - b) / (a + b)) ** 2
         perimeter_px = np.pi * (a + b) * (1 + 3 * h / (10 + np.sqrt(4 - 3 * h)))
         rows.append([f"{i:03d}_HC.png", "0.8", f"{0.8 * perimeter_px:.2f}"])

@@ -1,27 +1,16 @@
-"""Nothing half-written, nothing else overwritten, the default never a format that failed."""
+"""Nothing half-written, nothing else overwritten."""
 
 import hashlib
 import subprocess
 
 import pytest
 
-from export.bundle_writer import (
-    check_replaceable,
-    default_format,
-    measurement_units,
-    staged_folder,
-    write_checksums,
-)
-from export.parity import Check, Parity
+from export.bundle_folder import check_replaceable, staged_folder, write_checksums
 from fetal_tf.edge.errors import BundleError, FetalTFError
 
 
 def names(folder):
     return sorted(p.name for p in folder.iterdir())
-
-
-def parity(name, passed):
-    return Parity(name, 1, [], 0, {}, checks=[Check("dice_delta_mean", 1.0, 0.0 if passed else 2)])
 
 
 def test_a_complete_bundle_takes_its_place(tmp_path):
@@ -98,23 +87,6 @@ def test_only_bundles_are_replaceable(tmp_path):
         check_replaceable(tmp_path / "thesis.tex")
     (tmp_path / "bundle.json").write_text("{}")
     check_replaceable(tmp_path)
-
-
-def test_default_is_the_preferred_format_that_passed():
-    assert default_format({n: parity(n, True) for n in ("onnx", "float32", "int8")}) == "int8"
-    some = {"int8": parity("int8", False), "float32": parity("float32", True)}
-    assert default_format(some) == "float32"
-    none = {"float32": parity("float32", False), "int8": parity("int8", False)}
-    assert default_format(none) == "int8"
-
-
-def test_units_come_out_of_the_names():
-    record = ["hc_mm", "ga_weeks_hadlock", "hc_px", "cephalic_index", "mm_per_pixel", "flags"]
-    assert measurement_units(record) == {
-        "hc_mm": "mm",
-        "ga_weeks_hadlock": "weeks",
-        "hc_px": "px",
-    }
 
 
 def test_checksums_are_those_that_sha256sum_checks(tmp_path):

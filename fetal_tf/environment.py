@@ -1,0 +1,60 @@
+"""What a repetition needs: versions, seeds, the commit. No host names, no paths."""
+
+import datetime
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+
+import keras
+
+import fetal_tf
+from fetal_tf.config import Config
+
+# Every package that can change a figure.
+PACKAGES = (
+    "numpy", "opencv-python-headless", "keras", "tensorflow", "tensorflow-cpu", "jax",
+    "albumentations", "ai-edge-litert", "onnxruntime",
+)  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Of fetal_tf, Python and `PACKAGES`; an extra that is not installed changed nothing."""
+    found = {"fetal_tf": fetal_tf.__version__, "Python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def environment(config: Config, command: list[str]) -> dict[str, object]:
+    """The content of a run's environment.json."""
+    return {
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": [Path(command[0]).name, *command[1:]],
+        "git_commit": _git_commit(),
+        "seeds": {"training": config.seed, "split": config.split.seed},
+        "platform": f"{platform.system()} {platform.machine()}",
+        "keras_backend": keras.backend.backend(),
+        "versions": versions(),
+    }
+
+
+def _git_commit() -> str | None:
+    """The checkout's commit, with `+changes` where the work tree differs; None outside of one."""
+    folder = Path(fetal_tf.__file__).parent
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{commit}+changes" if changed else commit
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True
+    )
+    return done.stdout.strip()

@@ -1,0 +1,138 @@
+"""Measure images with a bundle: `python -m fetal_tf.predict BUNDLE|zoo:NAME PATH…`.
+
+Runs without TensorFlow. Exit code 0, 2 where nothing could be done, 3 where some files were broken.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from fetal_tf.edge.bundle import Bundle, resolve_bundle
+from fetal_tf.edge.clinical import INTERGROWTH_WEEKS
+from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.edge.inputs import image_paths, picture_names
+from fetal_tf.edge.pixel_sizes import parse_mm_per_pixel, read_pixel_sizes
+from fetal_tf.edge.prediction import Prediction, predict_file, write_csv, write_json
+
+SHOWN = 10  # as many results are printed one by one; more are for the table
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        predictions = predict(options)
+    except FetalTFError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    report(predictions, options.out)
+    return 3 if any(p.error for p in predictions) else 0
+
+
+def predict(options: argparse.Namespace) -> list[Prediction]:
+    """Open the bundle, measure every image, write pictures and tables."""
+    paths = image_paths(options.paths, options.out)
+    sizes = read_pixel_sizes(options.pixel_size_csv) if options.pixel_size_csv else {}
+    bundle = Bundle.open(resolve_bundle(options.bundle))
+    predictor = bundle.predictor(options.format, options.threads)
+
+    predictions = []
+    named = list(zip(paths, picture_names(paths), strict=True))
+    for path, name in tqdm(named, desc="measuring", unit="image", disable=None):
+        predictions.append(
+            predict_file(
+                bundle,
+                predictor,
+                path,
+                overlay=options.out / "overlays" / name,
+                mm_per_pixel=sizes.get(path.name, options.mm_per_pixel),
+                ga_weeks=options.ga_weeks,
+            )
+        )
+        if predictions[-1].error:
+            tqdm.write(f"broken: {predictions[-1].error}", file=sys.stderr)
+
+    write_csv(options.out / "measurements.csv", predictions)
+    if options.json:
+        form = options.format or bundle.default_format
+        write_json(options.out / "measurements.json", predictions, bundle, form)
+    return predictions
+
+
+def report(predictions: Sequence[Prediction], out: Path) -> None:
+    """Print the results, where they are few, and how many there are of each kind."""
+    measured = [p.measurement for p in predictions if p.measurement is not None]
+    if len(predictions) <= SHOWN:
+        for prediction in predictions:
+            if prediction.measurement is not None:
+                print(prediction.as_line())
+    refused = sum(m.refused is not None for m in measured)
+    flagged = sum(bool(m.flags) for m in measured)
+    print(
+        f"{len(measured) - refused} measured ({flagged} flagged), {refused} refused, "
+        f"{len(predictions) - len(measured)} broken: {out / 'measurements.csv'}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m fetal_tf.predict", description="Measure ultrasound images with a bundle."
+    )
+    parser.add_argument("bundle", metavar="BUNDLE", help="folder of a bundle, a run, or zoo:NAME")
+    parser.add_argument("paths", metavar="PATH", nargs="+", help="images, folders, quoted globs")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument(
+        "--mm-per-pixel",
+        type=_argument(parse_mm_per_pixel),
+        metavar="X",
+        help="millimetres per pixel of all images; without it lengths are in pixels only",
+    )
+    size.add_argument(
+        "--pixel-size-csv",
+        type=Path,
+        metavar="FILE",
+        help="table with the columns filename and pixel size(mm)",
+    )
+    parser.add_argument(
+        "--ga-weeks",
+        type=_argument(_ga_weeks),
+        metavar="X",
+        help="gestational age by dates or an early scan, 14 to 40; gives z-scores and centiles",
+    )
+    parser.add_argument("--format", metavar="F", help="int8, float32, onnx … (the bundle's choice)")
+    parser.add_argument("--threads", type=_argument(_threads), default=1, metavar="N")
+    parser.add_argument("--out", type=Path, default=Path("predictions"), metavar="DIR")
+    parser.add_argument("--json", action="store_true", help="write measurements.json as well")
+    return parser
+
+
+def _argument(parse: Callable[[str], float]) -> Callable[[str], float]:
+    """Let argparse print the message of a ValueError instead of a general one."""
+
+    def parsed(text: str) -> float:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return parsed
+
+
+def _ga_weeks(text: str) -> float:
+    weeks, (first, last) = float(text), INTERGROWTH_WEEKS
+    if not first <= weeks <= last:
+        raise ValueError(f"weeks from {first:g} to {last:g} are expected, not {text!r}")
+    return weeks
+
+
+def _threads(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"a number of threads from 1 on is expected, not {text!r}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

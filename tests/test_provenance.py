@@ -1,0 +1,50 @@
+import dataclasses
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from fetal_tf.data.phantom import MARKER_NAME
+from fetal_tf.data.splits import SplitRow
+from fetal_tf.provenance import describe
+from tests.evaluation_fakes import write_samples
+
+
+@pytest.fixture
+def data(tmp_path):
+    images = tmp_path / "machine" / "heads" / "training_set"
+    images.mkdir(parents=True)
+    return images.parent, write_samples(images, [10, 20, 30])
+
+
+def subject_of(root, splits):
+    data = SimpleNamespace(root=root, dataset="hc18")
+    return SimpleNamespace(
+        name="net", format="keras", config=SimpleNamespace(data=data), splits=splits
+    )
+
+
+def test_phantom_is_known_by_the_mark_of_its_folder(data):
+    root, samples = data
+    assert not describe(subject_of(root, {}), samples, "all", None, None, None).phantom
+    (root / MARKER_NAME).write_text("{}")
+    assert describe(subject_of(root, {}), samples, "all", None, None, None).phantom
+
+
+def test_training_images_are_counted_through_another_spelling_of_the_own_root(data):
+    root, samples = data
+    splits = {s.id: SplitRow(s.id, s.group, "train") for s in samples[:2]}
+    subject = subject_of(root, splits)
+    spelt = root / ".." / root.name
+    assert describe(subject, samples, "all", spelt, None, None).trained_on == 2
+    assert describe(subject, samples, "all", root.parent, None, None).trained_on is None
+    assert describe(subject_of(root, {}), samples, "all", None, None, None).trained_on is None
+
+
+def test_no_path_of_the_machine_is_told(data):
+    root, samples = data
+    evaluated = describe(subject_of(root, {}), samples, "test", None, None, "flip")
+    assert evaluated.data_root == "heads"
+    assert str(Path(root).parent) not in json.dumps(dataclasses.asdict(evaluated))
+    assert {"fetal_tf", "Python", "numpy"} <= set(evaluated.versions)
