@@ -57,9 +57,9 @@ HC18 = DataCredit(
         "e0200412, 2018. Data: Zenodo 1327317, licence CC BY 4.0.",
     ),
     grouping=(
-        "HC18 numbers examinations, not women: 806 examination numbers stand for 551 women, so "
-        "frames of one woman may lie on both sides of the split. Separate patients cannot be "
-        "promised."
+        "HC18 numbers examinations, not women: its 999 images carry 806 examination numbers and "
+        "come from 551 women, so frames of one woman may lie on both sides of the split. Separate "
+        "patients cannot be promised."
     ),
 )
 

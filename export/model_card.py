@@ -75,23 +75,23 @@ def _use(bundle: Mapping[str, Any], text: CardText) -> str:
 
 def _interface(bundle: Mapping[str, Any], text: CardText) -> str:
     image = bundle["input"]
-    shape = f"[1, {image['height']}, {image['width']}, {image['channels']}]"
-    classes = ", ".join(bundle["classes"])
+    size = f"{image['height']}, {image['width']}"
     quantities = "".join(
-        f"\n- `{name}`: {meaning}; {bundle['units'].get(name, '')}"
+        f"\n- `{name}`: {meaning}; {bundle['units'].get(name, 'no unit')}"
         for name, meaning in text.quantities.items()
     )
-    return f"""## Input and output
-
-- Input {shape}: {image["range"]}. Scaling is inside the model. `int8` takes uint8 and its
-  quantization is scale 1, zero point 0: pass the pixels as they are. Every other file takes the
-  same 0 to 255 values as float32. No file takes a batch other than 1.
-- Output [1, {image["height"]}, {image["width"]}, {len(bundle["classes"])}]: probability of
-  {classes}. `int8` gives uint8; divide by 256. Every other file gives float32.
-- Letterbox, contour, ellipse and units are in `fetal_tf.edge`, which needs neither TensorFlow nor
-  Keras: `python -m fetal_tf.predict BUNDLE IMAGE --mm-per-pixel X`. Default format:
-  `{bundle["default_format"]}`.
-{quantities}""".rstrip()
+    return (
+        f"## Input and output\n\n"
+        f"- Input [1, {size}, {image['channels']}]: {image['range']}. Scaling is inside the model. "
+        "`int8` takes uint8 with scale 1 and zero point 0: pass the pixels as they are. Every "
+        "other file takes the same 0 to 255 values as float32. No file takes a batch other than "
+        f"1.\n- Output [1, {size}, {len(bundle['classes'])}]: probability of "
+        f"{', '.join(bundle['classes'])}. `int8` gives uint8, to be multiplied by the output "
+        "tensor's scale (1/256 for a sigmoid or softmax head); every other file gives float32.\n"
+        "- Letterbox, contour, ellipse and units are in `fetal_tf.edge`, which needs neither "
+        "TensorFlow nor Keras: `python -m fetal_tf.predict BUNDLE IMAGE --mm-per-pixel X`. Default "
+        f"format: `{bundle['default_format']}`.\n{quantities}"
+    ).rstrip()
 
 
 def _data(bundle: Mapping[str, Any], splits: Iterable[SplitRow], grouping: str) -> str:
@@ -228,38 +228,37 @@ def _failures(parity: Mapping[str, Any], text: CardText) -> str:
         "## Flags and failure modes\n\nA flagged measurement is returned with its reason and is to "
         "be looked at; a refused one has no number. Counts are of the images measured above, by "
         "the float model.\n\n"
-        f"{markdown_table(['code', 'meaning', 'images'], rows)}"
+        f"{markdown_table(['code', 'meaning', 'images'], rows, text_columns=2)}"
     )
 
 
 def _reproduce(bundle: Mapping[str, Any]) -> str:
-    count = len(bundle["calibration"]["images"])
-    calibration = (
-        f" The 8-bit files were calibrated on {count} training images (seed "
-        f"{bundle['calibration']['seed']}), listed in `bundle.json`."
-        if count
+    run, calibration = f"runs/{bundle['name']}", bundle["calibration"]
+    commands = (
+        "python -m fetal_tf.train --config config.yaml",
+        f"python -m fetal_tf.evaluate {run}",
+        f"python -m export {run}",
+    )
+    images = (
+        f"\n\nThe 8-bit files were calibrated on {len(calibration['images'])} training images "
+        f"(seed {calibration['seed']}), listed in `bundle.json`."
+        if calibration["images"]
         else ""
     )
-    return f"""## Reproduce
-
-With fetal_tf {bundle["fetal_tf_version"]}, the `config.yaml` of this bundle and the same data:
-
-```
-python -m fetal_tf.train --config config.yaml
-python -m fetal_tf.evaluate runs/{bundle["name"]}
-python -m export runs/{bundle["name"]}
-```
-{calibration}""".rstrip()
+    return (
+        f"## Reproduce\n\nWith fetal_tf {bundle['fetal_tf_version']}, the `config.yaml` of this "
+        f"bundle and the same data:\n\n```\n{chr(10).join(commands)}\n```{images}"
+    )
 
 
 def _checksums(bundle: Mapping[str, Any]) -> str:
     rows = [
-        [f"`{entry['path']}`", FORMATS[name].summary, str(entry["bytes"]), f"`{entry['sha256']}`"]
+        [f"`{entry['path']}`", FORMATS[name].summary, f"`{entry['sha256']}`", str(entry["bytes"])]
         for name, entry in bundle["files"].items()
     ]
     return (
         "## Files\n\n`sha256sum -c SHA256SUMS` checks the whole folder.\n\n"
-        f"{markdown_table(['file', 'what', 'bytes', 'SHA-256'], rows)}"
+        f"{markdown_table(['file', 'what', 'SHA-256', 'bytes'], rows, text_columns=3)}"
     )
 
 

@@ -4,6 +4,7 @@
 again, and TensorFlow's would hide all others.
 """
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from export.runtimes import open_predictor
 from fetal_tf.edge.errors import FetalTFError
 
 INFERENCES = 5
+RUNTIME_MODULES = {"litert": "ai_edge_litert.interpreter", "onnx": "onnxruntime"}
 
 
 def peak_memory_mib(path: Path, form: Format) -> float:
@@ -52,8 +54,7 @@ def _peak_mib() -> float:
 
 def main(path: str, runtime: str) -> None:
     """Print the added peak, MiB."""
-    if runtime == "onnx":
-        import onnxruntime  # noqa: F401  the baseline has the runtime imported
+    importlib.import_module(RUNTIME_MODULES[runtime])  # the baseline has it imported
     before = _peak_mib()
     predictor = open_predictor(runtime, Path(path), threads=1)
     frame = np.zeros((1, *predictor.input_shape), np.uint8)

@@ -17,9 +17,11 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(header), "  ".join("-" * w for w in widths), *map(line, rows)])
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, the first column to the left, the others to the right."""
-    rule = ["---", *["---:"] * (len(header) - 1)]
+def markdown_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1
+) -> str:
+    """A Markdown table, the first `text_columns` to the left, the others to the right."""
+    rule = ["---" if i < text_columns else "---:" for i in range(len(header))]
     lines = [header, rule, *rows]
     return "\n".join("| " + " | ".join(_escaped(c) for c in cells) + " |" for cells in lines)
 

@@ -63,11 +63,14 @@ class SplitConfig(Section):
     test: Fraction = 0.15
     seed: int = 0
     folds: Annotated[int, Field(ge=2)] | None = None
+    fold: Annotated[int, Field(ge=0)] | None = None  # this fold validates, the others train
 
     @model_validator(mode="after")
-    def _leaves_training_images(self) -> "SplitConfig":
+    def _can_be_made(self) -> "SplitConfig":
         if self.val + self.test >= 1:
             raise ValueError(f"val + test = {self.val + self.test:g} leaves nothing to train on")
+        if self.fold is not None and (self.folds is None or self.fold >= self.folds):
+            raise ValueError(f"fold {self.fold} needs folds: {self.fold + 1} or more")
         return self
 
 

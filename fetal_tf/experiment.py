@@ -11,7 +11,7 @@ from fetal_tf.config import Config
 from fetal_tf.data import DATASETS
 from fetal_tf.data.augment import Augmenter
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.splits import SplitRow, split_groups
+from fetal_tf.data.splits import SplitRow, split_groups, validate_on_fold
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.losses import LOSSES
 from fetal_tf.models import MODELS
@@ -65,9 +65,10 @@ class Experiment:
     def split(self, samples: list[Sample]) -> dict[str, SplitRow]:
         """Assign every sample to train, val or test, whole groups at a time."""
         split = self.config.split
-        return split_groups(
+        rows = split_groups(
             samples, val=split.val, test=split.test, seed=split.seed, folds=split.folds
         )
+        return rows if split.fold is None else validate_on_fold(rows, split.fold)
 
     def build_model(self) -> keras.Model:
         """The model with fresh weights from `seed`, under the configured precision."""

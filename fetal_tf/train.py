@@ -75,7 +75,7 @@ def _dry_run(config: Config) -> int:
 
 def _overfit_batch(config: Config) -> int:
     from fetal_tf.experiment import open_experiment
-    from fetal_tf.training import overfit_batch
+    from fetal_tf.training import LEARNT, overfit_batch
 
     experiment = open_experiment(config)
     first, last = overfit_batch(
@@ -83,7 +83,7 @@ def _overfit_batch(config: Config) -> int:
         experiment.read_samples(),
         lambda step, loss: print(f"step {step:4d}  loss {loss:.5f}", flush=True),
     )
-    learnt = last < 0.2 * first
+    learnt = last < LEARNT * first
     print(
         "the batch is learnt" if learnt else "the batch is NOT learnt: loss fell by less than 80 %"
     )

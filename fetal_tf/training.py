@@ -24,6 +24,10 @@ from fetal_tf.gallery import validation_gallery
 from fetal_tf.run import KerasPredictor
 
 
+OVERFIT_STEPS = 200
+LEARNT = 0.2
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What training came to."""
@@ -133,25 +137,30 @@ def overfit_batch(
 ) -> tuple[float, float]:
     """Train on one batch without augmentation: a model that cannot learn it is wired wrongly.
 
+    Stops when the loss has fallen to `LEARNT` of the first one, or after `OVERFIT_STEPS`.
+
     Returns:
-        The loss of the first step and of the last one (300 steps at the configured rate).
+        The loss of the first step and of the last one.
     """
     config = experiment.config
     batch_size = min(config.train.batch_size, len(samples))
     cache = FrameCache(samples[:batch_size], experiment.task.target, config.data.image_size)
     model = experiment.build_model()
-    experiment.compile(model, steps_per_epoch=300)
+    experiment.compile(model, steps_per_epoch=OVERFIT_STEPS)
     batch = next(
         iter(evaluation_dataset(cache, batch_size=batch_size, workers=config.train.workers))
     )
     losses = []
-    for step in range(300):
+    for step in range(1, OVERFIT_STEPS + 1):
         losses.append(float(model.train_on_batch(*batch, return_dict=True)["loss"]))
         model.reset_metrics()
         if not np.isfinite(losses[-1]):
-            raise FetalTFError(f"step {step + 1}: loss is {losses[-1]}; lower the learning rate")
-        if step % 25 == 0 or step == 299:
-            report(step + 1, losses[-1])
+            raise FetalTFError(f"step {step}: loss is {losses[-1]}; lower the learning rate")
+        learnt = losses[-1] < LEARNT * losses[0]
+        if step % 25 == 1 or learnt:
+            report(step, losses[-1])
+        if learnt:
+            break
     return losses[0], losses[-1]
 
 

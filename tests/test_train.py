@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,7 +30,7 @@ model: {name: unet, base: 4, depth: 2, dropout: 0.2}
 loss: {name: bce_dice}
 optimizer: {name: adamw, learning_rate: 5e-3, clip_norm: 1.0}
 schedule: {name: cosine, warmup_epochs: 1.0}
-train: {epochs: 4, batch_size: 4, monitor: val_dice, ema_decay: 0.9, deterministic: true}
+train: {epochs: 4, batch_size: 4, monitor: loss, ema_decay: 0.9, deterministic: true}
 """
 
 
@@ -101,10 +102,20 @@ def test_a_run_killed_twice_ends_like_one_that_was_not(workplace):
             np.testing.assert_allclose(mine.numpy(), theirs.numpy(), atol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory, phantom):
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "phantom").symlink_to(phantom)
+    (folder / "trial.yaml").write_text(CONFIG)
+    process = train_process(folder, "--set", "train.epochs=2")
+    assert process.wait(timeout=300) == 0, process.stderr.read()
+    return folder / "runs" / "trial"
+
+
 @pytest.fixture
-def finished(workplace):
-    assert train("--set", "train.epochs=2") == 0
-    return workplace / "runs" / "trial"
+def finished(workplace, finished_run):
+    """A copy, free to be damaged, of one run of two epochs."""
+    return Path(shutil.copytree(finished_run, workplace / "runs" / "trial"))
 
 
 def test_what_a_run_leaves_and_what_it_refuses(finished, capsys):

@@ -1,13 +1,13 @@
-"""From a probability map to an ellipse: sub-pixel contour, fits that bites do not pull."""
+"""From a probability map to an ellipse: sub-pixel contours, a fit that bites do not pull."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from fetal_tf.edge.ellipse import Ellipse, ramanujan_perimeter, rasterise
+from fetal_tf.edge.fitting import fit_ellipse
 
 __all__ = [
     "Ellipse",
@@ -24,12 +24,8 @@ _SIGNIFICANT_SHARE = 0.05
 # Outline points within this share of the mean radius speak for an ellipse. On masks with bites,
 # bumps and ragged borders 8 % chose better than 3 or 5 %, and far better than overlap does.
 _SUPPORT_SHARE = 0.08
-# Tukey's constant: 95 % efficiency on clean points, nothing left of those beyond 4.685 scales.
-_TUKEY = 4.685
-# Half a pixel of jitter is what a rasterised border has; a smaller scale would reject good points.
-_MIN_SCALE_PX = 0.5
-_ROUNDS = 6
-_CONVERGED_PX = 0.01
+# Below this disagreement (root mean square 2.5 % of the radius) no second candidate is tried.
+_CLEAR = 0.1
 
 
 @dataclass(frozen=True)
@@ -51,104 +47,6 @@ class EllipseFit:
     area_px: float
     components: int
     border_fraction: float
-
-
-def fit_ellipse(points: np.ndarray, robust: bool = False) -> Ellipse:
-    """Least-squares ellipse through points (N, 2), px.
-
-    A direct fit is refined by reweighting until it minimises the distance to the points (first
-    order), not the algebraic residual. With `robust`, points far off are left out (Tukey's
-    biweight, after rounds with weights 1/distance that find the majority).
-
-    Raises:
-        ValueError: fewer than 6 points, or points that no ellipse fits (all on a line).
-
-    Source: Halir & Flusser 1998, "Numerically stable direct least squares fitting of ellipses".
-    """
-    points = np.asarray(points, np.float64)
-    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 6:
-        raise ValueError(f"an ellipse needs at least 6 points (N, 2), found {points.shape}")
-    ellipse = _refined(_direct_fit(points, np.ones(len(points))), points, _equal_weights)
-    if robust:
-        ellipse = _refined(ellipse, points, _majority_weights)
-        ellipse = _refined(ellipse, points, _tukey_weights)
-    return ellipse
-
-
-def _refined(
-    ellipse: Ellipse, points: np.ndarray, weigh: Callable[[np.ndarray], np.ndarray]
-) -> Ellipse:
-    """Refit with weights from the distances, until no point sees the ellipse move."""
-    distances = ellipse.distances(points)
-    for _ in range(_ROUNDS):
-        weights = weigh(np.abs(distances)) * _gradient_weights(ellipse, points)
-        ellipse = _direct_fit(points, weights)
-        previous, distances = distances, ellipse.distances(points)
-        if np.abs(distances - previous).max() < _CONVERGED_PX:
-            break
-    return ellipse
-
-
-def _equal_weights(distances: np.ndarray) -> np.ndarray:
-    return np.ones_like(distances)
-
-
-def _majority_weights(distances: np.ndarray) -> np.ndarray:
-    """1/distance: least absolute deviations, which side with the majority."""
-    return 1.0 / np.maximum(distances, _MIN_SCALE_PX)
-
-
-def _tukey_weights(distances: np.ndarray) -> np.ndarray:
-    scale = max(1.4826 * float(np.median(distances)), _MIN_SCALE_PX)
-    return np.maximum(1.0 - (distances / (_TUKEY * scale)) ** 2, 0.0) ** 2
-
-
-def _gradient_weights(ellipse: Ellipse, points: np.ndarray) -> np.ndarray:
-    """1 / |gradient of the conic|², which turns algebraic residuals into distances."""
-    u, v = ellipse._to_axes(points).T
-    squared = (u / ellipse.semi_major**2) ** 2 + (v / ellipse.semi_minor**2) ** 2
-    # A point near the centre has no gradient; it must not dominate.
-    return 1.0 / np.maximum(squared, 0.25 / ellipse.semi_major**2)
-
-
-def _direct_fit(points: np.ndarray, weights: np.ndarray) -> Ellipse:
-    center = points.mean(axis=0)
-    spread = max(float(np.abs(points - center).max()), 1e-9)
-    x, y = ((points - center) / spread).T
-    quadratic = np.column_stack([x * x, x * y, y * y])
-    linear = np.column_stack([x, y, np.ones_like(x)])
-    weighted = weights[:, None] / weights.max()
-    s1 = quadratic.T @ (weighted * quadratic)
-    s2 = quadratic.T @ (weighted * linear)
-    s3 = linear.T @ (weighted * linear)
-    try:
-        to_linear = -np.linalg.solve(s3, s2.T)
-        reduced = s1 + s2 @ to_linear
-        # The inverse of the constraint 4ac - b² = 1.
-        _, vectors = np.linalg.eig(np.array([reduced[2] / 2, -reduced[1], reduced[0] / 2]))
-    except np.linalg.LinAlgError as error:
-        raise ValueError(f"no ellipse fits these {len(points)} points: {error}") from error
-    vectors = np.real(vectors)
-    elliptic = 4 * vectors[0] * vectors[2] - vectors[1] ** 2
-    best = int(np.argmax(elliptic))
-    if not elliptic[best] > 0:
-        raise ValueError(f"no ellipse fits these {len(points)} points: they lie on a line or arc")
-    conic = np.concatenate([vectors[:, best], to_linear @ vectors[:, best]])
-    return _from_conic(conic).stretched(spread, spread, center[0], center[1])
-
-
-def _from_conic(conic: np.ndarray) -> Ellipse:
-    """Ellipse of a x² + b xy + c y² + d x + e y + f = 0; ValueError where it is none."""
-    a, b, c, d, e, f = conic
-    matrix = np.array([[a, b / 2], [b / 2, c]])
-    center = np.linalg.solve(matrix, [-d / 2, -e / 2])
-    level = center @ matrix @ center - f
-    with np.errstate(divide="ignore", invalid="ignore"):
-        values, vectors = np.linalg.eigh(matrix / level)
-        semi_major, semi_minor = 1.0 / np.sqrt(values)  # eigenvalues ascend, so axes descend
-    angle_deg = math.degrees(math.atan2(vectors[1, 0], vectors[0, 0]))
-    center_x, center_y = center.tolist()
-    return Ellipse(center_x, center_y, float(semi_major), float(semi_minor), angle_deg)
 
 
 def sub_pixel_contour(probability: np.ndarray, level: float = 0.5) -> np.ndarray:
@@ -191,26 +89,35 @@ def fit_mask_ellipse(probability: np.ndarray, level: float = 0.5) -> EllipseFit 
         return None
     union = _filled(fragments, probability.shape)
     outline = _crossings(probability, union, level)
-    candidates = [outline, outline[_on_hull(outline, fragments, union.shape)]]
-    if len(fragments) > 1:
-        largest = _filled(fragments[:1], probability.shape)
-        candidates[0] = _crossings(probability, largest, level)
-    fits = [fit for fit in map(_fit_or_none, candidates) if fit is not None]
-    # A streak fits an endless ellipse perfectly.
-    fits = [fit for fit in fits if fit.semi_major <= max(union.shape)]
-    if not fits:
+    ellipse = _best_ellipse(probability, fragments, outline, level)
+    if ellipse is None:
         return None
-    area = np.count_nonzero(union)
-    support_px = _SUPPORT_SHARE * np.sqrt(area / np.pi)
-    ellipse = min(fits, key=lambda fit: _disagreement(fit, outline, support_px))
     return EllipseFit(
         ellipse=ellipse,
         residual_px=float(np.sqrt(np.mean(ellipse.distances(outline) ** 2))),
         iou=_iou(rasterise(ellipse, union.shape), union),
-        area_px=float(area),
+        area_px=float(np.count_nonzero(union)),
         components=len(fragments),
         border_fraction=_border_fraction(ellipse, union.shape),
     )
+
+
+def _best_ellipse(
+    probability: np.ndarray, fragments: list[np.ndarray], outline: np.ndarray, level: float
+) -> Ellipse | None:
+    """The candidate that most of `outline` supports; the second is made where the first is weak."""
+    shape = probability.shape
+    # One measure for both: in units of its own size, a larger ellipse would look the better.
+    support_px = _SUPPORT_SHARE * math.sqrt(sum(map(cv2.contourArea, fragments)) / math.pi)
+    first = outline
+    if len(fragments) > 1:
+        first = _crossings(probability, _filled(fragments[:1], shape), level)
+    best = _fit_or_none(first, shape)
+    if best is not None and _disagreement(best, outline, support_px) < _CLEAR:
+        return best
+    other = _fit_or_none(outline[_on_hull(outline, fragments, shape)], shape)
+    fits = [fit for fit in (best, other) if fit is not None]
+    return min(fits, key=lambda fit: _disagreement(fit, outline, support_px), default=None)
 
 
 def _significant_fragments(inside: np.ndarray) -> list[np.ndarray]:
@@ -241,16 +148,18 @@ def _on_hull(
     return core[y, x] == 0
 
 
-def _fit_or_none(points: np.ndarray) -> Ellipse | None:
+def _fit_or_none(points: np.ndarray, shape: tuple[int, ...]) -> Ellipse | None:
     try:
-        return fit_ellipse(points, robust=True)
+        ellipse = fit_ellipse(points, robust=True)
     except ValueError:  # a fragment of a few pixels, or a straight line: no candidate
         return None
+    # A streak fits an endless ellipse perfectly.
+    return ellipse if ellipse.semi_major <= max(shape) else None
 
 
-def _disagreement(ellipse: Ellipse, outline: np.ndarray, limit_px: float) -> float:
-    """Mean squared distance of the outline, capped at limit_px: far points count alike."""
-    return float(np.mean(np.minimum(np.abs(ellipse.distances(outline)) / limit_px, 1.0) ** 2))
+def _disagreement(ellipse: Ellipse, outline: np.ndarray, support_px: float) -> float:
+    """Mean squared distance of the outline in units of support, 0..1: far points count alike."""
+    return float(np.mean(np.minimum(np.abs(ellipse.distances(outline)) / support_px, 1.0) ** 2))
 
 
 def _iou(first: np.ndarray, second: np.ndarray) -> float:

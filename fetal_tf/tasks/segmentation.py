@@ -36,15 +36,15 @@ PARITY_LIMITS = {
 
 
 class SegmentationTask:
-    """One foreground class, or several exclusive ones, measured by `measurement`."""
+    """One structure against everything else, measured by `measurement`."""
 
     name = "segmentation"
     headline: tuple[str, ...] = ("dice", "hc_abs_error_mm")
     parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
 
     def __init__(self, classes: list[str], measurement: str):
-        if not classes:
-            raise ConfigError("task.classes: found an empty list; name at least one structure")
+        if len(classes) != 1:
+            raise ConfigError(f"task.classes: found {classes}; this task segments one structure")
         if measurement not in MEASURERS:
             raise ConfigError(
                 f"task.measurement: unknown measurement {measurement!r}"
@@ -61,15 +61,12 @@ class SegmentationTask:
         )
 
     def target(self, sample: Sample, letterbox: Letterbox) -> np.ndarray:
-        """Share of each network pixel that the structure covers, uint8 [h, w, K], 255 = all of it.
+        """Share of each network pixel that the structure covers, uint8 [h, w, 1], 255 = all of it.
 
         Coverage instead of a hard mask keeps the border's sub-pixel position: where the network
         sees one pixel for three, a hard target would be off by up to half of it.
         """
-        mask = self._mask(sample)
-        return np.stack(
-            [letterbox.apply_coverage(mask == index + 1) for index in range(len(self.classes))], -1
-        )
+        return letterbox.apply_coverage(self._mask(sample) == 1)[..., None]
 
     def training_metrics(self) -> list[keras.metrics.Metric]:
         """Dice and IoU per image, and pixel accuracy, which flatters: background is easy."""
@@ -126,5 +123,5 @@ class SegmentationTask:
 
 @TASKS.register("segmentation")
 def segmentation(*, classes: list[str], measurement: str) -> Task:
-    """Masks of `classes`, measured by the edge wing's `measurement`."""
+    """The mask of one of `classes`, measured by the edge wing's `measurement`."""
     return SegmentationTask(classes, measurement)

@@ -1,16 +1,13 @@
-"""The tiny models, made once."""
+"""A fresh bundle for every test that spoils one."""
 
 import pytest
 
 from tests.edge import tiny_bundle
 
 
-@pytest.fixture(scope="session")
-def tflite_models():
-    return tiny_bundle.tflite_models()
-
-
 @pytest.fixture
-def bundle_path(tmp_path, tflite_models):
-    models = tflite_models | {"onnx": tiny_bundle.onnx_model()}
+def bundle_path(tmp_path):
+    models = dict(tiny_bundle.tflite_models())
+    if tiny_bundle.HAS_ONNX:
+        models["onnx"] = tiny_bundle.onnx_model()
     return tiny_bundle.write_bundle(tmp_path / "bundle", models)

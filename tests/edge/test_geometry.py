@@ -66,9 +66,7 @@ def test_it_minimises_distances_where_the_algebraic_fit_shrinks():
     """On noisy points the plain algebraic fit is biased to smaller ellipses; this one is not."""
     rng = np.random.default_rng(0)
     points = HEAD.points(400)
-    sizes = [
-        fit_ellipse(points + rng.normal(0, 2.0, points.shape)).perimeter for _ in range(30)
-    ]
+    sizes = [fit_ellipse(points + rng.normal(0, 2.0, points.shape)).perimeter for _ in range(30)]
     assert np.mean(sizes) == pytest.approx(HEAD.perimeter, rel=1.5e-3)
 
 
@@ -175,7 +173,7 @@ def test_spoilt_masks_keep_their_ellipse_and_show_it(spoil, components, flagged)
     assert error_percent(fit) < 0.3
     assert fit.components == components
     share = fit.residual_px / np.sqrt(HEAD.semi_major * HEAD.semi_minor)
-    assert (share > 0.03 or fit.iou < 0.93) == flagged
+    assert (share > 0.04 or fit.iou < 0.94) == flagged
     if spoil is not hollow:  # the oracle for "spoilt": one plain fit through all border points
         plain = fit_ellipse(sub_pixel_contour(spoilt))
         assert abs(plain.perimeter / HEAD.perimeter - 1) > 0.01

@@ -78,7 +78,7 @@ def test_centiles_only_with_an_age_from_elsewhere():
     assert alone.z_score("hc") is None and alone.centile("hc") is None
     dated = measure_head(seen(HEAD), BOX, MM_PER_PIXEL, ga_weeks=22.0)
     record = dated.as_record()
-    # INTERGROWTH-21st at 22 weeks: 195.0 mm, sd 7.6, worked out from the published formula.
+    # The published formula, written out once more.
     log = math.log(22)
     mean = -28.2849 + 1.69267 * 22**2 - 0.397485 * 22**2 * log
     sd = 1.98735 + 22**3 * (0.0136772 - 0.00726264 * log + 0.000976253 * log**2)

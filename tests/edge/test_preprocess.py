@@ -93,7 +93,9 @@ def test_coverage_is_the_share_of_area(shape):
 def test_coverage_of_a_known_half_pixel():
     mask = np.zeros((40, 40), np.uint8)
     mask[:, :11] = 1  # five target pixels and a half
-    assert Letterbox(40, 40, 20, 20).apply_coverage(mask)[7].tolist() == [255] * 5 + [128] + [0] * 14
+    assert (
+        Letterbox(40, 40, 20, 20).apply_coverage(mask)[7].tolist() == [255] * 5 + [128] + [0] * 14
+    )
 
 
 def test_nearest_keeps_labels():

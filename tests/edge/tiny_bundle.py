@@ -1,15 +1,20 @@
 """A bundle whose net says "head" where the image is bright: enough for every path but learning."""
 
+import importlib.util
 import json
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from fetal_tf.edge.ellipse import Ellipse, rasterise
 from fetal_tf.edge.files import sha256_of
 
 HEIGHT, WIDTH = 64, 96
 SLOPE = 0.1  # per gray value, about mid-gray
+HAS_ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
+needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason="the [export] extra is not installed")
 
 
 def probabilities(frames: np.ndarray) -> np.ndarray:
@@ -17,11 +22,13 @@ def probabilities(frames: np.ndarray) -> np.ndarray:
     return (1 / (1 + np.exp(-SLOPE * (frames.astype(np.float64) - 127.5)))).astype(np.float32)
 
 
-def bright_head(shape=(130, 200), ellipse=Ellipse(101.0, 63.0, 60.0, 46.0, 20.0)) -> np.ndarray:
-    """A gray image with a bright ellipse on dark, uint8 (H, W)."""
-    return np.where(rasterise(ellipse, shape), 230, 20).astype(np.uint8)
+def bright_head() -> np.ndarray:
+    """A gray image 130 by 200 with a bright ellipse of semi-axes 60 and 46 on dark, uint8."""
+    ellipse = Ellipse(101.0, 63.0, 60.0, 46.0, 20.0)
+    return np.where(rasterise(ellipse, (130, 200)), 230, 20).astype(np.uint8)
 
 
+@lru_cache
 def tflite_models() -> dict[str, bytes]:
     """float32 and full int8 (uint8 in and out), converted from one Keras model."""
     import keras

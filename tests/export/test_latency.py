@@ -30,8 +30,19 @@ def test_contenders_take_turns_and_the_first_call_is_not_timed():
     assert timed["b"] == pytest.approx([3.0] * 6)
 
 
+def test_a_slow_contender_gets_fewer_calls_but_at_least_one():
+    now = 0.0
+
+    def slow():
+        nonlocal now
+        now += 0.15
+
+    timed = interleaved_latency_ms({"slow": slow}, 2, calls_per_round=5, clock=lambda: now)
+    assert timed["slow"] == pytest.approx([150.0] * 4)  # two calls of 150 ms fill a turn of 200
+
+
 def test_percentiles():
-    assert percentiles(range(101)) == {"p50_ms": 50.0, "p95_ms": 95.0}
+    assert percentiles(range(101)) == {"p50_ms": 50.0, "p95_ms": 95.0, "n": 101}
 
 
 class Everywhere:

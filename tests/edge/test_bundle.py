@@ -1,0 +1,177 @@
+"""A bundle is whole, unaltered and understood, or it is not used."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fetal_tf.edge import bundle as bundle_module
+from fetal_tf.edge.bundle import Bundle, resolve_bundle
+from fetal_tf.edge.errors import BundleError
+from tests.edge.tiny_bundle import (
+    HAS_ONNX,
+    HEIGHT,
+    WIDTH,
+    bright_head,
+    probabilities,
+    seal,
+    tflite_models,
+    write_bundle,
+)
+
+
+def change(folder, **changes):
+    """Rewrite bundle.json and seal it again, as a careful maker of a wrong bundle would."""
+    file = folder / "bundle.json"
+    manifest = json.loads(file.read_text()) | changes
+    file.write_text(json.dumps({k: v for k, v in manifest.items() if v is not None}))
+    seal(folder)
+
+
+def test_what_it_says_about_itself(bundle_path):
+    bundle = Bundle.open(bundle_path)
+    assert bundle.name == "tiny"
+    assert bundle.classes == ("head",)
+    assert bundle.formats == ("float32", "int8", *["onnx"] * HAS_ONNX)
+    assert bundle.default_format == "float32"
+    assert bundle.input_shape == (HEIGHT, WIDTH, 1)
+
+
+def test_every_format_measures_the_same_head(bundle_path):
+    bundle = Bundle.open(bundle_path)
+    image = bright_head()
+    for form in bundle.formats:
+        head = bundle.measure(bundle.predictor(form), image, mm_per_pixel=0.8, ga_weeks=30)
+        expected = np.pi * (60 + 46) * 0.8  # within half a per cent of the ellipse's perimeter
+        assert head.hc_mm == pytest.approx(expected, rel=0.01)
+        assert head.refused is None and head.as_record()["hc_z"] is not None
+
+
+def test_the_net_sees_the_letterboxed_frame(bundle_path):
+    """Twice as high as the net wants: the bars left and right stay dark."""
+    bundle = Bundle.open(bundle_path)
+    seen = []
+
+    class Spy:
+        input_shape = bundle.input_shape
+
+        def predict(self, images):
+            seen.append(images)
+            return probabilities(images)
+
+    bundle.measure(Spy(), np.full((2 * HEIGHT, WIDTH), 200, np.uint8))
+    (frame,) = seen
+    assert frame.shape == (1, HEIGHT, WIDTH, 1) and frame.dtype == np.uint8
+    bar = WIDTH // 4
+    assert frame[:, :, :bar].max() == 0 and frame[:, :, bar:-bar].min() == 200
+
+
+@pytest.mark.parametrize("form", ["float32", "int8"])
+def test_one_flipped_bit_in_a_model(bundle_path, form):
+    bundle = Bundle.open(bundle_path)
+    file = bundle_path / bundle.manifest["files"][form]["path"]
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    for other in set(bundle.formats) - {form}:
+        bundle.predictor(other)
+    with pytest.raises(BundleError, match=rf"{file.name}: altered.*expected [0-9a-f]{{64}}, found"):
+        Bundle.open(bundle_path).predictor(form)
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "config.yaml"])
+def test_one_changed_byte_elsewhere(bundle_path, name):
+    file = bundle_path / name
+    file.write_text(file.read_text().replace("tiny", "tinY"))
+    with pytest.raises(BundleError, match=f"{name}: altered"):
+        Bundle.open(bundle_path)
+
+
+def test_missing_files(bundle_path):
+    (bundle_path / "model_int8.tflite").unlink()
+    with pytest.raises(BundleError, match=r"model_int8\.tflite: part of the bundle"):
+        Bundle.open(bundle_path).predictor("int8")
+    (bundle_path / "config.yaml").unlink()
+    with pytest.raises(BundleError, match=r"config\.yaml: part of the bundle"):
+        Bundle.open(bundle_path)
+
+
+def test_a_newer_schema_asks_for_an_upgrade(bundle_path):
+    change(bundle_path, schema=2, fetal_tf_version="9.1")
+    with pytest.raises(BundleError, match=r"schema 2 was written by fetal_tf 9\.1.*upgrade"):
+        Bundle.open(bundle_path)
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"schema": None}, "found None"),
+        ({"schema": "1"}, "found '1'"),
+        ({"classes": None, "input": None}, "classes, input missing"),
+        ({"measurement": "femur"}, "'femur' is unknown here; known: head"),
+        ({"default_format": "int4"}, "'int4' is not among the files float32, int8"),
+        ({"files": {"a": {"path": "a"}}, "default_format": "a"}, "files.a: sha256, runtime"),
+        (
+            {
+                "files": {"a": {"path": "../a", "sha256": "0", "runtime": "litert"}},
+                "default_format": "a",
+            },
+            "leaves the bundle",
+        ),
+        (
+            {
+                "files": {"a": {"path": "a", "sha256": "0", "runtime": "coreml"}},
+                "default_format": "a",
+            },
+            "'coreml' is unknown; known: litert, onnx",
+        ),
+    ],
+)
+def test_manifests_that_make_no_sense(bundle_path, changes, said):
+    change(bundle_path, **changes)
+    with pytest.raises(BundleError, match=rf"bundle\.json: .*{said}"):
+        Bundle.open(bundle_path)
+
+
+def test_broken_json_and_a_broken_seal(bundle_path):
+    (bundle_path / "SHA256SUMS").write_text("nonsense\n")
+    with pytest.raises(BundleError, match="SHA256SUMS: not a line"):
+        Bundle.open(bundle_path)
+    (bundle_path / "bundle.json").write_text('{"schema": 1,')
+    with pytest.raises(BundleError, match="not valid JSON"):
+        Bundle.open(bundle_path)
+
+
+def test_unknown_format_lists_the_known(bundle_path):
+    with pytest.raises(BundleError, match="no format 'int4'; the bundle holds float32, int8"):
+        Bundle.open(bundle_path).predictor("int4")
+
+
+def test_a_model_of_another_size_than_the_manifest_says(tmp_path):
+    folder = write_bundle(
+        tmp_path / "b",
+        tflite_models(),
+        input={"height": HEIGHT, "width": HEIGHT, "channels": 1},
+    )
+    with pytest.raises(BundleError, match=r"takes \(64, 96, 1\), bundle.json says \(64, 64, 1\)"):
+        Bundle.open(folder).predictor()
+
+
+def test_references(tmp_path, bundle_path, monkeypatch):
+    run = tmp_path / "run"
+    run.mkdir()
+    with pytest.raises(BundleError, match="python -m export RUN"):
+        resolve_bundle(str(run))
+    bundle_path.rename(run / "bundle")
+    assert resolve_bundle(str(run)) == run / "bundle"
+    assert resolve_bundle(str(run / "bundle")) == run / "bundle"
+    with pytest.raises(BundleError, match="no such folder"):
+        resolve_bundle(str(tmp_path / "absent"))
+
+    monkeypatch.setattr(bundle_module, "ZOO", run.parent)
+    (tmp_path / "zoo-entry").mkdir()
+    (run / "bundle").rename(tmp_path / "hc18")
+    assert resolve_bundle("zoo:hc18") == tmp_path / "hc18"
+    for name in ("nope", "", "../hc18", "zoo-entry"):
+        with pytest.raises(BundleError, match="there is hc18"):
+            resolve_bundle(f"zoo:{name}")

@@ -1,0 +1,154 @@
+import numpy as np
+import pytest
+
+from fetal_tf.data.sample import Sample
+from fetal_tf.edge.errors import ConfigError, DataError
+from fetal_tf.edge.geometry import Ellipse, rasterise
+from fetal_tf.edge.preprocess import Letterbox
+from fetal_tf.tasks import TASKS
+
+TRUTH = Ellipse(210.0, 150.0, 120.0, 90.0, 20.0)
+SHAPE = (300, 400)
+MM_PER_PIXEL = 0.2
+
+
+@pytest.fixture
+def task():
+    spec = {"name": "segmentation", "classes": ["head"], "measurement": "head"}
+    return TASKS.build("task", spec)
+
+
+def sample_of(ellipse, tmp_path, **changes):
+    mask = rasterise(ellipse, SHAPE).astype(np.uint8)
+    fields = {
+        "id": "001",
+        "image_path": tmp_path / "001.png",
+        "group": "001",
+        "mm_per_pixel": MM_PER_PIXEL,
+        "load_mask": lambda: mask,
+        "reference": {"hc_mm": TRUTH.perimeter * MM_PER_PIXEL},
+    }
+    return Sample(**(fields | changes))
+
+
+def test_the_target_is_the_share_that_is_covered(task, tmp_path):
+    letterbox = Letterbox(*SHAPE, 96, 128)
+    target = task.target(sample_of(TRUTH, tmp_path), letterbox)
+    assert target.shape == (96, 128, 1)
+    assert target.dtype == np.uint8
+    assert {0, 255} < set(np.unique(target)), "the border must have values between"
+    covered = target.sum() / 255 / (letterbox.scale_x * letterbox.scale_y)
+    assert covered == pytest.approx(TRUTH.area, rel=0.002)
+
+
+def test_the_truth_fed_back_is_perfect_even_at_a_third_of_the_size(task, tmp_path):
+    """The whole chain: coverage → sub-pixel contour → ellipse → millimetres."""
+    sample = sample_of(TRUTH, tmp_path)
+    letterbox = Letterbox(*SHAPE, 96, 128)
+    row = task.evaluate(task.target(sample, letterbox) / np.float32(255), sample, letterbox)
+    assert row["dice"] > 0.997
+    assert row["hc_abs_error_mm"] < 0.1
+    assert row["bpd_abs_error_mm"] < 0.1
+    assert row["ofd_abs_error_mm"] < 0.1
+    assert row["hd95_mm"] <= MM_PER_PIXEL * 1.01
+    assert (row["flags"], row["refused"]) == ("", "")
+
+
+def test_a_known_offset_comes_back_as_that_error(task, tmp_path):
+    """A head 5 px too large on every side is 10 px too wide: 2 mm of BPD and OFD."""
+    larger = Ellipse(TRUTH.center_x, TRUTH.center_y, 125.0, 95.0, TRUTH.angle_deg)
+    letterbox = Letterbox(*SHAPE, *SHAPE)
+    predicted = rasterise(larger, SHAPE)[..., None].astype(np.float32)
+    row = task.evaluate(predicted, sample_of(TRUTH, tmp_path), letterbox)
+    assert row["bpd_error_mm"] == pytest.approx(2.0, abs=0.05)
+    assert row["ofd_error_mm"] == pytest.approx(2.0, abs=0.05)
+    expected = (larger.perimeter - TRUTH.perimeter) * MM_PER_PIXEL
+    assert row["hc_error_mm"] == pytest.approx(expected, abs=0.1)
+    assert row["hc_abs_error_mm"] == pytest.approx(expected, abs=0.1)
+    true_hc = TRUTH.perimeter * MM_PER_PIXEL
+    assert row["hc_error_percent"] == pytest.approx(100 * expected / true_hc, abs=0.05)
+    assert row["hd95_mm"] == pytest.approx(5 * MM_PER_PIXEL, abs=0.25)
+    overlap = 2 * TRUTH.area / (TRUTH.area + larger.area)
+    assert row["dice"] == pytest.approx(overlap, abs=0.002)
+
+
+def test_the_csvs_circumference_counts_before_the_masks_own(task, tmp_path):
+    sample = sample_of(TRUTH, tmp_path, reference={"hc_mm": 100.0})
+    letterbox = Letterbox(*SHAPE, *SHAPE)
+    row = task.evaluate(sample.load_mask()[..., None].astype(np.float32), sample, letterbox)
+    assert row["hc_true_mm"] == 100.0
+    assert row["bpd_true_mm"] == pytest.approx(180 * MM_PER_PIXEL, abs=0.1)
+
+
+def test_without_pixel_size_there_are_no_millimetres(task, tmp_path):
+    sample = sample_of(TRUTH, tmp_path, mm_per_pixel=None, reference={})
+    letterbox = Letterbox(*SHAPE, 96, 128)
+    row = task.evaluate(task.target(sample, letterbox) / np.float32(255), sample, letterbox)
+    assert row["dice"] > 0.99
+    assert [row[name] for name in row if name.endswith("_mm")] == [None] * sum(
+        name.endswith("_mm") for name in row
+    )
+
+
+def test_no_head_is_refused_and_still_scored(task, tmp_path):
+    letterbox = Letterbox(*SHAPE, 96, 128)
+    row = task.evaluate(np.zeros((96, 128, 1), np.float32), sample_of(TRUTH, tmp_path), letterbox)
+    assert row["refused"].startswith("no_head")
+    assert row["dice"] == 0
+    assert row["hc_error_mm"] is None
+
+
+def test_every_summarised_column_is_in_the_row(task, tmp_path):
+    letterbox = Letterbox(*SHAPE, 96, 128)
+    sample = sample_of(TRUTH, tmp_path)
+    row = task.evaluate(task.target(sample, letterbox) / np.float32(255), sample, letterbox)
+    assert set(task.metric_names) <= set(row)
+    assert set(task.headline) <= set(task.metric_names)
+
+
+def test_parity_limits_are_those_promised(task):
+    assert task.parity_limits["float32"] == {
+        "dice_abs_delta_mean": 1e-4,
+        "hc_abs_delta_mean_mm": 0.01,
+    }
+    assert task.parity_limits["float16"] == {
+        "dice_abs_delta_mean": 5e-4,
+        "hc_abs_delta_mean_mm": 0.05,
+    }
+    assert task.parity_limits["int8"] == {
+        "dice_abs_delta_mean": 2e-3,
+        "hc_abs_delta_mean_mm": 0.3,
+        "hc_abs_delta_p95_mm": 1.0,
+    }
+
+
+def test_the_drawing_is_a_picture_with_truth(task, tmp_path):
+    sample = sample_of(TRUTH, tmp_path)
+    letterbox = Letterbox(*SHAPE, 96, 128)
+    image = np.full(SHAPE, 60, np.uint8)
+    probabilities = task.target(sample, letterbox) / np.float32(255)
+    drawn = task.draw(image, probabilities, letterbox, sample)
+    bare = task.draw(image, probabilities, letterbox, sample_of(TRUTH, tmp_path, load_mask=None))
+    assert drawn.dtype == np.uint8
+    assert drawn.shape[2] == 3
+    assert not np.array_equal(drawn, bare), "the expert's ellipse must be seen"
+
+
+def test_a_sample_without_mask_cannot_be_scored(task, tmp_path):
+    sample = sample_of(TRUTH, tmp_path, load_mask=None)
+    with pytest.raises(DataError, match="has no mask"):
+        task.evaluate(np.zeros((96, 128, 1), np.float32), sample, Letterbox(*SHAPE, 96, 128))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"classes": []}, "task.classes"),
+        ({"classes": ["head", "heart"]}, "this task segments one structure"),
+        ({"measurement": "hed"}, r"unknown measurement 'hed' \(did you mean head\?\)"),
+    ],
+)
+def test_a_task_that_cannot_be_is_refused(change, expected):
+    spec = {"name": "segmentation", "classes": ["head"], "measurement": "head"} | change
+    with pytest.raises(ConfigError, match=expected):
+        TASKS.build("task", spec)

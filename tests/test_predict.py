@@ -1,0 +1,185 @@
+"""The command, as a user runs it: tables, pictures, exit codes and messages."""
+
+import csv
+import errno
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fetal_tf.edge.images import write_png
+from fetal_tf.predict import main
+from tests.edge.tiny_bundle import bright_head, tflite_models, write_bundle
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with a bundle and three images, and the working directory of the test."""
+    write_bundle(tmp_path / "bundle", tflite_models())
+    write_png(tmp_path / "scans" / "a.png", bright_head())
+    write_png(tmp_path / "scans" / "b.png", bright_head()[:, ::-1])
+    Image.fromarray(np.dstack([bright_head()] * 3)).save(tmp_path / "c.jpg", quality=95)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def table(folder):
+    with (folder / "measurements.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_files_folders_and_globs_to_a_table_and_pictures(place, capsys):
+    assert main(["bundle", "scans", "*.jpg", "--mm-per-pixel", "0.8"]) == 0
+    rows = table(place / "predictions")
+    assert [row["file"] for row in rows] == ["scans/a.png", "scans/b.png", "c.jpg"]
+    for row in rows:
+        assert float(row["hc_mm"]) == pytest.approx(np.pi * (60 + 46) * 0.8, rel=0.01)
+        assert float(row["hc_px"]) == pytest.approx(float(row["hc_mm"]) / 0.8, rel=1e-5)
+        assert row["flags"] == row["refused"] == row["error"] == row["hc_z"] == ""
+        with Image.open(place / "predictions" / row["overlay"]) as picture:
+            assert picture.mode == "RGB" and picture.width == 600  # 200 px, enlarged
+    said = capsys.readouterr().out
+    assert "scans/a.png: HC 26" in said and "3 measured (0 flagged), 0 refused, 0 broken" in said
+    assert sorted(p.name for p in (place / "predictions").iterdir()) == [
+        "measurements.csv",
+        "overlays",
+    ]
+
+
+def test_json_holds_the_same_rows_with_units_and_null(place):
+    assert main(["bundle", "scans", "--json", "--out", "o", "--ga-weeks", "30"]) == 0
+    tree = json.loads((place / "o" / "measurements.json").read_text())
+    assert (tree["bundle"], tree["format"], tree["units"]) == ("tiny", "float32", {"hc_mm": "mm"})
+    for row, line in zip(tree["measurements"], table(place / "o"), strict=True):
+        assert row["hc_mm"] is None and line["hc_mm"] == ""
+        assert row["hc_px"] == float(line["hc_px"])
+
+
+def test_without_a_pixel_size_never_millimetres(place, capsys):
+    assert main(["bundle", "scans/a.png"]) == 0
+    (row,) = table(place / "predictions")
+    assert not any(row[k] for k in row if k.endswith("_mm") or k.startswith("ga_"))
+    assert row["hc_px"] and row["flags"].startswith("no_pixel_size")
+    said = capsys.readouterr().out
+    assert " px" in said and " mm," not in said and "1 flagged" in said
+
+
+def test_broken_files_are_reported_and_the_others_go_on(place, capsys):
+    (place / "scans" / "aa.png").write_bytes((place / "scans" / "a.png").read_bytes()[:200])
+    arguments = ["bundle", "absent.png", "scans", "--mm-per-pixel", "0.8", "--json"]
+    assert main(arguments) == 3
+    rows = {row["file"]: row for row in table(place / "predictions")}
+    assert list(rows) == ["absent.png", "scans/a.png", "scans/aa.png", "scans/b.png"]
+    assert rows["scans/b.png"]["hc_mm"] and not rows["scans/b.png"]["error"]
+    for name in ("absent.png", "scans/aa.png"):
+        assert name in rows[name]["error"] and not rows[name]["hc_mm"]
+    captured = capsys.readouterr()
+    assert "aa.png" in captured.err and "absent.png" in captured.err
+    assert "2 measured (0 flagged), 0 refused, 2 broken" in captured.out
+    assert len(list((place / "predictions" / "overlays").iterdir())) == 2
+
+
+def test_only_broken_files(place):
+    assert main(["bundle", "absent.png"]) == 3
+    assert [sorted(row) for row in table(place / "predictions")] == [["error", "file"]]
+
+
+def test_an_image_without_a_head_is_refused_not_broken(place, capsys):
+    write_png(place / "dark.png", np.zeros((100, 150), np.uint8))
+    assert main(["bundle", "dark.png", "--mm-per-pixel", "0.1"]) == 0
+    (row,) = table(place / "predictions")
+    assert row["refused"].startswith("no_head:") and row["hc_px"] == "" and row["overlay"]
+    assert "0 measured (0 flagged), 1 refused" in capsys.readouterr().out
+
+
+def test_same_names_in_two_folders_keep_both_pictures(place):
+    write_png(place / "other" / "a.png", bright_head()[::-1])
+    assert main(["bundle", "scans/a.png", "other/a.png"]) == 0
+    overlays = [row["overlay"] for row in table(place / "predictions")]
+    assert overlays == ["overlays/scans_a.png", "overlays/other_a.png"]
+    first, second = (Image.open(place / "predictions" / name).tobytes() for name in overlays)
+    assert first != second
+
+
+def test_pixel_sizes_by_file_name(place):
+    (place / "sizes.csv").write_text("filename,pixel size(mm)\na.png,0.5\n")
+    assert main(["bundle", "scans", "--pixel-size-csv", "sizes.csv"]) == 0
+    first, second = table(place / "predictions")
+    assert float(first["hc_mm"]) == pytest.approx(float(first["hc_px"]) * 0.5, rel=1e-5)
+    assert second["hc_mm"] == "" and "no_pixel_size" in second["flags"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--mm-per-pixel", "0"],
+        ["--mm-per-pixel", "-0.1"],
+        ["--mm-per-pixel", "nan"],
+        ["--mm-per-pixel", "0.1mm"],
+        ["--ga-weeks", "8"],
+        ["--ga-weeks", "nan"],
+        ["--threads", "0"],
+        ["--mm-per-pixel", "0.1", "--pixel-size-csv", "x.csv"],
+    ],
+)
+def test_senseless_options(place, capsys, arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(["bundle", "scans", *arguments])
+    assert stopped.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+    assert not (place / "predictions").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["absent", "scans"], "absent: no such folder"),
+        (["zoo:absent", "scans"], "the zoo holds no 'absent'"),
+        (["bundle", "empty"], "empty: no image in this folder"),
+        (["bundle", "*.tif"], "no image matches"),
+        (["bundle", "scans", "--format", "int4"], "no format 'int4'"),
+        (["bundle", "scans", "--pixel-size-csv", "x.csv"], "x.csv: cannot be read"),
+        (["bundle", "scans", "--pixel-size-csv", "bad.csv"], "row 2 (a.png)"),
+        (["bundle", "scans", "--out", "c.jpg"], "cannot be written"),
+    ],
+)
+def test_nothing_can_be_done(place, capsys, arguments, said):
+    (place / "empty").mkdir()
+    (place / "bad.csv").write_text("filename,pixel size(mm)\na.png,-1\n")
+    before = sorted(place.rglob("*"))
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and said in error
+    assert sorted(place.rglob("*")) == before
+
+
+def test_an_altered_bundle_measures_nothing(place, capsys):
+    model = place / "bundle" / "model_float32.tflite"
+    data = bytearray(model.read_bytes())
+    data[9] ^= 4
+    model.write_bytes(data)
+    assert main(["bundle", "scans"]) == 2
+    assert "model_float32.tflite: altered" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("written_before", [0, 2])
+def test_a_full_disk_is_an_error_and_leaves_no_half_file(
+    place, capsys, monkeypatch, written_before
+):
+    real, calls = os.fsync, []
+
+    def fsync(descriptor):
+        calls.append(descriptor)
+        if len(calls) > written_before:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert main(["bundle", "scans"]) == 2
+    assert "No space left" in capsys.readouterr().err
+    files = [p for p in (place / "predictions").rglob("*") if p.is_file()]
+    assert len(files) == written_before
+    for path in files:
+        Image.open(path).load()
