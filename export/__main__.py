@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from export.formats import FORMATS, parse_formats, require_extras
-from export.quiet import captured_noise
 from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.startup import begin
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,11 +28,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    with captured_noise():  # TensorFlow greets whoever imports it
-        from export.bundle_folder import check_replaceable
-        from export.parity import check_limit_names
-        from export.pipeline import export_run
-        from fetal_tf.run import open_run
+    begin()
+    from export.bundle_folder import check_replaceable
+    from export.parity import check_limit_names
+    from export.pipeline import export_run
+    from fetal_tf.run import open_run
 
     run = open_run(args.run)
     names = args.formats.split(",") if args.formats else run.config.export.formats

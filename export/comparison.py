@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fetal_tf.edge.runtimes import Predictor
 
 from export.calibration import read_frames
 from export.formats import FORMATS
@@ -15,6 +14,7 @@ from export.parity import Parity, compare, limits_for
 from export.runtimes import open_predictor
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
+from fetal_tf.edge.runtimes import Predictor
 from fetal_tf.evaluation import evaluate_samples, summarise_rows
 from fetal_tf.tasks.task import Row, Task
 

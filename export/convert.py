@@ -10,9 +10,9 @@ import numpy as np
 from export.convert_onnx import quantized_onnx, write_onnx
 from export.float_model import float32_model, static_batch_model
 from export.formats import Format
-from export.quiet import captured_noise
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.files import write_bytes_atomic
+from fetal_tf.quiet import captured_noise
 
 
 class ConversionError(FetalTFError):

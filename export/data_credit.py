@@ -7,9 +7,8 @@ them would be wrong, and to leave out the credit for the real ones would break t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from fetal_tf.data.phantom import MARKER_NAME
+from fetal_tf.data.phantom import is_phantom
 from fetal_tf.data.sample import Sample
 
 # Rows of HC18's own table, id → HC in mm: two of them present and equal are HC18.
@@ -66,7 +65,7 @@ HC18 = DataCredit(
 
 def credit(samples: Sequence[Sample], dataset: str) -> DataCredit:
     """Recognise the origin of what `dataset` read: the phantom's marker, or HC18's own rows."""
-    if any(_is_phantom(sample.image_path) for sample in samples):
+    if any(is_phantom(sample.image_path) for sample in samples):
         return PHANTOM
     known = [
         s
@@ -81,8 +80,3 @@ def credit(samples: Sequence[Sample], dataset: str) -> DataCredit:
         attribution=(),
         grouping="Frames of one group (the examination or patient in the file name) stay together.",
     )
-
-
-def _is_phantom(image: Path) -> bool:
-    """Whether the image lies in a folder that the phantom's generator marked."""
-    return any((folder / MARKER_NAME).is_file() for folder in image.resolve().parents)

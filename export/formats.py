@@ -1,11 +1,11 @@
 """The formats a bundle can hold, by the names that `--formats` takes."""
 
-import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fetal_tf.edge.errors import ConfigError, MissingExtraError
 from fetal_tf.registry import nearest
+from fetal_tf.startup import missing_modules
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def require_extras(formats: Iterable[Format]) -> None:
         MissingExtraError: with the pip line that installs them.
     """
     onnx_formats = [f.name for f in formats if f.runtime == "onnx"]
-    missing = [m for m in ("onnx", "tf2onnx", "onnxruntime") if not importlib.util.find_spec(m)]
+    missing = missing_modules("export")
     if onnx_formats and missing:
         raise MissingExtraError(
             f"{', '.join(onnx_formats)}: needs {', '.join(missing)}; "

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from export.quiet import captured_noise
 from fetal_tf.edge.runtimes import LiteRTPredictor, OnnxPredictor, Predictor
+from fetal_tf.quiet import captured_noise
 
 
 def open_predictor(runtime: str, path: Path, threads: int) -> Predictor:

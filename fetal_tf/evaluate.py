@@ -1,13 +1,11 @@
 """Evaluate a run or a bundle: `python -m fetal_tf.evaluate RUN|BUNDLE|zoo:NAME`."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
-
 from fetal_tf.edge.errors import DataError, FetalTFError
+from fetal_tf.startup import begin
 
 WORST_CASES = 12
 
@@ -16,6 +14,7 @@ def main(argv: list[str] | None = None) -> int:
     """Returns 0, or 2 with one line on stderr."""
     args = _parser().parse_args(argv)
     try:
+        begin()
         return _evaluate(args)
     except FetalTFError as error:
         print(f"error: {error}", file=sys.stderr)

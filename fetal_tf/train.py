@@ -1,20 +1,24 @@
 """Train a model: `python -m fetal_tf.train --config FILE`."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
-
-from fetal_tf.config import Config, dump_config, load_config
 from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.startup import begin
+
+if TYPE_CHECKING:
+    from fetal_tf.config import Config
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns 0, 1 where `--overfit-batch` did not overfit, or 2 with one line on stderr."""
     args = _parser().parse_args(argv)
     try:
+        begin()
+        from fetal_tf.config import load_config
+
         config = load_config(args.config, args.set)
         if args.name:
             config = config.model_copy(update={"name": args.name})
@@ -31,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
-def _train(config: Config, resume: bool) -> int:
+def _train(config: "Config", resume: bool) -> int:
     from fetal_tf.experiment import open_experiment
     from fetal_tf.run import check_resumable, create_run
     from fetal_tf.training import run_splits, train
@@ -58,7 +62,8 @@ def _train(config: Config, resume: bool) -> int:
     return 0
 
 
-def _dry_run(config: Config) -> int:
+def _dry_run(config: "Config") -> int:
+    from fetal_tf.config import dump_config
     from fetal_tf.experiment import open_experiment
     from fetal_tf.training import first_batch_shapes
 
@@ -73,7 +78,7 @@ def _dry_run(config: Config) -> int:
     return 0
 
 
-def _overfit_batch(config: Config) -> int:
+def _overfit_batch(config: "Config") -> int:
     from fetal_tf.experiment import open_experiment
     from fetal_tf.training import LEARNT, overfit_batch
 

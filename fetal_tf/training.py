@@ -23,7 +23,6 @@ from fetal_tf.experiment import Experiment, select
 from fetal_tf.gallery import validation_gallery
 from fetal_tf.run import KerasPredictor
 
-
 OVERFIT_STEPS = 200
 LEARNT = 0.2
 

@@ -109,7 +109,7 @@ def test_extends_in_a_circle_is_refused(tmp_path):
 def test_a_file_that_is_no_config_says_why(tmp_path, content, expected):
     path = tmp_path / "broken.yaml"
     path.write_text(content)
-    with pytest.raises(ConfigError, match="broken.yaml") as error:
+    with pytest.raises(ConfigError, match=r"broken\.yaml") as error:
         load_config(path)
     assert expected in str(error.value)
 

@@ -241,7 +241,10 @@ def test_mixed_precision_trains_and_resumes(workplace, precision):
         ("data.dataset=hc81", "data.dataset: unknown dataset 'hc81' (did you mean hc18?)"),
         ("data.options={line: 3}", "data.options.line: unknown parameter of hc18"),
         ("data.image_size=[33, 48]", "data.image_size"),
-        ("task.measurement=hed", "task.measurement: unknown measurement 'hed' (did you mean head?)"),
+        (
+            "task.measurement=hed",
+            "task.measurement: unknown measurement 'hed' (did you mean head?)",
+        ),
         ("task.classes=[]", "task.classes"),
         ("train.monitor=val_dise", "train.monitor: val_dise is not measured"),
     ],

@@ -1,6 +1,6 @@
 """What every dataset must keep. Add a reader and its phantom, and this file checks both.
 
-A reader is `def read_NAME(root, *, exclude=(), …) -> list[Sample]` under `@DATASETS.register("NAME")`;
+A reader is `def read_NAME(root, *, exclude=(), …)` under `@DATASETS.register("NAME")`, a list of samples;
 its phantom is registered under the same name in `fetal_tf.data.phantom` and writes that layout.
 """
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from export.quiet import captured_noise
+from fetal_tf.quiet import captured_noise
 
 
 def test_both_levels_are_captured_and_readable(capfd):

@@ -1,0 +1,51 @@
+"""Before a command imports its libraries: are they there, and are they quiet?"""
+
+import importlib.util
+import os
+
+from fetal_tf.edge.errors import MissingExtraError
+from fetal_tf.quiet import captured_noise
+
+# The modules of each extra in pyproject.toml.
+EXTRAS = {
+    "train": (
+        "albumentations", "jinja2", "keras", "matplotlib", "pydantic", "scipy", "tensorboard",
+        "tensorflow", "yaml",
+    ),
+    "export": ("onnx", "onnxruntime", "tf2onnx"),
+}  # fmt: skip
+
+
+def missing_modules(extra: str) -> list[str]:
+    """Those modules of an extra that are not installed."""
+    return [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]
+
+
+def require(extra: str) -> None:
+    """Check an extra.
+
+    Raises:
+        MissingExtraError: with the pip line that installs it.
+    """
+    missing = missing_modules(extra)
+    if missing:
+        raise MissingExtraError(
+            f'this needs {", ".join(missing)}; install with `pip install "fetal-tf[{extra}]"`, '
+            f'in a checkout `pip install -e ".[{extra}]"`'
+        )
+
+
+def begin() -> None:
+    """Check the training extra and import Keras without the greetings of its backend.
+
+    Raises:
+        MissingExtraError: with the pip line that installs what is missing.
+    """
+    require("train")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for its version
+    with captured_noise():
+        import keras
+
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow  # noqa: F401
