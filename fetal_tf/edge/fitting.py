@@ -18,9 +18,9 @@ _CONVERGED_PX = 0.005
 def fit_ellipse(points: np.ndarray, robust: bool = False) -> Ellipse:
     """Least-squares ellipse through points (N, 2), px.
 
-    A direct fit is refined by reweighting until it minimises the distance to the points (first
-    order), not the algebraic residual, which would shrink it. With `robust`, points far off are
-    left out (Tukey's biweight, after rounds with weights 1/distance that find the majority).
+    A direct fit is repeated with weights that turn algebraic residuals into distances (first
+    order), until the ellipse rests. With `robust`, points far off are left out (Tukey's biweight,
+    after rounds with weights 1/distance that find the majority).
 
     Raises:
         ValueError: fewer than 6 points, or points that no ellipse fits (all on a line).

@@ -1,6 +1,6 @@
 """What every dataset must keep. Add a reader and its phantom, and this file checks both.
 
-A reader is `def read_NAME(root, *, exclude=(), …)` under `@DATASETS.register("NAME")`, a list of samples;
+A reader is `read_NAME(root, *, exclude=(), …)` under `@DATASETS.register("NAME")`: a sample list;
 its phantom is registered under the same name in `fetal_tf.data.phantom` and writes that layout.
 """
 
