@@ -149,10 +149,6 @@ class EpochEnd(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         row = {name: float(value) for name, value in (logs or {}).items()}
-        if self._monitor not in row:
-            raise FetalTFError(
-                f"train.monitor: {self._monitor} is not measured; there are: {', '.join(row)}"
-            )
         row["learning_rate"] = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row["seconds"] = time.perf_counter() - self._began
         self._state.history.append(row)

@@ -11,7 +11,8 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,8 +86,12 @@ def load_state(path: Path) -> TrainingState:
     return _read_state(path)[0]
 
 
-def load_model(path: Path) -> keras.Model:
+def load_model(path: Path, *, with_optimizer: bool = False) -> keras.Model:
     """Read a `.keras` file in safe mode: it may hold weights and known layers, never code.
+
+    Args:
+        path: the file.
+        with_optimizer: compile the model as it was saved; to predict, nobody needs that.
 
     Raises:
         FetalTFError: missing, damaged, or holding something that safe mode refuses.
@@ -98,7 +103,7 @@ def load_model(path: Path) -> keras.Model:
     if not path.is_file():
         raise FetalTFError(f"{path}: no such model file")
     try:
-        return keras.models.load_model(path, safe_mode=True)
+        return keras.models.load_model(path, safe_mode=True, compile=with_optimizer)
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:300]
         raise FetalTFError(f"{path}: not a loadable Keras model: {reason}") from error
@@ -111,12 +116,24 @@ def restore(model: keras.Model, path: Path) -> TrainingState:
         FetalTFError: the checkpoint belongs to another architecture or optimizer.
     """
     state, random_states = _read_state(path)
-    saved = load_model(path)
+    with dtype_policy(model.dtype_policy.name):  # decides whether the optimizer scales the loss
+        saved = load_model(path, with_optimizer=True)
     model.optimizer.build(model.trainable_variables)
     _assign(model.weights, saved.weights, path)
     _assign(model.optimizer.variables, saved.optimizer.variables, path)
     _assign(_random_variables(model), random_states, path)
     return state
+
+
+@contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Build or load models under another precision, for the length of a `with` block."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _assign(variables: Sequence[keras.Variable], values: Sequence, path: Path) -> None:

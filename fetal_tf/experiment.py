@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from fetal_tf.checkpoint import dtype_policy
 from fetal_tf.config import Config
 from fetal_tf.data import DATASETS
 from fetal_tf.data.augment import Augmenter
@@ -72,15 +73,22 @@ class Experiment:
 
     def build_model(self) -> keras.Model:
         """The model with fresh weights from `seed`, under the configured precision."""
-        before = keras.config.dtype_policy()
         keras.utils.set_random_seed(self.config.seed)
-        keras.config.set_dtype_policy(self.config.train.precision)
-        try:
+        with dtype_policy(self.config.train.precision):
             return MODELS.build(
                 "model", self.config.model.spec(), self.input_shape, len(self.task.classes)
             )
-        finally:
-            keras.config.set_dtype_policy(before)
+
+    def check_monitor(self) -> None:
+        """Raises ConfigError where `train.monitor` will not be measured."""
+        names = ["loss", *(metric.name for metric in self.task.training_metrics())]
+        known = [*(f"val_{name}" for name in names), *names]
+        monitor = self.config.train.monitor
+        if monitor not in known:
+            raise ConfigError(
+                f"train.monitor: {monitor} is not measured{nearest(monitor, known)}; "
+                f"allowed: {', '.join(known)}"
+            )
 
     def compile(self, model: keras.Model, steps_per_epoch: int) -> Schedule:
         """Attach loss, optimizer and metrics; returns the schedule for its plateau, if any."""

@@ -110,8 +110,10 @@ def create_run(path: Path, config: Config, command: list[str]) -> None:
     save_config(config, path / "config.yaml")
 
 
-def check_resumable(path: Path, config: Config) -> None:
+def reopen_run(path: Path, config: Config, command: list[str]) -> None:
     """A run is resumed with the config it was started with; only `train.epochs` may have grown.
+
+    The resumption is noted in environment.json, beside the start.
 
     Raises:
         ConfigError: no run there, or a key that differs, with both values.
@@ -131,6 +133,17 @@ def check_resumable(path: Path, config: Config) -> None:
             )
     if saved.train.epochs != config.train.epochs:
         save_config(config, path / "config.yaml")
+    _note_resumption(path / "environment.json", config, command)
+
+
+def _note_resumption(path: Path, config: Config, command: list[str]) -> None:
+    now = environment(config, command)
+    try:
+        first = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # killed while the folder was made
+        first = now
+    first.setdefault("resumed", []).append(now)
+    write_text_atomic(path, json.dumps(first, indent=2))
 
 
 def read_history(path: Path) -> list[dict[str, float]]:

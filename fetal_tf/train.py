@@ -37,21 +37,21 @@ def main(argv: list[str] | None = None) -> int:
 
 def _train(config: "Config", resume: bool) -> int:
     from fetal_tf.experiment import open_experiment
-    from fetal_tf.run import check_resumable, create_run
-    from fetal_tf.training import run_splits, train
+    from fetal_tf.run import create_run, reopen_run
+    from fetal_tf.training import prepare_model, run_splits, train
 
     run = Path("runs") / config.name
     experiment = open_experiment(config)
     samples = experiment.read_samples()
+    model = prepare_model(experiment)
     if resume:
-        check_resumable(run, config)
+        reopen_run(run, config, command=sys.argv)
     else:
         create_run(run, config, command=sys.argv)
     splits = run_splits(experiment, samples, run, resume)
     print(f"{run}: {_sizes(splits)}; TensorBoard: tensorboard --logdir {run / 'tensorboard'}")
-    outcome = train(
-        experiment, samples, splits, run, resume=resume, verbose=1 if sys.stdout.isatty() else 2
-    )
+    verbose = 1 if sys.stdout.isatty() else 2
+    outcome = train(experiment, model, samples, splits, run, resume=resume, verbose=verbose)
     best = outcome.history[outcome.best_epoch]
     monitor = config.train.monitor
     why = "stopped early" if outcome.stopped_early else "finished"
@@ -71,7 +71,7 @@ def _dry_run(config: "Config") -> int:
     samples = experiment.read_samples()
     print(dump_config(config))
     print(_sizes(experiment.split(samples)))
-    model = experiment.build_model()
+    model = prepare_model(experiment)
     model.summary(line_length=100)
     for name, (shape, dtype) in first_batch_shapes(experiment, samples).items():
         print(f"one batch: {name} {shape} {dtype}")

@@ -48,8 +48,21 @@ def run_splits(
     return splits
 
 
+def prepare_model(experiment: Experiment) -> keras.Model:
+    """Everything that can be wrong with model and monitor, before a run's folder is made.
+
+    Raises:
+        ConfigError: a size that the model cannot take, a monitor that nobody measures.
+    """
+    experiment.check_monitor()
+    if experiment.config.train.deterministic:
+        _make_deterministic()
+    return experiment.build_model()
+
+
 def train(
     experiment: Experiment,
+    model: keras.Model,
     samples: list[Sample],
     splits: dict[str, SplitRow],
     run: Path,
@@ -63,8 +76,6 @@ def train(
         FetalTFError: broken frames, a diverging loss, a full disk; the last checkpoint is kept.
     """
     config, task = experiment.config, experiment.task
-    if config.train.deterministic:
-        _make_deterministic()
     root = str(config.data.root)
     size = config.data.image_size
     train_cache = FrameCache(select(samples, splits, "train", root), task.target, size)
@@ -72,7 +83,6 @@ def train(
     train_cache.fill("training frames", config.train.workers)
     val_cache.fill("validation frames", config.train.workers)
 
-    model = experiment.build_model()
     steps = steps_per_epoch(len(train_cache), config.train.batch_size)
     schedule = experiment.compile(model, steps)
     checkpoint = run / "last.keras"

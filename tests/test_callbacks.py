@@ -11,7 +11,6 @@ from fetal_tf.callbacks import (
     write_history,
 )
 from fetal_tf.checkpoint import TrainingState, load_model, load_state
-from fetal_tf.edge.errors import FetalTFError
 
 
 def model_with_batch_norm(rate=0.05):
@@ -113,12 +112,6 @@ def test_best_is_kept_last_goes_on_and_patience_ends(data, tmp_path):
     rows = (tmp_path / "metrics.csv").read_text().splitlines()
     assert rows[0].startswith("epoch,loss,val_dice,learning_rate,seconds")
     assert [row.split(",")[0] for row in rows[1:]] == ["1", "2", "3", "4", "5"]
-
-
-def test_an_unknown_monitor_names_what_is_measured(data, tmp_path):
-    model = model_with_batch_norm()
-    with pytest.raises(FetalTFError, match="val_dise is not measured; there are: loss"):
-        model.fit(*data, verbose=0, callbacks=[EpochEnd(tmp_path, TrainingState(), "val_dise")])
 
 
 def test_waiting_is_counted_from_the_history_alone():

@@ -139,6 +139,8 @@ def test_what_a_run_leaves_and_what_it_refuses(finished, capsys):
 
     assert train("--set", "train.epochs=3", "--resume") == 0
     assert [row["epoch"] for row in read_history(finished / "metrics.csv")] == [1, 2, 3]
+    environment = json.loads((finished / "environment.json").read_text())
+    assert len(environment["resumed"]) == 1, "the refused attempts are no resumptions"
 
 
 def test_tensorboard_holds_scalars_and_pictures(finished):
