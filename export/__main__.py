@@ -1,8 +1,9 @@
 """Make a run portable: `python -m export RUN` writes RUN/bundle.
 
 Exit code 0: every format measures as well as the float model. 1: parity failed; the bundle is
-complete and says so (parity.json, bundle.json, the card), for a look at what went wrong; formats
-that failed are never its default. 2: no bundle was written; what was there is unchanged.
+complete and says so (parity.json, bundle.json, the card), for a look at what went wrong; a format
+that failed is its default only where none passed, and `predict` then warns. 2: no bundle was
+written; what was there is unchanged.
 """
 
 import argparse
@@ -10,25 +11,16 @@ import sys
 from pathlib import Path
 
 from export.formats import FORMATS, parse_formats, require_extras
-from fetal_tf.edge.errors import FetalTFError
-from fetal_tf.startup import begin
+from fetal_tf.startup import run_command
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns 0, 1 where parity failed, or 2 with one line on stderr."""
     args = _parser().parse_args(argv)
-    try:
-        return _export(args)
-    except FetalTFError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; no bundle was written", file=sys.stderr)
-        return 130
+    return run_command(lambda: _export(args), "no bundle was written")
 
 
 def _export(args: argparse.Namespace) -> int:
-    begin()
     from export.bundle_folder import check_replaceable
     from export.parity import check_limit_names
     from export.pipeline import export_run

@@ -34,6 +34,7 @@ def convert(model: keras.Model, form: Format, folder: Path, calibration: np.ndar
     """
     path = folder / form.file_name
     static = static_batch_model(float32_model(model))
+    calibration = full_range(calibration) if form.calibrated else calibration
     with captured_noise() as noise:
         try:
             if form.runtime == "litert":
@@ -67,7 +68,7 @@ def _tflite(static: keras.Model, form: Format, frames: np.ndarray) -> bytes:
     import tensorflow as tf
 
     def representative() -> Iterator[list[np.ndarray]]:
-        for frame in full_range(frames):
+        for frame in frames:
             yield [frame[None].astype(np.float32)]
 
     # Not from_concrete_functions: with a Keras 3 model it drops the weights without a word.

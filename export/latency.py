@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fetal_tf.edge.measurements import MEASURERS
-from fetal_tf.edge.preprocess import Letterbox
+from fetal_tf.edge.preprocess import letterboxed
 from fetal_tf.edge.runtimes import Predictor
 
 ROUNDS = 10
@@ -80,14 +80,12 @@ def whole_way(
     Returns:
         A function that measures the next image and returns the measurement.
     """
-    height, width, channels = predictor.input_shape
     measurer = MEASURERS[measurement]
     turn = itertools.cycle(images)
 
     def call() -> Any:
         image, mm_per_pixel = next(turn)
-        letterbox = Letterbox(image.shape[0], image.shape[1], height, width)
-        frame = np.repeat(letterbox.apply(image)[None, ..., None], channels, axis=-1)
-        return measurer.measure(predictor.predict(frame)[0], letterbox, mm_per_pixel)
+        frame, letterbox = letterboxed(image, predictor.input_shape)
+        return measurer.measure(predictor.predict(frame[None])[0], letterbox, mm_per_pixel)
 
     return call

@@ -1,8 +1,9 @@
 """What happens between the steps: averaging, stopping, checkpoints, logs, pictures."""
 
+import shutil
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import keras
@@ -33,15 +34,8 @@ class StopAtNaN(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         loss = (logs or {}).get("loss")
         if loss is not None and not np.isfinite(loss):
-            kept = (
-                f"; {self._checkpoint} holds the last good epoch"
-                if self._checkpoint.exists()
-                else ""
-            )
-            raise TrainingDiverged(
-                f"epoch {self._epoch + 1}, step {batch + 1}: loss is {loss}{kept}. "
-                "Lower optimizer.learning_rate, or set optimizer.clip_norm: 1.0."
-            )
+            where = f"epoch {self._epoch + 1}, step {batch + 1}"
+            raise TrainingDiverged(_diverged(f"{where}: loss is {loss}", self._checkpoint))
 
 
 class WeightAverage(keras.callbacks.Callback):
@@ -62,7 +56,8 @@ class WeightAverage(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         for variable in self.model.weights:
-            start = self._start.get(variable.path, ops.convert_to_numpy(variable))
+            # A resumed run has an average of every weight; a KeyError here is a broken checkpoint.
+            start = self._start[variable.path] if self._start else ops.convert_to_numpy(variable)
             copy = keras.Variable(start, dtype="float32", trainable=False)
             self._pairs.append((variable, copy))
 
@@ -118,65 +113,60 @@ class EpochEnd(keras.callbacks.Callback):
     """
 
     def __init__(
-        self,
-        run: Path,
-        state: TrainingState,
-        monitor: str,
-        average: WeightAverage | None = None,
-        patience: int | None = None,
-        min_delta: float = 0.0,
+        self, run: Path, state: TrainingState, monitor: str, average: WeightAverage | None = None
     ):
         super().__init__()
-        self._run, self._state, self._monitor = run, state, monitor
-        self._average, self._patience, self._min_delta = average, patience, min_delta
+        self._run, self._state = run, state
+        self._monitor, self._average = monitor, average
         self._began = 0.0
-        self.stopped_early = False
 
     def on_train_begin(self, logs=None):
-        history = self._state.history
-        if history and best_epoch(history, self._monitor) == len(history) - 1:
-            self._save_best()  # killed after the checkpoint and before the best model
-
-        if history:
-            write_history(history, self._run / "metrics.csv")
+        if self._state.history:
+            self._write_derived()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._began = time.perf_counter()
-        if epochs_without_gain(self._state.history, self._monitor, self._min_delta) >= (
-            self._patience or np.inf
-        ):
-            self.model.stop_training = True
 
     def on_epoch_end(self, epoch, logs=None):
         row = {name: float(value) for name, value in (logs or {}).items()}
+        last = self._run / "last.keras"
+        for name, value in row.items():
+            if name.endswith("loss") and not np.isfinite(value):
+                raise TrainingDiverged(_diverged(f"epoch {epoch + 1}: {name} is {value}", last))
         row["learning_rate"] = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row["seconds"] = time.perf_counter() - self._began
-        self._state.history.append(row)
         if self._average:
             self._state.average = self._average.averages()
-        try:
-            save_checkpoint(self.model, self._state, self._run / "last.keras")
-        except FetalTFError:
-            self._state.history.pop()
-            raise
-        if best_epoch(self._state.history, self._monitor) == epoch:
-            self._save_best()
-        write_history(self._state.history, self._run / "metrics.csv")
-        waited = epochs_without_gain(self._state.history, self._monitor, self._min_delta)
-        if self._patience and waited >= self._patience:
-            self.model.stop_training = self.stopped_early = True
+        self._state.history.append(row)
+        save_checkpoint(self.model, self._state, last)
+        self._write_derived()
 
-    def _save_best(self):
-        state = TrainingState(self._state.history)
-        if self._average:
-            with self._average.applied():
-                save_checkpoint(self.model, state, self._run / "best.keras")
-        else:
-            save_checkpoint(self.model, state, self._run / "best.keras")
+    def _write_derived(self):
+        history = self._state.history
+        if best_epoch(history, self._monitor) == len(history) - 1:
+            with self._average.applied() if self._average else nullcontext():
+                save_checkpoint(self.model, TrainingState(history), self._run / "best.keras")
+        write_history(history, self._run / "metrics.csv")
+
+
+class StopWhen(keras.callbacks.Callback):
+    """Ends training after an epoch in which `condition()` has become true."""
+
+    def __init__(self, condition: Callable[[], bool]):
+        super().__init__()
+        self._condition = condition
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self._condition():
+            self.model.stop_training = True
 
 
 class TensorBoardLog(keras.callbacks.Callback):
-    """Scalars of every epoch and, now and then, pictures of the validation frames."""
+    """Scalars of every epoch and, now and then, pictures of the validation frames.
+
+    Scalars are written from the history, anew where a run is resumed: an epoch is neither lost nor
+    doubled, whenever the run was killed. Epochs count from 1, as in metrics.csv.
+    """
 
     def __init__(
         self,
@@ -194,46 +184,45 @@ class TensorBoardLog(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         import tensorflow as tf  # TensorBoard's event files are TensorFlow's
 
-        self._tf = tf
-        self._writer = tf.summary.create_file_writer(str(self._folder))
+        self._summary = tf.summary
+        shutil.rmtree(self._folder / "scalars", ignore_errors=True)
+        self._scalars = tf.summary.create_file_writer(str(self._folder / "scalars"))
+        self._pictures = tf.summary.create_file_writer(str(self._folder / "pictures"))
+        for epoch, row in enumerate(self._state.history, start=1):
+            self._write_scalars(epoch, row)
 
     def on_epoch_end(self, epoch, logs=None):
-        with self._writer.as_default(step=epoch):
-            for name, value in self._state.history[-1].items():
-                split, _, metric = (
-                    ("validation/" + name[4:]).rpartition("/")
-                    if name.startswith("val_")
-                    else ("training/" + name).rpartition("/")
-                )
-                self._tf.summary.scalar(f"{split}/{metric}", value)
-            if epoch % self._every == 0 or epoch + 1 == self.params["epochs"]:
-                for title, images in self._pictures().items():
-                    self._tf.summary.image(title, images, max_outputs=len(images))
-        self._writer.flush()
+        self._write_scalars(epoch + 1, self._state.history[-1])
+        ends = self.model.stop_training or epoch + 1 == self.params["epochs"]
+        if epoch % self._every == 0 or ends:
+            self._write_pictures(epoch + 1)
 
     def on_train_end(self, logs=None):
-        self._writer.close()
+        self._scalars.close()
+        self._pictures.close()
 
-    def _pictures(self) -> dict[str, np.ndarray]:
-        if self._average is None:
-            return self._draw(self.model)
-        with self._average.applied():
-            return self._draw(self.model)
+    def _write_scalars(self, epoch: int, row: dict[str, float]):
+        with self._scalars.as_default(step=epoch):
+            for name, value in row.items():
+                part, metric = (
+                    ("validation", name[4:]) if name[:4] == "val_" else ("training", name)
+                )
+                self._summary.scalar(f"{part}/{metric}", value)
+        self._scalars.flush()
+
+    def _write_pictures(self, epoch: int):
+        with self._average.applied() if self._average else nullcontext():
+            pictures = self._draw(self.model)
+        with self._pictures.as_default(step=epoch):
+            for title, images in pictures.items():
+                self._summary.image(title, images, max_outputs=len(images))
+        self._pictures.flush()
 
 
-def epochs_without_gain(
-    history: list[dict[str, float]], monitor: str, min_delta: float = 0.0
-) -> int:
-    """Epochs since `monitor` last improved by more than `min_delta`; a function of the history."""
-    sign = 1 if lower_is_better(monitor) else -1
-    best, waited = np.inf, 0
-    for row in history:
-        value = sign * row[monitor]
-        if value < best - min_delta:
-            best, waited = value, 0
-        else:
-            waited += 1
-    return waited
+def _diverged(what: str, checkpoint: Path) -> str:
+    kept = f"; {checkpoint} holds the last good epoch" if checkpoint.exists() else ""
+    way_out = "Lower optimizer.learning_rate, or set optimizer.clip_norm: 1.0."
+    return f"{what}{kept}. {way_out}"
 
 
 def write_history(history: list[dict[str, float]], path: Path) -> None:

@@ -6,10 +6,8 @@ of dropout, which Keras does not save). A run killed at any moment leaves the ol
 one, never a mixture; `metrics.csv` and `best.keras` are derived from it and written after it.
 """
 
-import errno
 import io
 import json
-import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ import keras
 import numpy as np
 
 from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.edge.files import replaced_atomically
 
 STATE_MEMBER = "training_state.json"
 ARRAYS_MEMBER = "training_state.npz"
@@ -54,27 +53,32 @@ def best_epoch(history: list[dict[str, float]], monitor: str) -> int:
     return int(np.argmin(values))
 
 
+def epochs_without_gain(
+    history: list[dict[str, float]], monitor: str, min_delta: float = 0.0
+) -> int:
+    """Epochs since `monitor` last improved by more than `min_delta`; a function of the history."""
+    sign = 1 if lower_is_better(monitor) else -1
+    best, waited = np.inf, 0
+    for row in history:
+        value = sign * row[monitor]
+        if value < best - min_delta:
+            best, waited = value, 0
+        else:
+            waited += 1
+    return waited
+
+
 def save_checkpoint(model: keras.Model, state: TrainingState, path: Path) -> None:
     """Write model, optimizer and state beside `path`, then move them over it.
 
     Raises:
         FetalTFError: the disk is full or not writable; whatever stood at `path` is still there.
     """
-    temporary = path.with_name(f".{path.stem}-writing.keras")
-    try:
+    with replaced_atomically(path) as temporary:
         model.save(temporary)
         with zipfile.ZipFile(temporary, "a") as archive:
             archive.writestr(STATE_MEMBER, json.dumps({"history": state.history}))
             archive.writestr(ARRAYS_MEMBER, _packed(state.average, _random_states(model)))
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        cause = "the disk is full" if error.errno == errno.ENOSPC else str(error)
-        kept = f"; the previous {path.name} is kept" if path.exists() else ""
-        raise FetalTFError(f"{path}: checkpoint not written: {cause}{kept}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_state(path: Path) -> TrainingState:

@@ -43,6 +43,7 @@ ImageSize = Annotated[
     tuple[Annotated[int, Field(ge=16, le=4096)], Annotated[int, Field(ge=16, le=4096)]],
     BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
 ]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -61,7 +62,7 @@ class SplitConfig(Section):
 
     val: Fraction = 0.15
     test: Fraction = 0.15
-    seed: int = 0
+    seed: Seed = 0
     folds: Annotated[int, Field(ge=2)] | None = None
     fold: Annotated[int, Field(ge=0)] | None = None  # this fold validates, the others train
 
@@ -110,7 +111,7 @@ class Config(Section):
 
     version: int = CONFIG_VERSION
     name: str
-    seed: int = 0
+    seed: Seed = 0
     data: DataConfig
     split: SplitConfig = SplitConfig()
     task: Component

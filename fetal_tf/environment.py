@@ -1,4 +1,4 @@
-"""What a repetition needs: versions, seeds, the commit. No host names, no paths."""
+"""What a repetition needs: versions, seeds, the commit, the command; no host name."""
 
 import datetime
 import importlib.metadata

@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from fetal_tf.edge.errors import DataError, FetalTFError
-from fetal_tf.startup import begin
+from fetal_tf.edge.errors import DataError
+from fetal_tf.startup import run_command
 
 WORST_CASES = 12
 
@@ -13,15 +13,7 @@ WORST_CASES = 12
 def main(argv: list[str] | None = None) -> int:
     """Returns 0, or 2 with one line on stderr."""
     args = _parser().parse_args(argv)
-    try:
-        begin()
-        return _evaluate(args)
-    except FetalTFError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    return run_command(lambda: _evaluate(args), "nothing was written")
 
 
 def _evaluate(args: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.edge.images import read_gray
-from fetal_tf.edge.preprocess import Letterbox
+from fetal_tf.edge.preprocess import Letterbox, letterboxed
 from fetal_tf.edge.runtimes import Predictor
 from fetal_tf.scores import BOOTSTRAP_RESAMPLES, summarise
 from fetal_tf.tasks.task import Row, Task
@@ -63,11 +63,8 @@ class Frame:
     @classmethod
     def read(cls, path: Path, input_shape: tuple[int, int, int]) -> "Frame":
         """Read and letterbox one file; raises ImageError where it cannot be read."""
-        height, width, channels = input_shape
         image = read_gray(path)
-        letterbox = Letterbox(image.shape[0], image.shape[1], height, width)
-        pixels = np.repeat(letterbox.apply(image)[..., None], channels, axis=-1)
-        return cls(image, pixels, letterbox)
+        return cls(image, *letterboxed(image, input_shape))
 
 
 def evaluate_samples(

@@ -59,8 +59,10 @@ class Experiment:
             if own_root:
                 spec["exclude"] = data.exclude
         if not root.is_dir():
-            key = "data.root" if data_root is None else "--data-root"
-            raise ConfigError(f"{key}: {root} is not a folder; set it with --set data.root=DIR")
+            if data_root is None:
+                way_out = "train with --set data.root=DIR, evaluate and export with --data-root DIR"
+                raise ConfigError(f"data.root: {root} is not a folder; {way_out}")
+            raise ConfigError(f"--data-root: {root} is not a folder")
         return DATASETS.build("data", spec, root)
 
     def split(self, samples: list[Sample]) -> dict[str, SplitRow]:
@@ -90,22 +92,29 @@ class Experiment:
                 f"allowed: {', '.join(known)}"
             )
 
-    def compile(self, model: keras.Model, steps_per_epoch: int) -> Schedule:
-        """Attach loss, optimizer and metrics; returns the schedule for its plateau, if any."""
+    def compile(
+        self, model: keras.Model, steps_per_epoch: int, schedule: dict[str, Any] | None = None
+    ) -> Schedule:
+        """Attach loss, optimizer and metrics; returns the schedule for its plateau, if any.
+
+        Args:
+            model: any model of this experiment.
+            steps_per_epoch: what a schedule counts in.
+            schedule: another schedule than the config's.
+        """
         config = self.config
         optimizer_spec = config.optimizer.spec()
         rate = OPTIMIZERS.check("optimizer", optimizer_spec)["learning_rate"]
         total_steps = steps_per_epoch * config.train.epochs
-        schedule = SCHEDULES.build(
-            "schedule", config.schedule.spec(), rate, total_steps, steps_per_epoch
-        )
+        spec = schedule or config.schedule.spec()
+        built = SCHEDULES.build("schedule", spec, rate, total_steps, steps_per_epoch)
         model.compile(
-            optimizer=OPTIMIZERS.build("optimizer", optimizer_spec, schedule),
+            optimizer=OPTIMIZERS.build("optimizer", optimizer_spec, built),
             loss=LOSSES.build("loss", config.loss.spec()),
             metrics=self.task.training_metrics(),
             jit_compile=config.train.jit_compile,
         )
-        return schedule
+        return built
 
 
 def open_experiment(config: Config) -> Experiment:

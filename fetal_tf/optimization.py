@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import keras
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from fetal_tf.registry import Registry
 
@@ -63,8 +65,8 @@ def cosine(
     total_steps: int,
     steps_per_epoch: int,
     *,
-    warmup_epochs: float = 0.0,
-    final_fraction: float = 0.0,
+    warmup_epochs: NonNegativeFloat = 0.0,
+    final_fraction: NonNegativeFloat = 0.0,
 ) -> Schedule:
     """Linear warm-up to the rate, then half a cosine down to `final_fraction` of it."""
     warmup_steps = min(round(warmup_epochs * steps_per_epoch), total_steps - 1)
@@ -91,10 +93,10 @@ def plateau(
     total_steps: int,
     steps_per_epoch: int,
     *,
-    factor: float = 0.5,
-    patience: int = 5,
-    minimum: float = 1e-6,
-    min_delta: float = 1e-4,
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.5,
+    patience: PositiveInt = 5,
+    minimum: NonNegativeFloat = 1e-6,
+    min_delta: NonNegativeFloat = 1e-4,
 ) -> Schedule:
     """Hold the rate until `train.monitor` stalls, then multiply it by `factor`."""
     return Schedule(learning_rate, Plateau(learning_rate, factor, patience, minimum, min_delta))
@@ -102,7 +104,7 @@ def plateau(
 
 @OPTIMIZERS.register("adam")
 def adam(
-    schedule: Schedule, *, learning_rate: float, clip_norm: float | None = None
+    schedule: Schedule, *, learning_rate: PositiveFloat, clip_norm: PositiveFloat | None = None
 ) -> keras.optimizers.Optimizer:
     """Adam (Kingma & Ba 2015); `clip_norm` bounds the norm of all gradients together."""
     return keras.optimizers.Adam(schedule.steps, global_clipnorm=clip_norm)
@@ -112,9 +114,9 @@ def adam(
 def adamw(
     schedule: Schedule,
     *,
-    learning_rate: float,
-    weight_decay: float = 1e-4,
-    clip_norm: float | None = None,
+    learning_rate: PositiveFloat,
+    weight_decay: NonNegativeFloat = 1e-4,
+    clip_norm: PositiveFloat | None = None,
 ) -> keras.optimizers.Optimizer:
     """AdamW (Loshchilov & Hutter 2019); biases and normalisation weights do not decay."""
     optimizer = keras.optimizers.AdamW(
@@ -128,11 +130,11 @@ def adamw(
 def sgd(
     schedule: Schedule,
     *,
-    learning_rate: float,
-    momentum: float = 0.9,
+    learning_rate: PositiveFloat,
+    momentum: NonNegativeFloat = 0.9,
     nesterov: bool = True,
-    weight_decay: float | None = None,
-    clip_norm: float | None = None,
+    weight_decay: NonNegativeFloat | None = None,
+    clip_norm: PositiveFloat | None = None,
 ) -> keras.optimizers.Optimizer:
     """SGD with Nesterov momentum."""
     return keras.optimizers.SGD(

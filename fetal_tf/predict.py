@@ -28,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FetalTFError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; pictures may be there, the table is not", file=sys.stderr)
+        return 130
     report(predictions, options.out)
     return 3 if any(p.error for p in predictions) else 0
 
@@ -38,6 +41,13 @@ def predict(options: argparse.Namespace) -> list[Prediction]:
     sizes = read_pixel_sizes(options.pixel_size_csv) if options.pixel_size_csv else {}
     bundle = Bundle.open(resolve_bundle(options.bundle))
     predictor = bundle.predictor(options.format, options.threads)
+    form = options.format or bundle.default_format
+    if bundle.failed_parity(form):
+        print(
+            f"warning: {form} does not measure as well as the float model (see "
+            f"{bundle.path / 'parity.json'})",
+            file=sys.stderr,
+        )
 
     predictions = []
     named = list(zip(paths, picture_names(paths), strict=True))
@@ -57,7 +67,6 @@ def predict(options: argparse.Namespace) -> list[Prediction]:
 
     write_csv(options.out / "measurements.csv", predictions)
     if options.json:
-        form = options.format or bundle.default_format
         write_json(options.out / "measurements.json", predictions, bundle, form)
     return predictions
 

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from fetal_tf.checkpoint import load_model
-from fetal_tf.config import Config, load_config, parse_config, save_config
+from fetal_tf.config import Config, load_config, save_config
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.splits import SplitRow, read_splits
+from fetal_tf.data.splits import SplitRow, read_splits, write_splits
 from fetal_tf.edge.bundle import Bundle, resolve_bundle
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.edge.files import write_text_atomic
@@ -94,7 +94,7 @@ def open_run(path: Path) -> Run:
     return Run(Path(path), open_experiment(load_config(config_path)))
 
 
-def create_run(path: Path, config: Config, command: list[str]) -> None:
+def create_run(path: Path, config: Config, splits: dict[str, SplitRow], command: list[str]) -> None:
     """Make the folder and write what is known before the first step.
 
     Raises:
@@ -107,17 +107,28 @@ def create_run(path: Path, config: Config, command: list[str]) -> None:
             f"{path}: this run exists; continue it with --resume, or choose another --name"
         ) from error
     write_text_atomic(path / "environment.json", json.dumps(environment(config, command), indent=2))
+    write_splits(path / "splits.csv", splits)
     save_config(config, path / "config.yaml")
 
 
-def reopen_run(path: Path, config: Config, command: list[str]) -> None:
-    """A run is resumed with the config it was started with; only `train.epochs` may have grown.
+# What may differ when a run is resumed, since it cannot change a batch.
+MOVABLE = ("data.root", "train.workers", "train.overlay_every")
 
-    The resumption is noted in environment.json, beside the start.
+
+def reopen_run(path: Path, experiment: Experiment, command: list[str]) -> dict[str, SplitRow]:
+    """A run is resumed with the config it was started with.
+
+    `train.epochs` may have grown: the run goes on, and a schedule that depends on the number of
+    epochs is read anew from there. Data may have moved, and there may be more threads. The
+    resumption is noted in environment.json, beside the start.
+
+    Returns:
+        The run's own split; drawn now where the run was killed before it was written.
 
     Raises:
         ConfigError: no run there, or a key that differs, with both values.
     """
+    config = experiment.config
     if not path.is_dir():
         raise ConfigError(f"{path}: no run to resume; start it without --resume")
     if not (path / "config.yaml").is_file():  # killed while the folder was made
@@ -126,14 +137,20 @@ def reopen_run(path: Path, config: Config, command: list[str]) -> None:
     old, new = _flat(saved.model_dump(mode="json")), _flat(config.model_dump(mode="json"))
     for key in sorted(old.keys() | new.keys()):
         grown = key == "train.epochs" and config.train.epochs > saved.train.epochs
-        if old.get(key) != new.get(key) and not grown:
+        if old.get(key) != new.get(key) and not grown and key not in MOVABLE:
             raise ConfigError(
                 f"{path}: {key} was {old.get(key)!r} when the run started and is {new.get(key)!r} "
                 "now; resume with the run's own config.yaml, or choose another --name"
             )
-    if saved.train.epochs != config.train.epochs:
+    if saved != config:
         save_config(config, path / "config.yaml")
     _note_resumption(path / "environment.json", config, command)
+    splits_path = path / "splits.csv"
+    if splits_path.is_file():
+        return read_splits(splits_path, experiment.read_samples())
+    splits = experiment.split(experiment.read_samples())
+    write_splits(splits_path, splits)
+    return splits
 
 
 def _note_resumption(path: Path, config: Config, command: list[str]) -> None:
@@ -141,7 +158,7 @@ def _note_resumption(path: Path, config: Config, command: list[str]) -> None:
     try:
         first = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):  # killed while the folder was made
-        first = now
+        first = dict(now)
     first.setdefault("resumed", []).append(now)
     write_text_atomic(path, json.dumps(first, indent=2))
 
@@ -210,8 +227,9 @@ def open_subject(reference: str, format: str | None = None) -> Subject:
     bundle_path = resolve_bundle(reference)
     bundle = Bundle.open(bundle_path)
     chosen = format or bundle.default_format
-    config = parse_config(_yaml(bundle_path / "config.yaml"), str(bundle_path / "config.yaml"))
     run_path = bundle_path.parent if (bundle_path.parent / "best.keras").is_file() else None
+    # Beside its run a bundle finds the data where the run did; alone it knows the folder's name.
+    config = load_config((run_path or bundle_path) / "config.yaml")
     history = read_history(run_path / "metrics.csv") if run_path else []
     splits_path = bundle_path / "splits.csv"
     splits = read_splits(splits_path) if splits_path.is_file() else {}
@@ -219,14 +237,6 @@ def open_subject(reference: str, format: str | None = None) -> Subject:
     return Subject(
         config.name, chosen, bundle.predictor(chosen), experiment, splits, run_path, history
     )
-
-
-def _yaml(path: Path) -> dict:
-    import yaml
-
-    if not path.is_file():
-        raise FetalTFError(f"{path}: the bundle holds no config.yaml, so it cannot be evaluated")
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def _flat(tree: dict, prefix: str = "") -> dict[str, object]:

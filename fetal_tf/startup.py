@@ -2,8 +2,10 @@
 
 import importlib.util
 import os
+import sys
+from collections.abc import Callable
 
-from fetal_tf.edge.errors import MissingExtraError
+from fetal_tf.edge.errors import FetalTFError, MissingExtraError
 from fetal_tf.quiet import captured_noise
 
 # The modules of each extra in pyproject.toml.
@@ -35,7 +37,28 @@ def require(extra: str) -> None:
         )
 
 
-def begin() -> None:
+def run_command(story: Callable[[], int], interrupted: str) -> int:
+    """Run a command that needs the training extra, and turn what goes wrong into one line.
+
+    Args:
+        story: imports what it needs, and returns the exit code.
+        interrupted: what Ctrl-C leaves behind, said after it.
+
+    Returns:
+        The story's code, 2 where the user has something to mend, 130 after Ctrl-C.
+    """
+    try:
+        _begin()
+        return story()
+    except FetalTFError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"interrupted; {interrupted}", file=sys.stderr)
+        return 130
+
+
+def _begin() -> None:
     """Check the training extra and import Keras without the greetings of its backend.
 
     Raises:

@@ -5,8 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fetal_tf.edge.errors import FetalTFError
-from fetal_tf.startup import begin
+from fetal_tf.startup import run_command
 
 if TYPE_CHECKING:
     from fetal_tf.config import Config
@@ -15,43 +14,37 @@ if TYPE_CHECKING:
 def main(argv: list[str] | None = None) -> int:
     """Returns 0, 1 where `--overfit-batch` did not overfit, or 2 with one line on stderr."""
     args = _parser().parse_args(argv)
-    try:
-        begin()
-        from fetal_tf.config import load_config
+    return run_command(lambda: _choose(args), "continue with --resume")
 
-        config = load_config(args.config, args.set)
-        if args.name:
-            config = config.model_copy(update={"name": args.name})
-        if args.dry_run:
-            return _dry_run(config)
-        if args.overfit_batch:
-            return _overfit_batch(config)
-        return _train(config, resume=args.resume)
-    except FetalTFError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; continue with --resume", file=sys.stderr)
-        return 130
+
+def _choose(args: argparse.Namespace) -> int:
+    from fetal_tf.config import load_config
+
+    overrides = [*args.set, f"name={args.name}"] if args.name else args.set
+    config = load_config(args.config, overrides)
+    if args.dry_run:
+        return _dry_run(config)
+    if args.overfit_batch:
+        return _overfit_batch(config)
+    return _train(config, resume=args.resume)
 
 
 def _train(config: "Config", resume: bool) -> int:
     from fetal_tf.experiment import open_experiment
     from fetal_tf.run import create_run, reopen_run
-    from fetal_tf.training import prepare_model, run_splits, train
+    from fetal_tf.training import load_frames, prepare_model, train
 
     run = Path("runs") / config.name
     experiment = open_experiment(config)
-    samples = experiment.read_samples()
     model = prepare_model(experiment)
-    if resume:
-        reopen_run(run, config, command=sys.argv)
-    else:
-        create_run(run, config, command=sys.argv)
-    splits = run_splits(experiment, samples, run, resume)
-    print(f"{run}: {_sizes(splits)}; TensorBoard: tensorboard --logdir {run / 'tensorboard'}")
+    splits = reopen_run(run, experiment, sys.argv) if resume else None
+    frames = load_frames(experiment, splits)
+    if not resume:
+        create_run(run, config, frames.splits, sys.argv)
+    print(f"{run}: {_sizes(frames.splits)}; tensorboard --logdir {run / 'tensorboard'}")
+
     verbose = 1 if sys.stdout.isatty() else 2
-    outcome = train(experiment, model, samples, splits, run, resume=resume, verbose=verbose)
+    outcome = train(experiment, model, frames, run, resume=resume, verbose=verbose)
     best = outcome.history[outcome.best_epoch]
     monitor = config.train.monitor
     why = "stopped early" if outcome.stopped_early else "finished"
@@ -65,34 +58,35 @@ def _train(config: "Config", resume: bool) -> int:
 def _dry_run(config: "Config") -> int:
     from fetal_tf.config import dump_config
     from fetal_tf.experiment import open_experiment
-    from fetal_tf.training import first_batch_shapes
+    from fetal_tf.training import first_batch_shapes, load_frames, prepare_model
 
     experiment = open_experiment(config)
-    samples = experiment.read_samples()
-    print(dump_config(config))
-    print(_sizes(experiment.split(samples)))
     model = prepare_model(experiment)
+    frames = load_frames(experiment)
+    print(dump_config(config))
+    print(_sizes(frames.splits))
     model.summary(line_length=100)
-    for name, (shape, dtype) in first_batch_shapes(experiment, samples).items():
+    for name, (shape, dtype) in first_batch_shapes(experiment, frames).items():
         print(f"one batch: {name} {shape} {dtype}")
     return 0
 
 
 def _overfit_batch(config: "Config") -> int:
     from fetal_tf.experiment import open_experiment
-    from fetal_tf.training import LEARNT, overfit_batch
+    from fetal_tf.training import LEARNT, overfit_batch, prepare_model
 
     experiment = open_experiment(config)
+    model = prepare_model(experiment)
     first, last = overfit_batch(
         experiment,
-        experiment.read_samples(),
+        model,
         lambda step, loss: print(f"step {step:4d}  loss {loss:.5f}", flush=True),
     )
-    learnt = last < LEARNT * first
-    print(
-        "the batch is learnt" if learnt else "the batch is NOT learnt: loss fell by less than 80 %"
-    )
-    return 0 if learnt else 1
+    if last < LEARNT * first:
+        print("the batch is learnt")
+        return 0
+    print("the batch is NOT learnt: its loss fell by less than 80 %")
+    return 1
 
 
 def _sizes(splits) -> str:

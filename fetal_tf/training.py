@@ -8,19 +8,18 @@ import keras
 import numpy as np
 
 from fetal_tf import callbacks
-from fetal_tf.checkpoint import TrainingState, best_epoch, restore
-from fetal_tf.data.augment import Augmenter
+from fetal_tf.checkpoint import TrainingState, best_epoch, epochs_without_gain, restore
 from fetal_tf.data.pipeline import (
     FrameCache,
     evaluation_dataset,
     steps_per_epoch,
     training_dataset,
 )
-from fetal_tf.data.sample import Sample
-from fetal_tf.data.splits import SplitRow, read_splits, write_splits
+from fetal_tf.data.splits import SplitRow
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.experiment import Experiment, select
 from fetal_tf.gallery import validation_gallery
+from fetal_tf.optimization import Schedule
 from fetal_tf.run import KerasPredictor
 
 OVERFIT_STEPS = 200
@@ -36,16 +35,30 @@ class Outcome:
     stopped_early: bool
 
 
-def run_splits(
-    experiment: Experiment, samples: list[Sample], run: Path, resume: bool
-) -> dict[str, SplitRow]:
-    """Read the run's splits.csv, or make and write it; a resumed run keeps its own."""
-    path = run / "splits.csv"
-    if resume and path.is_file():
-        return read_splits(path, samples)
-    splits = experiment.split(samples)
-    write_splits(path, splits)
-    return splits
+@dataclass(frozen=True)
+class Frames:
+    """Decoded training and validation frames, and the split that they came from."""
+
+    splits: dict[str, SplitRow]
+    train: FrameCache
+    val: FrameCache
+
+
+def load_frames(experiment: Experiment, splits: dict[str, SplitRow] | None = None) -> Frames:
+    """Read and check every frame of both parts; `splits` is drawn anew where it is None.
+
+    Raises:
+        FetalTFError: what is wrong with the dataset or with single frames, by file.
+    """
+    config = experiment.config
+    samples = experiment.read_samples()
+    rows = experiment.split(samples) if splits is None else splits
+    caches = []
+    for part, label in (("train", "training frames"), ("val", "validation frames")):
+        chosen = select(samples, rows, part, str(config.data.root))
+        caches.append(FrameCache(chosen, experiment.task.target, config.data.image_size))
+        caches[-1].fill(label, config.train.workers)
+    return Frames(rows, *caches)
 
 
 def prepare_model(experiment: Experiment) -> keras.Model:
@@ -63,8 +76,7 @@ def prepare_model(experiment: Experiment) -> keras.Model:
 def train(
     experiment: Experiment,
     model: keras.Model,
-    samples: list[Sample],
-    splits: dict[str, SplitRow],
+    frames: Frames,
     run: Path,
     *,
     resume: bool,
@@ -73,91 +85,94 @@ def train(
     """Fit until `train.epochs`, or until early stopping; every epoch ends in a checkpoint.
 
     Raises:
-        FetalTFError: broken frames, a diverging loss, a full disk; the last checkpoint is kept.
+        FetalTFError: a diverging loss, a full disk; the last checkpoint is kept.
     """
-    config, task = experiment.config, experiment.task
-    root = str(config.data.root)
-    size = config.data.image_size
-    train_cache = FrameCache(select(samples, splits, "train", root), task.target, size)
-    val_cache = FrameCache(select(samples, splits, "val", root), task.target, size)
-    train_cache.fill("training frames", config.train.workers)
-    val_cache.fill("validation frames", config.train.workers)
-
-    steps = steps_per_epoch(len(train_cache), config.train.batch_size)
+    config = experiment.config
+    options = config.train
+    steps = steps_per_epoch(len(frames.train), options.batch_size)
     schedule = experiment.compile(model, steps)
     checkpoint = run / "last.keras"
     state = restore(model, checkpoint) if resume and checkpoint.exists() else TrainingState()
-    hooks, end = _callbacks(experiment, schedule, state, run, val_cache)
+    first_epoch, last_epoch = state.finished_epochs, options.epochs
+    if _has_stopped(experiment, state):
+        last_epoch = first_epoch
     model.fit(
         training_dataset(
-            train_cache,
+            frames.train,
             experiment.augmenter,
-            batch_size=config.train.batch_size,
+            batch_size=options.batch_size,
             seed=config.seed,
-            first_epoch=state.finished_epochs,
-            last_epoch=config.train.epochs,
-            workers=config.train.workers,
+            first_epoch=first_epoch,
+            last_epoch=last_epoch,
+            workers=options.workers,
         ),
         validation_data=evaluation_dataset(
-            val_cache, batch_size=config.train.batch_size, workers=config.train.workers
+            frames.val, batch_size=options.batch_size, workers=options.workers
         ),
         shuffle=False,  # the dataset shuffles by (seed, epoch)
         steps_per_epoch=steps,
-        initial_epoch=state.finished_epochs,
-        epochs=config.train.epochs,
-        callbacks=hooks,
+        initial_epoch=first_epoch,
+        epochs=last_epoch,
+        callbacks=_callbacks(experiment, schedule, state, run, frames.val),
         verbose=verbose,
     )
     return Outcome(
-        state.history, best_epoch(state.history, config.train.monitor), end.stopped_early
+        state.history, best_epoch(state.history, options.monitor), _has_stopped(experiment, state)
     )
 
 
-def _callbacks(experiment, schedule, state: TrainingState, run: Path, val_cache: FrameCache):
+def _has_stopped(experiment: Experiment, state: TrainingState) -> bool:
+    """Whether early stopping has ended this run, which its history tells."""
+    options = experiment.config.train
+    stopping = options.early_stopping
+    if stopping is None:
+        return False
+    waited = epochs_without_gain(state.history, options.monitor, stopping.min_delta)
+    return waited >= stopping.patience
+
+
+def _callbacks(
+    experiment: Experiment,
+    schedule: Schedule,
+    state: TrainingState,
+    run: Path,
+    val_cache: FrameCache,
+) -> list[keras.callbacks.Callback]:
     """In the order in which they must see an epoch: averages, history and checkpoint, then logs."""
     options = experiment.config.train
     average = None
     if options.ema_decay is not None:
         average = callbacks.WeightAverage(options.ema_decay, state.average)
-    stopping = options.early_stopping
-    end = callbacks.EpochEnd(
-        run,
-        state,
-        options.monitor,
-        average,
-        patience=stopping.patience if stopping else None,
-        min_delta=stopping.min_delta if stopping else 0.0,
-    )
     draw = validation_gallery(val_cache, experiment.task, KerasPredictor)
-    hooks: list[keras.callbacks.Callback] = [callbacks.StopAtNaN(run / "last.keras")]
-    if average:
-        hooks.append(average)
-    if schedule.plateau:
-        hooks.append(callbacks.PlateauRate(schedule.plateau, state, options.monitor))
-    hooks.append(end)
-    hooks.append(
-        callbacks.TensorBoardLog(run / "tensorboard", state, draw, options.overlay_every, average)
-    )
-    return hooks, end
+    hooks = [
+        callbacks.StopAtNaN(run / "last.keras"),
+        average,
+        schedule.plateau and callbacks.PlateauRate(schedule.plateau, state, options.monitor),
+        callbacks.EpochEnd(run, state, options.monitor, average),
+        callbacks.StopWhen(lambda: _has_stopped(experiment, state)),
+        callbacks.TensorBoardLog(run / "tensorboard", state, draw, options.overlay_every, average),
+    ]
+    return [hook for hook in hooks if hook]
 
 
 def overfit_batch(
-    experiment: Experiment, samples: list[Sample], report: Callable[[int, float], None]
+    experiment: Experiment, model: keras.Model, report: Callable[[int, float], None]
 ) -> tuple[float, float]:
     """Train on one batch without augmentation: a model that cannot learn it is wired wrongly.
 
-    Stops when the loss has fallen to `LEARNT` of the first one, or after `OVERFIT_STEPS`.
+    The rate is constant: what is proven must not depend on a warm-up. Stops when the loss has
+    fallen to `LEARNT` of the first one, or after `OVERFIT_STEPS`.
 
     Returns:
         The loss of the first step and of the last one.
     """
     config = experiment.config
-    batch_size = min(config.train.batch_size, len(samples))
-    cache = FrameCache(samples[:batch_size], experiment.task.target, config.data.image_size)
-    model = experiment.build_model()
-    experiment.compile(model, steps_per_epoch=OVERFIT_STEPS)
+    samples = experiment.read_samples()[: config.train.batch_size]
+    cache = FrameCache(samples, experiment.task.target, config.data.image_size)
+    cache.fill("one batch", config.train.workers)
+    experiment.compile(model, OVERFIT_STEPS, schedule={"name": "constant"})
     batch = next(
-        iter(evaluation_dataset(cache, batch_size=batch_size, workers=config.train.workers))
+        iter(evaluation_dataset(cache, batch_size=len(samples), workers=config.train.workers))
     )
     losses = []
     for step in range(1, OVERFIT_STEPS + 1):
@@ -173,14 +188,12 @@ def overfit_batch(
     return losses[0], losses[-1]
 
 
-def first_batch_shapes(experiment: Experiment, samples: list[Sample]) -> dict[str, tuple]:
+def first_batch_shapes(experiment: Experiment, frames: Frames) -> dict[str, tuple]:
     """Shapes and types of one training batch, for the dry run."""
     config = experiment.config
-    frames = samples[: config.train.batch_size]
-    cache = FrameCache(frames, experiment.task.target, config.data.image_size)
     dataset = training_dataset(
-        cache,
-        Augmenter([transform.spec() for transform in config.augment]),
+        frames.train,
+        experiment.augmenter,
         batch_size=config.train.batch_size,
         seed=config.seed,
         first_epoch=0,

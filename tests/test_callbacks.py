@@ -5,12 +5,12 @@ import pytest
 from fetal_tf.callbacks import (
     EpochEnd,
     StopAtNaN,
+    StopWhen,
     TrainingDiverged,
     WeightAverage,
-    epochs_without_gain,
     write_history,
 )
-from fetal_tf.checkpoint import TrainingState, load_model, load_state
+from fetal_tf.checkpoint import TrainingState, epochs_without_gain, load_model, load_state
 
 
 def model_with_batch_norm(rate=0.05):
@@ -92,6 +92,22 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_way_out(data, tmp_
     assert checkpoint.read_bytes() == b"the last good one"
 
 
+def test_a_run_that_breaks_in_the_last_step_keeps_its_last_good_checkpoint(data, tmp_path):
+    """The loss before the update is fine, validation after it is not: nothing may be saved."""
+    state = TrainingState()
+    model = model_with_batch_norm(rate=1e30)
+    with pytest.raises(TrainingDiverged, match=r"epoch 1: val_loss is"):
+        model.fit(
+            *data,
+            batch_size=24,
+            verbose=0,
+            validation_data=data,
+            callbacks=[EpochEnd(tmp_path, state, "val_loss")],
+        )
+    assert list(tmp_path.iterdir()) == []
+    assert state.history == []
+
+
 def test_best_is_kept_last_goes_on_and_patience_ends(data, tmp_path):
     """A rate that grows worse by hand: epoch 2 is best, and three worse ones end the run."""
     model = model_with_batch_norm(rate=0.0)
@@ -102,9 +118,9 @@ def test_best_is_kept_last_goes_on_and_patience_ends(data, tmp_path):
             self.model.weights[0].assign(np.full((3, 4), float(epoch)))
 
     state = TrainingState()
-    end = EpochEnd(tmp_path, state, "val_dice", patience=3)
-    model.fit(*data, epochs=6, verbose=0, callbacks=[Scripted(), end])
-    assert end.stopped_early
+    stop = StopWhen(lambda: epochs_without_gain(state.history, "val_dice") >= 3)
+    end = EpochEnd(tmp_path, state, "val_dice")
+    model.fit(*data, epochs=6, verbose=0, callbacks=[Scripted(), end, stop])
     assert [row["val_dice"] for row in state.history] == [0.5, 0.8, 0.7, 0.8, 0.6]
     assert load_model(tmp_path / "best.keras").weights[0].numpy()[0, 0] == 1.0
     assert load_model(tmp_path / "last.keras").weights[0].numpy()[0, 0] == 4.0

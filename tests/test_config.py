@@ -48,6 +48,7 @@ def test_the_written_config_reads_back_equal(config_file, tmp_path):
         ("train.precision=fp16", "train.precision: Input should be 'float32', 'mixed_float16'"),
         ("train.early_stopping.patince=3", "train.early_stopping.patince: unknown key (did you"),
         ("split.val=0.9", "val + test = 1.05 leaves nothing to train on"),
+        ("seed=-1", "seed: Input should be greater than or equal to 0, found -1"),
         ("split={folds: 3, fold: 3}", "fold 3 needs folds: 4 or more"),
         ("data.image_size=[1, 96]", "data.image_size.0: "),
         ("data.image_size=64", "data.image_size: "),

@@ -77,6 +77,12 @@ def test_clip_norm_bounds_all_gradients_together():
     np.testing.assert_allclose(step, [-0.6, 0.0, -0.8], atol=1e-6)
 
 
+@pytest.mark.parametrize("wrong", [{"learning_rate": -0.1}, {"learning_rate": 1, "clip_norm": 0}])
+def test_rates_and_norms_are_positive(wrong):
+    with pytest.raises(ConfigError, match="greater than 0"):
+        OPTIMIZERS.check("optimizer", {"name": "adam"} | wrong)
+
+
 def test_a_missing_rate_is_named():
     with pytest.raises(ConfigError, match=r"optimizer\.learning_rate"):
         OPTIMIZERS.check("optimizer", {"name": "adam"})

@@ -183,3 +183,13 @@ def test_a_full_disk_is_an_error_and_leaves_no_half_file(
     assert len(files) == written_before
     for path in files:
         Image.open(path).load()
+
+
+def test_a_format_that_failed_parity_is_used_with_a_warning(place, capsys):
+    manifest = json.loads((place / "bundle" / "bundle.json").read_text())
+    for entry in manifest["files"].values():
+        entry["parity"] = "failed"
+    (place / "bundle" / "bundle.json").write_text(json.dumps(manifest))
+    (place / "bundle" / "SHA256SUMS").unlink(missing_ok=True)
+    assert main(["bundle", "c.jpg"]) == 0
+    assert "does not measure as well as the float model" in capsys.readouterr().err

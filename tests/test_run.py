@@ -5,7 +5,6 @@ import pytest
 
 from fetal_tf.config import load_config, save_config
 from fetal_tf.data.phantom import write_phantom
-from fetal_tf.data.splits import write_splits
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.experiment import open_experiment
 from fetal_tf.run import KerasPredictor, create_run, open_run, open_subject
@@ -39,9 +38,8 @@ def run_path(tmp_path, phantoms):
     )
     config = load_config(config_file)
     path = tmp_path / "runs" / "trial"
-    create_run(path, config, ["train"])
     experiment = open_experiment(config)
-    write_splits(path / "splits.csv", experiment.split(experiment.read_samples()))
+    create_run(path, config, experiment.split(experiment.read_samples()), ["train"])
     experiment.build_model().save(path / "best.keras")
     return path
 

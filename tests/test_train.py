@@ -1,12 +1,10 @@
 """The command itself, on a small phantom: what it writes, refuses, survives and repeats."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -54,52 +52,93 @@ def train(*arguments):
     return main(["--config", "trial.yaml", *arguments])
 
 
-def train_process(workplace, *arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", "fetal_tf.train", "--config", "trial.yaml", *arguments],
-        cwd=workplace,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
+# A training process that kills itself, as `kill -9` would, at the n-th call of a function.
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, {repository!r})
+import fetal_tf.callbacks
+from fetal_tf.train import main
+
+calls = 0
+owner, name = {place}
+original = getattr(owner, name)
+
+def counted(*args, **kwargs):
+    global calls
+    calls += 1
+    if calls == {call}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*args, **kwargs)
+
+setattr(owner, name, counted)
+sys.exit(main(["--config", "trial.yaml", *{arguments!r}]))
+"""
+KILLS = {
+    "in the middle of an epoch": ("fetal_tf.callbacks.StopAtNaN, 'on_train_batch_end'", 5),
+    "before a checkpoint": ("fetal_tf.callbacks, 'save_checkpoint'", 2),
+    "between checkpoint and best model": ("fetal_tf.callbacks.EpochEnd, '_write_derived'", 2),
+    "between best model and table": ("fetal_tf.callbacks, 'write_history'", 2),
+}
+
+
+def train_process(folder, *arguments, place="os, 'getpid'", call=-1):
+    program = KILLED.format(repository=str(REPOSITORY), place=place, call=call, arguments=arguments)
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=600
     )
 
 
-def finished_epochs(run):
-    try:
-        return load_state(run / "last.keras").finished_epochs
-    except Exception:  # not written yet
-        return 0
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, phantom):
+    """A run that nothing disturbs, to compare with."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "phantom").symlink_to(phantom)
+    (folder / "trial.yaml").write_text(CONFIG)
+    done = train_process(folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "runs" / "trial"
 
 
-def test_a_run_killed_twice_ends_like_one_that_was_not(workplace):
-    """SIGKILL in the middle of an epoch, twice; weights, history and averages come out the same."""
-    whole = train_process(workplace, "--name", "whole")
-    assert whole.wait(timeout=300) == 0, whole.stderr.read()
+def test_a_run_killed_anywhere_ends_like_one_that_was_not(workplace, whole):
+    """SIGKILL at four places, resumed each time: weights, history and averages are the same."""
+    run = workplace / "runs" / "trial"
+    finished = []
+    for n, (moment, (place, call)) in enumerate(KILLS.items()):
+        resume = ["--resume"] if n else []
+        done = train_process(workplace, *resume, place=place, call=call)
+        assert done.returncode == -signal.SIGKILL, f"{moment}: {done.stderr}"
+        finished.append(load_state(run / "last.keras").finished_epochs)
+    assert finished == sorted(finished)
+    assert finished[-1] < 4, "the last kill came too late to prove anything"
+    assert train_process(workplace, "--resume").returncode == 0
 
-    run = workplace / "runs" / "killed"
-    for kill_after in (1, 2):
-        resume = ["--resume"] if kill_after > 1 else []
-        process = train_process(workplace, "--name", "killed", *resume)
-        deadline = time.monotonic() + 300
-        while finished_epochs(run) < kill_after and process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert 1 <= finished_epochs(run) < 4, "the kill came too late to prove anything"
-    last = train_process(workplace, "--name", "killed", "--resume")
-    assert last.wait(timeout=300) == 0, last.stderr.read()
-
-    histories = [read_history(workplace / "runs" / n / "metrics.csv") for n in ("whole", "killed")]
+    histories = [read_history(path / "metrics.csv") for path in (whole, run)]
     assert [row["epoch"] for row in histories[1]] == [1, 2, 3, 4]
     for one, other in zip(*histories, strict=True):
         for name in one.keys() - {"seconds"}:
             assert one[name] == pytest.approx(other[name], abs=1e-5), name
     for file in ("last.keras", "best.keras"):
-        models = [load_model(workplace / "runs" / name / file) for name in ("whole", "killed")]
+        models = [load_model(path / file) for path in (whole, run)]
         for mine, theirs in zip(models[0].weights, models[1].weights, strict=True):
             np.testing.assert_allclose(mine.numpy(), theirs.numpy(), atol=1e-5)
+    averages = [load_state(path / "last.keras").average for path in (whole, run)]
+    assert averages[0].keys() == averages[1].keys() != set()
+    for name, value in averages[0].items():
+        np.testing.assert_allclose(value, averages[1][name], atol=1e-5)
+
+
+def test_a_resumed_run_lists_every_epoch_once_in_tensorboard(workplace, whole):
+    copy = Path(shutil.copytree(whole, workplace / "runs" / "trial"))
+    assert train("--set", "train.epochs=5", "--resume") == 0
+    scalars = events(copy / "tensorboard" / "scalars")
+    assert [event.step for event in scalars.Tensors("validation/dice")] == [1, 2, 3, 4, 5]
+
+
+def events(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = EventAccumulator(str(folder), size_guidance={"tensors": 0})
+    return log.Reload()
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +146,8 @@ def finished_run(tmp_path_factory, phantom):
     folder = tmp_path_factory.mktemp("finished")
     (folder / "phantom").symlink_to(phantom)
     (folder / "trial.yaml").write_text(CONFIG)
-    process = train_process(folder, "--set", "train.epochs=2")
-    assert process.wait(timeout=300) == 0, process.stderr.read()
+    done = train_process(folder, "--set", "train.epochs=2")
+    assert done.returncode == 0, done.stderr
     return folder / "runs" / "trial"
 
 
@@ -144,20 +183,49 @@ def test_what_a_run_leaves_and_what_it_refuses(finished, capsys):
 
 
 def test_tensorboard_holds_scalars_and_pictures(finished):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    log = EventAccumulator(str(finished / "tensorboard"), size_guidance={"tensors": 0})
-    log.Reload()
-    tags = set(log.Tags()["tensors"])
-    assert {"training/loss", "validation/dice", "training/learning_rate"} <= tags
-    assert {"validation/fixed", "validation/worst"} <= tags
-    assert [event.step for event in log.Tensors("validation/dice")] == [0, 1]
+    scalars = events(finished / "tensorboard" / "scalars")
+    assert {"training/loss", "validation/dice", "training/learning_rate"} <= set(
+        scalars.Tags()["tensors"]
+    )
+    pictures = events(finished / "tensorboard" / "pictures")
+    assert set(pictures.Tags()["tensors"]) == {"validation/fixed", "validation/worst"}
+    assert [event.step for event in scalars.Tensors("validation/dice")] == [1, 2]
 
 
 def test_resuming_what_is_finished_trains_nothing(finished):
     before = (finished / "last.keras").read_bytes()
     assert train("--set", "train.epochs=2", "--resume") == 0
     assert (finished / "last.keras").read_bytes() == before
+
+
+def test_resuming_a_run_that_stopped_early_trains_nothing(workplace, capsys):
+    options = (
+        "--set", "train.early_stopping.patience=1", "--set", "train.early_stopping.min_delta=1.0",
+        "--set", "train.monitor=val_loss",
+    )  # fmt: skip
+    assert train(*options) == 0
+    assert "stopped early after 2 epochs" in capsys.readouterr().out
+    before = (workplace / "runs" / "trial" / "last.keras").read_bytes()
+    assert train(*options, "--resume") == 0
+    assert "stopped early after 2 epochs" in capsys.readouterr().out
+    assert (workplace / "runs" / "trial" / "last.keras").read_bytes() == before
+
+
+def test_data_may_move_between_start_and_resumption(finished, workplace):
+    (workplace / "phantom").rename(workplace / "moved")
+    moved = ("--set", "data.root=moved", "--set", "train.workers=1")
+    assert train("--set", "train.epochs=3", *moved, "--resume") == 0
+
+
+def test_a_broken_frame_leaves_no_run_behind(workplace, phantom, capsys):
+    (workplace / "phantom").unlink()
+    copy = Path(shutil.copytree(phantom, workplace / "phantom"))
+    for image in (copy / "training_set").glob("*HC.png"):
+        image.write_bytes(image.read_bytes()[:3000])
+    for _ in range(2):  # and the next attempt meets no half-made run
+        assert train() == 2
+        assert "frames cannot be used" in capsys.readouterr().err
+        assert not (workplace / "runs").exists()
 
 
 def test_a_best_model_lost_between_two_writes_comes_back(finished):

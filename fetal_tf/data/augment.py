@@ -77,7 +77,7 @@ def _transform(index: int, spec: dict[str, Any]) -> A.BasicTransform:
     if "mask_interpolation" in allowed:  # targets are coverage, not labels
         parameters.setdefault("mask_interpolation", cv2.INTER_LINEAR)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # it warns about values that it then ignores
+        warnings.simplefilter("error", UserWarning)  # it warns about values that it then ignores
         try:
             return transform_class(**parameters)
         except (ValueError, TypeError, UserWarning) as error:

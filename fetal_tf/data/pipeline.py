@@ -17,11 +17,11 @@ from fetal_tf.data.augment import Augmenter
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.images import read_gray
-from fetal_tf.edge.preprocess import Letterbox
+from fetal_tf.edge.preprocess import Letterbox, letterboxed
 
 
 @dataclass(frozen=True)
-class Frame:
+class Example:
     """A sample as the network sees it, before augmentation: both uint8, [h, w, 1] and [h, w, K]."""
 
     image: np.ndarray
@@ -47,12 +47,12 @@ class FrameCache:
         self.samples = list(samples)
         self._target = target
         self._image_size = image_size
-        self._frames: dict[int, Frame] = {}
+        self._frames: dict[int, Example] = {}
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> Frame:
+    def __getitem__(self, index: int) -> Example:
         # Two threads may both read a frame for the first time; they store the same thing.
         if index not in self._frames:
             self._frames[index] = self._read(self.samples[index])
@@ -87,14 +87,13 @@ class FrameCache:
             return str(error)
         return None
 
-    def _read(self, sample: Sample) -> Frame:
-        image = read_gray(sample.image_path)
-        letterbox = Letterbox(image.shape[0], image.shape[1], *self._image_size)
+    def _read(self, sample: Sample) -> Example:
+        frame, letterbox = letterboxed(read_gray(sample.image_path), (*self._image_size, 1))
         try:
             target = self._target(sample, letterbox)
         except ValueError as error:
             raise DataError(f"{sample.image_path}: {error}") from error
-        return Frame(letterbox.apply(image)[..., None], target)
+        return Example(frame, target)
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:

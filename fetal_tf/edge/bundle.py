@@ -10,7 +10,7 @@ import numpy as np
 from fetal_tf.edge.errors import BundleError
 from fetal_tf.edge.files import sha256_of
 from fetal_tf.edge.measurements import MEASURERS, Measurement, Measurer
-from fetal_tf.edge.preprocess import Letterbox
+from fetal_tf.edge.preprocess import letterboxed
 from fetal_tf.edge.runtimes import LiteRTPredictor, OnnxPredictor, Predictor
 
 SCHEMA = 1  # of bundle.json; raised when an older reader would misread a bundle
@@ -32,7 +32,7 @@ class Bundle:
     folder when the bundle is opened.
 
     Example:
-        bundle = Bundle.open(resolve_bundle("zoo:hc18"))
+        bundle = Bundle.open(resolve_bundle("runs/mine"))
         head = bundle.measure(bundle.predictor(), read_gray("scan.png"), mm_per_pixel=0.12)
         head.hc_mm, head.flags
 
@@ -84,6 +84,10 @@ class Bundle:
         """How this bundle's output becomes a measurement and a picture."""
         return MEASURERS[self.manifest["measurement"]]
 
+    def failed_parity(self, format: str) -> bool:
+        """Whether export found that this format does not measure as well as the float model."""
+        return self.manifest["files"][format].get("parity") == "failed"
+
     def predictor(self, format: str | None = None, threads: int = 1) -> Predictor:
         """Verify and load one format, the default one where none is named.
 
@@ -118,10 +122,8 @@ class Bundle:
         Raises:
             ValueError: a pixel size that is not positive, or an age the references do not cover.
         """
-        height, width, channels = self.input_shape
-        letterbox = Letterbox(image.shape[0], image.shape[1], height, width)
-        frame = np.repeat(letterbox.apply(image)[None, ..., None], channels, axis=-1)
-        probabilities = predictor.predict(frame)[0]
+        frame, letterbox = letterboxed(image, self.input_shape)
+        probabilities = predictor.predict(frame[None])[0]
         return self.measurer.measure(probabilities, letterbox, mm_per_pixel, ga_weeks)
 
 

@@ -108,7 +108,8 @@ def _best_ellipse(
     """The candidate that most of `outline` supports; the second is made where the first is weak."""
     shape = probability.shape
     # One measure for both: in units of its own size, a larger ellipse would look the better.
-    support_px = _SUPPORT_SHARE * math.sqrt(sum(map(cv2.contourArea, fragments)) / math.pi)
+    area_px = max(sum(map(cv2.contourArea, fragments)), 1.0)  # a line of pixels has none
+    support_px = _SUPPORT_SHARE * math.sqrt(area_px / math.pi)
     first = outline
     if len(fragments) > 1:
         first = _crossings(probability, _filled(fragments[:1], shape), level)

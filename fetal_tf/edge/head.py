@@ -118,6 +118,11 @@ class HeadMeasurement:
         return None if self.hc_mm is None else clinical.hadlock_ga_weeks_from_hc(self.hc_mm)
 
     @property
+    def ga_weeks_hadlock_bpd(self) -> float | None:
+        """Age by the biparietal diameter, weeks; None outside Hadlock's range."""
+        return None if self.bpd_mm is None else clinical.hadlock_ga_weeks_from_bpd(self.bpd_mm)
+
+    @property
     def ga_weeks_intergrowth(self) -> float | None:
         """Age by the circumference, weeks; None outside 14 to 40."""
         days = None if self.hc_mm is None else clinical.intergrowth_ga_days_from_hc(self.hc_mm)
@@ -154,6 +159,7 @@ class HeadMeasurement:
             "ofd_mm": self.ofd_mm,
             "cephalic_index": self.cephalic_index,
             "ga_weeks_hadlock": self.ga_weeks_hadlock,
+            "ga_weeks_hadlock_bpd": self.ga_weeks_hadlock_bpd,
             "ga_weeks_intergrowth": self.ga_weeks_intergrowth,
         }
         for quantity in QUANTITIES:

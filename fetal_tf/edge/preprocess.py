@@ -145,6 +145,23 @@ class Letterbox:
         return frame
 
 
+def letterboxed(
+    image: np.ndarray, input_shape: tuple[int, int, int]
+) -> tuple[np.ndarray, Letterbox]:
+    """A gray image as a network takes it, and the geometry to come back.
+
+    Args:
+        image: uint8 (H, W).
+        input_shape: (height, width, channels) of the network; gray is repeated in every channel.
+
+    Returns:
+        The frame uint8 (height, width, channels), and its letterbox.
+    """
+    height, width, channels = input_shape
+    letterbox = Letterbox(image.shape[0], image.shape[1], height, width)
+    return np.repeat(letterbox.apply(image)[..., None], channels, axis=-1), letterbox
+
+
 def _resized(image: np.ndarray, height: int, width: int, interpolation: int) -> np.ndarray:
     """`cv2.resize` for (H, W) and (H, W, C) with any C; OpenCV promises at most four."""
     if image.shape[:2] == (height, width):
