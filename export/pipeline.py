@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from export.benchmark import benchmark
-from export.bundle_folder import staged_folder, write_checksums, write_json
+from export.bundle_folder import write_checksums, write_json
 from export.bundle_record import bundle_record
 from export.calibration import choose_calibration, read_frames
 from export.comparison import compare_files
@@ -24,6 +24,7 @@ from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.edge.images import read_gray
 from fetal_tf.experiment import select
 from fetal_tf.run import KerasPredictor, Run
+from fetal_tf.staging import staged_folder
 
 
 def export_run(

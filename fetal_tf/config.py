@@ -86,14 +86,14 @@ class TrainConfig(Section):
     """The loop: how long, in what batches, and what counts as best."""
 
     epochs: Annotated[int, Field(ge=1)]
-    batch_size: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1, le=4096)]
     monitor: str = "val_loss"  # a name ending in loss or error is minimised, others maximised
     early_stopping: EarlyStopping | None = None
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     deterministic: bool = False
     jit_compile: bool = False
-    workers: Annotated[int, Field(ge=1)] = 2  # threads that decode and augment
+    workers: Annotated[int, Field(ge=1, le=64)] = 2  # threads that decode and augment
     overlay_every: Annotated[int, Field(ge=1)] = 5  # epochs between validation overlays
 
 
@@ -109,7 +109,7 @@ class ExportConfig(Section):
 class Config(Section):
     """One experiment."""
 
-    version: int = CONFIG_VERSION
+    version: Annotated[int, Field(ge=1)] = CONFIG_VERSION
     name: str
     seed: Seed = 0
     data: DataConfig

@@ -28,6 +28,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from fetal_tf.provenance import describe
     from fetal_tf.report import Case, write_report
     from fetal_tf.run import open_subject
+    from fetal_tf.staging import staged_entries
 
     subject = open_subject(args.subject, args.format)
     samples = subject.samples(args.split, args.data_root, args.dataset)
@@ -44,11 +45,12 @@ def _evaluate(args: argparse.Namespace) -> int:
     overlays = draw_rows(predictor, samples, task, worst)
     cases = [Case(row, overlay) for row, overlay in zip(worst, overlays, strict=True)]
 
-    paths = write_evaluation(out, rows, summary, evaluated)
-    page = write_report(out, rows, summary, evaluated, task, cases, subject.history)
+    with staged_entries(out) as folder:
+        paths = write_evaluation(folder, rows, summary, evaluated)
+        page = write_report(folder, rows, summary, evaluated, task, cases, subject.history)
     print(_table(summary, task.headline))
     for path in (*paths, page):
-        print(path)
+        print(out / path.name)
     if summary["images"]["failed"] == len(rows):
         raise DataError(f"not one of {len(rows)} images could be evaluated; {rows[0]['error']}")
     return 0

@@ -65,8 +65,6 @@ def write_report(
 ) -> Path:
     """Write `report.html`, `figures/NAME.png` and `overlays/NN_ID.png` into `out`.
 
-    Pictures of an earlier evaluation in the same folder are replaced.
-
     Args:
         out: the evaluation's folder.
         rows: one per image, from `evaluate_samples`.
@@ -84,8 +82,6 @@ def write_report(
     """
     quantity = Quantity.of_metric(task.headline[-1])
     plots = list(report_plots(rows, task, quantity, history))
-    for stale in [*out.glob("figures/*.png"), *out.glob("overlays/[0-9][0-9]_*.png")]:
-        stale.unlink()
     for plot in plots:
         write_bytes_atomic(out / "figures" / f"{plot.name}.png", figures.png_bytes(plot.figure))
     for rank, case in enumerate(cases, start=1):

@@ -19,6 +19,7 @@ from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.edge.runtimes import Predictor
 from fetal_tf.environment import environment
 from fetal_tf.experiment import Experiment, open_experiment, select
+from fetal_tf.staging import staged_folder
 from fetal_tf.tasks.task import Task
 
 
@@ -100,15 +101,15 @@ def create_run(path: Path, config: Config, splits: dict[str, SplitRow], command:
     Raises:
         FetalTFError: the folder exists.
     """
-    try:
-        path.mkdir(parents=True)
-    except FileExistsError as error:
+    if path.exists():
         raise FetalTFError(
             f"{path}: this run exists; continue it with --resume, or choose another --name"
-        ) from error
-    write_text_atomic(path / "environment.json", json.dumps(environment(config, command), indent=2))
-    write_splits(path / "splits.csv", splits)
-    save_config(config, path / "config.yaml")
+        )
+    with staged_folder(path) as folder:
+        record = json.dumps(environment(config, command), indent=2)
+        write_text_atomic(folder / "environment.json", record)
+        write_splits(folder / "splits.csv", splits)
+        save_config(config, folder / "config.yaml")
 
 
 # What may differ when a run is resumed, since it cannot change a batch.
@@ -123,7 +124,7 @@ def reopen_run(path: Path, experiment: Experiment, command: list[str]) -> dict[s
     resumption is noted in environment.json, beside the start.
 
     Returns:
-        The run's own split; drawn now where the run was killed before it was written.
+        The run's own split.
 
     Raises:
         ConfigError: no run there, or a key that differs, with both values.
@@ -131,8 +132,11 @@ def reopen_run(path: Path, experiment: Experiment, command: list[str]) -> dict[s
     config = experiment.config
     if not path.is_dir():
         raise ConfigError(f"{path}: no run to resume; start it without --resume")
-    if not (path / "config.yaml").is_file():  # killed while the folder was made
-        save_config(config, path / "config.yaml")
+    if (path / "best.keras").is_file() and not (path / "last.keras").is_file():
+        raise ConfigError(
+            f"{path}: last.keras is gone, and resuming without it would overwrite best.keras; "
+            "put it back, or train under another --name"
+        )
     saved = load_config(path / "config.yaml")
     old, new = _flat(saved.model_dump(mode="json")), _flat(config.model_dump(mode="json"))
     for key in sorted(old.keys() | new.keys()):
@@ -145,30 +149,29 @@ def reopen_run(path: Path, experiment: Experiment, command: list[str]) -> dict[s
     if saved != config:
         save_config(config, path / "config.yaml")
     _note_resumption(path / "environment.json", config, command)
-    splits_path = path / "splits.csv"
-    if splits_path.is_file():
-        return read_splits(splits_path, experiment.read_samples())
-    splits = experiment.split(experiment.read_samples())
-    write_splits(splits_path, splits)
-    return splits
+    return read_splits(path / "splits.csv", experiment.read_samples())
 
 
 def _note_resumption(path: Path, config: Config, command: list[str]) -> None:
-    now = environment(config, command)
     try:
-        first = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # killed while the folder was made
-        first = dict(now)
-    first.setdefault("resumed", []).append(now)
-    write_text_atomic(path, json.dumps(first, indent=2))
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FetalTFError(f"{path}: cannot be read: {error}") from error
+    record.setdefault("resumed", []).append(environment(config, command))
+    write_text_atomic(path, json.dumps(record, indent=2))
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
     """Rows of a metrics.csv as numbers; empty where there is none."""
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    except (ValueError, TypeError) as error:
+        raise FetalTFError(
+            f"{path}: not a table of numbers ({error}); --resume writes it anew"
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
 def _choose(args: argparse.Namespace) -> int:
     from fetal_tf.config import load_config
 
-    overrides = [*args.set, f"name={args.name}"] if args.name else args.set
+    overrides = args.set if args.name is None else [*args.set, f"name='{args.name}'"]
     config = load_config(args.config, overrides)
     if args.dry_run:
         return _dry_run(config)

@@ -152,7 +152,6 @@ def real_run(tmp_path_factory):
     """A run's folder as training leaves it, but for the training; ten phantom frames."""
     from fetal_tf.config import parse_config
     from fetal_tf.data.phantom import write_phantom
-    from fetal_tf.data.splits import write_splits
     from fetal_tf.experiment import open_experiment
     from fetal_tf.run import create_run
 
@@ -171,8 +170,7 @@ def real_run(tmp_path_factory):
     config = parse_config(tree, "test")
     experiment = open_experiment(config)
     run = folder / "run"
-    create_run(run, config, ["test"])
-    write_splits(run / "splits.csv", experiment.split(experiment.read_samples()))
+    create_run(run, config, experiment.split(experiment.read_samples()), ["test"])
     (run / "metrics.csv").write_text("epoch,loss,val_loss,val_dice\n1,0.7,0.6,0.3\n2,0.5,0.5,0.4\n")
     experiment.build_model().save(run / "best.keras")
     return run

@@ -141,15 +141,6 @@ def test_files_beside_the_page(full):
     assert Image.open(out / "overlays" / "01_004_HC.png").size == (80, 54)
 
 
-def test_pictures_of_an_earlier_evaluation_go_and_other_files_stay(tmp_path):
-    report(tmp_path, FULL, HISTORY)
-    note = tmp_path / "overlays" / "my note.png"
-    note.write_bytes(b"mine")
-    report(tmp_path, FULL[:1])
-    assert not (tmp_path / "figures" / "learning_curves.png").exists()
-    assert {p.name for p in (tmp_path / "overlays").iterdir()} == {"01_001_HC.png", "my note.png"}
-
-
 def test_hostile_names_are_text_and_stay_in_the_folder(tmp_path):
     evil = "../../<script>alert(1)</script>"
     rows = [row(evil, group="g", hc=101.0, true=100.0), row("b<i>", error="<b>bold</b> & more")]

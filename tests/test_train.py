@@ -245,9 +245,26 @@ def test_resuming_nothing_says_so(workplace, capsys):
     assert "no run to resume" in capsys.readouterr().err
 
 
-def test_a_run_killed_before_its_first_epoch_can_be_resumed(workplace):
-    (workplace / "runs" / "trial").mkdir(parents=True)
-    assert train("--set", "train.epochs=1", "--resume") == 0
+def test_a_run_killed_before_its_first_epoch_can_be_resumed(finished):
+    for name in ("last.keras", "best.keras", "metrics.csv"):
+        (finished / name).unlink()
+    assert train("--set", "train.epochs=2", "--resume") == 0
+    assert (finished / "best.keras").is_file()
+
+
+def test_a_lost_checkpoint_is_not_trained_over(finished, capsys):
+    (finished / "last.keras").unlink()
+    before = (finished / "best.keras").read_bytes()
+    assert train("--set", "train.epochs=2", "--resume") == 2
+    assert "last.keras is gone" in capsys.readouterr().err
+    assert (finished / "best.keras").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["my run", "a/../../escaped", "/abs", ""])
+def test_a_name_that_cannot_be_a_folder_is_refused_at_once(workplace, capsys, name):
+    assert train("--name", name) == 2
+    assert "cannot name a folder" in capsys.readouterr().err
+    assert not (workplace / "runs").exists()
 
 
 def test_a_damaged_checkpoint_is_named_and_left_alone(finished, capsys):

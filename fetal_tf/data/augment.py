@@ -38,6 +38,9 @@ class Augmenter:
         transforms = [_transform(index, spec) for index, spec in enumerate(recipe)]
         self._compose = A.Compose(transforms) if transforms else None
         self._local = threading.local()
+        blank = np.zeros((64, 96, 1), np.uint8)
+        for seed in range(8):  # a transform with p < 1 shows itself in one of a few draws
+            self(blank, blank, seed)
 
     def __call__(
         self, image: np.ndarray, target: np.ndarray, seed: int
@@ -57,6 +60,13 @@ class Augmenter:
         compose = self._local.compose
         compose.set_random_seed(seed % 2**32)
         result = compose(image=image, mask=target)
+        for name, before in (("image", image), ("mask", target)):
+            after = result[name]
+            if after.size != before.size or after.dtype != before.dtype:
+                raise ConfigError(
+                    f"augment: the recipe makes a {name} {after.dtype} {after.shape} of "
+                    f"{before.dtype} {before.shape}; leave out what changes size or type"
+                )
         return result["image"].reshape(image.shape), result["mask"].reshape(target.shape)
 
 

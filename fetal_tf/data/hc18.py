@@ -171,7 +171,7 @@ def _read_table(path: Path) -> Mapping[str, list[_Row]]:
         value = dict(zip(header, cells, strict=False))
         row = _Row(
             number,
-            value[_plain(FILENAME_COLUMN)],
+            value.get(_plain(FILENAME_COLUMN), ""),
             value.get(_plain(PIXEL_SIZE_COLUMN), ""),
             value.get(_plain(HC_COLUMN), ""),
             extra=any(cells[len(header) :]),

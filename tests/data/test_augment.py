@@ -77,6 +77,8 @@ def test_the_input_is_not_written_to(frame):
         ({"name": "Affine", "rotat": 3}, "augment.0.rotat: unknown parameter of Affine (did you"),
         ({"name": "GaussianBlur", "p": 3}, "augment.0.p: Input should be less than or equal to 1"),
         ({"name": "Affine", "rotate": "x"}, "augment.0.rotate: "),
+        ({"name": "RandomCrop", "height": 8, "width": 8}, "leave out what changes size or type"),
+        ({"name": "ToFloat"}, "leave out what changes size or type"),
     ],
 )
 def test_a_wrong_recipe_is_refused_by_place(spec, expected):

@@ -1,0 +1,68 @@
+"""Folders that are whole or absent: written beside their place, then moved into it."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fetal_tf.edge.errors import FetalTFError
+
+
+@contextmanager
+def staged_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `target` that takes its place when the block has succeeded.
+
+    If the block fails, `target` stays as it was and the staging folder is removed.
+
+    Raises:
+        FetalTFError: the folder cannot be written or moved; names it and the cause.
+    """
+    with _staging(target) as staging:
+        yield staging
+        _take_the_place(staging, target)
+
+
+@contextmanager
+def staged_entries(target: Path) -> Iterator[Path]:
+    """Like `staged_folder`, but what else lies in `target` stays there.
+
+    Files and folders written into the yielded folder replace those of the same name, after all of
+    them have been written: a full disk changes nothing.
+
+    Raises:
+        FetalTFError: the folder cannot be written or moved; names it and the cause.
+    """
+    with _staging(target) as staging:
+        yield staging
+        target.mkdir(parents=True, exist_ok=True)
+        for entry in sorted(staging.iterdir()):
+            _take_the_place(entry, target / entry.name)
+
+
+@contextmanager
+def _staging(target: Path) -> Iterator[Path]:
+    staging = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    try:
+        staging.mkdir(parents=True)
+        yield staging
+    except OSError as error:
+        raise FetalTFError(f"{target}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _take_the_place(new: Path, target: Path) -> None:
+    """Move `new` to `target`; a folder there is moved aside first, and back if that fails."""
+    if not target.is_dir():
+        os.replace(new, target)
+        return
+    aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.replaced")
+    os.replace(target, aside)
+    try:
+        os.replace(new, target)
+    except OSError:
+        os.replace(aside, target)
+        raise
+    shutil.rmtree(aside)
