@@ -1,11 +1,12 @@
 """Measure images with a bundle: `python -m fetal_tf.predict BUNDLE|zoo:NAME PATH…`.
 
-Runs without TensorFlow. Exit code 0, 2 where nothing could be done, 3 where some files were broken.
+Runs without TensorFlow. Exit code 0, 2 where nothing could be done, 3 where some files were broken
+or pictures not written, 130 where it was interrupted; the table then holds what was measured.
 """
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -13,9 +14,17 @@ from tqdm import tqdm
 from fetal_tf.edge.bundle import Bundle, resolve_bundle
 from fetal_tf.edge.clinical import INTERGROWTH_WEEKS
 from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.edge.files import make_writable_folder
 from fetal_tf.edge.inputs import image_paths, picture_names
 from fetal_tf.edge.pixel_sizes import parse_mm_per_pixel, read_pixel_sizes
-from fetal_tf.edge.prediction import Prediction, predict_file, write_csv, write_json
+from fetal_tf.edge.prediction import (
+    Prediction,
+    predict_file,
+    printable,
+    write_csv,
+    write_json,
+)
+from fetal_tf.edge.runtimes import MAX_THREADS, Predictor
 
 SHOWN = 10  # as many results are printed one by one; more are for the table
 
@@ -24,19 +33,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        predictions = predict(options)
+        predictions, planned = predict(options)
     except FetalTFError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; pictures may be there, the table is not", file=sys.stderr)
+        print("interrupted before the tables were written", file=sys.stderr)
         return 130
     report(predictions, options.out)
+    if len(predictions) < planned:
+        print(f"interrupted after {len(predictions)} of {planned} images", file=sys.stderr)
+        return 130
     return 3 if any(p.error for p in predictions) else 0
 
 
-def predict(options: argparse.Namespace) -> list[Prediction]:
-    """Open the bundle, measure every image, write pictures and tables."""
+def predict(options: argparse.Namespace) -> tuple[list[Prediction], int]:
+    """Open the bundle, measure every image, write pictures and tables.
+
+    Returns:
+        The predictions, and how many were planned: more, where the user interrupted.
+
+    Raises:
+        FetalTFError: bundle, inputs, pixel sizes or the folder `out` cannot be used.
+        KeyboardInterrupt: before the first image was measured or while the tables were written.
+    """
     paths = image_paths(options.paths, options.out)
     sizes = read_pixel_sizes(options.pixel_size_csv) if options.pixel_size_csv else {}
     bundle = Bundle.open(resolve_bundle(options.bundle))
@@ -49,11 +69,32 @@ def predict(options: argparse.Namespace) -> list[Prediction]:
             file=sys.stderr,
         )
 
-    predictions = []
+    make_writable_folder(options.out)
+    predictions: list[Prediction] = []
+    try:
+        _measure(options, paths, sizes, bundle, predictor, predictions)
+    except KeyboardInterrupt:
+        if not predictions:
+            raise
+    finally:
+        if predictions:
+            _write_tables(options, predictions, bundle, form)
+    return predictions, len(paths)
+
+
+def _measure(
+    options: argparse.Namespace,
+    paths: Sequence[Path],
+    sizes: Mapping[str, float],
+    bundle: Bundle,
+    predictor: Predictor,
+    predictions: list[Prediction],
+) -> None:
+    """Append a prediction for every path, so that an interruption leaves those that are done."""
     named = list(zip(paths, picture_names(paths), strict=True))
-    for path, name in tqdm(named, desc="measuring", unit="image", disable=None):
-        predictions.append(
-            predict_file(
+    with tqdm(named, desc="measuring", unit="image", disable=None) as progress:
+        for path, name in progress:
+            prediction = predict_file(
                 bundle,
                 predictor,
                 path,
@@ -61,14 +102,30 @@ def predict(options: argparse.Namespace) -> list[Prediction]:
                 mm_per_pixel=sizes.get(path.name, options.mm_per_pixel),
                 ga_weeks=options.ga_weeks,
             )
-        )
-        if predictions[-1].error:
-            tqdm.write(f"broken: {predictions[-1].error}", file=sys.stderr)
+            predictions.append(prediction)
+            if prediction.error:
+                what = "broken" if prediction.measurement is None else "no picture"
+                _say(f"{what}: {prediction.error}")
+            if prediction.measurement and options.pixel_size_csv and path.name not in sizes:
+                table = options.pixel_size_csv
+                _say(f"warning: {path}: no row in {table}, measured in pixels only")
 
-    write_csv(options.out / "measurements.csv", predictions)
-    if options.json:
-        write_json(options.out / "measurements.json", predictions, bundle, form)
-    return predictions
+
+def _say(text: str) -> None:
+    tqdm.write(printable(text), file=sys.stderr)
+
+
+def _write_tables(
+    options: argparse.Namespace, predictions: Sequence[Prediction], bundle: Bundle, form: str
+) -> None:
+    try:
+        write_csv(options.out / "measurements.csv", predictions)
+        if options.json:
+            write_json(options.out / "measurements.json", predictions, bundle, form)
+    except FetalTFError:
+        for prediction in predictions:  # not lost even on a full disk
+            print(prediction.as_line())
+        raise
 
 
 def report(predictions: Sequence[Prediction], out: Path) -> None:
@@ -80,9 +137,12 @@ def report(predictions: Sequence[Prediction], out: Path) -> None:
                 print(prediction.as_line())
     refused = sum(m.refused is not None for m in measured)
     flagged = sum(bool(m.flags) for m in measured)
+    unwritten = sum(p.overlay is None for p in predictions if p.measurement is not None)
+    pictures = f", {unwritten} without a picture" if unwritten else ""
     print(
         f"{len(measured) - refused} measured ({flagged} flagged), {refused} refused, "
-        f"{len(predictions) - len(measured)} broken: {out / 'measurements.csv'}"
+        f"{len(predictions) - len(measured)} broken{pictures}: "
+        + printable(str(out / "measurements.csv"))
     )
 
 
@@ -97,13 +157,14 @@ def _parser() -> argparse.ArgumentParser:
         "--mm-per-pixel",
         type=_argument(parse_mm_per_pixel),
         metavar="X",
-        help="millimetres per pixel of all images; without it lengths are in pixels only",
+        help="millimetres per pixel of all images, 0.001 to 10 (ultrasound: about 0.02 to 0.5); "
+        "without it lengths are in pixels only",
     )
     size.add_argument(
         "--pixel-size-csv",
         type=Path,
         metavar="FILE",
-        help="table with the columns filename and pixel size(mm)",
+        help="table with the columns filename and pixel size(mm), 0.001 to 10",
     )
     parser.add_argument(
         "--ga-weeks",
@@ -112,7 +173,9 @@ def _parser() -> argparse.ArgumentParser:
         help="gestational age by dates or an early scan, 14 to 40; gives z-scores and centiles",
     )
     parser.add_argument("--format", metavar="F", help="int8, float32, onnx … (the bundle's choice)")
-    parser.add_argument("--threads", type=_argument(_threads), default=1, metavar="N")
+    parser.add_argument(
+        "--threads", type=_argument(_threads), default=1, metavar="N", help=f"1 to {MAX_THREADS}"
+    )
     parser.add_argument("--out", type=Path, default=Path("predictions"), metavar="DIR")
     parser.add_argument("--json", action="store_true", help="write measurements.json as well")
     return parser
@@ -138,8 +201,8 @@ def _ga_weeks(text: str) -> float:
 
 
 def _threads(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"a number of threads from 1 on is expected, not {text!r}")
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_THREADS:
+        raise ValueError(f"threads from 1 to {MAX_THREADS} are expected, not {text!r}")
     return int(text)
 
 

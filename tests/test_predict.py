@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import fetal_tf.predict as predict_module
 from fetal_tf.edge.images import write_png
 from fetal_tf.predict import main
-from tests.edge.tiny_bundle import bright_head, tflite_models, write_bundle
+from tests.edge.tiny_bundle import bright_head, seal, tflite_models, write_bundle
 
 
 @pytest.fixture
@@ -103,12 +104,15 @@ def test_same_names_in_two_folders_keep_both_pictures(place):
     assert first != second
 
 
-def test_pixel_sizes_by_file_name(place):
+def test_pixel_sizes_by_file_name(place, capsys):
     (place / "sizes.csv").write_text("filename,pixel size(mm)\na.png,0.5\n")
     assert main(["bundle", "scans", "--pixel-size-csv", "sizes.csv"]) == 0
     first, second = table(place / "predictions")
     assert float(first["hc_mm"]) == pytest.approx(float(first["hc_px"]) * 0.5, rel=1e-5)
     assert second["hc_mm"] == "" and "no_pixel_size" in second["flags"]
+    said = capsys.readouterr().err
+    assert "scans/b.png: no row in sizes.csv, measured in pixels only\n" in said
+    assert "a.png" not in said
 
 
 @pytest.mark.parametrize(
@@ -118,9 +122,14 @@ def test_pixel_sizes_by_file_name(place):
         ["--mm-per-pixel", "-0.1"],
         ["--mm-per-pixel", "nan"],
         ["--mm-per-pixel", "0.1mm"],
+        ["--mm-per-pixel", "1e308"],
+        ["--mm-per-pixel", "1e-320"],
         ["--ga-weeks", "8"],
         ["--ga-weeks", "nan"],
         ["--threads", "0"],
+        ["--threads", "65"],
+        ["--threads", "100000"],
+        ["--threads", "9" * 5000],
         ["--mm-per-pixel", "0.1", "--pixel-size-csv", "x.csv"],
     ],
 )
@@ -185,11 +194,87 @@ def test_a_full_disk_is_an_error_and_leaves_no_half_file(
         Image.open(path).load()
 
 
+def test_where_not_even_the_table_can_be_written_the_screen_has_it(place, capsys):
+    (place / "predictions" / "measurements.csv").mkdir(parents=True)
+    assert main(["bundle", "scans", "--mm-per-pixel", "0.8"]) == 2
+    said = capsys.readouterr()
+    assert "measurements.csv: cannot be written" in said.err
+    assert "scans/a.png: HC 26" in said.out and "scans/b.png: HC 26" in said.out
+
+
+def test_a_picture_that_cannot_be_written_costs_no_measurement(place, capsys):
+    (place / "predictions" / "overlays" / "a.png").mkdir(parents=True)
+    assert main(["bundle", "scans", "--mm-per-pixel", "0.8", "--json"]) == 3
+    first, second = table(place / "predictions")
+    for row in (first, second):
+        assert float(row["hc_mm"]) == pytest.approx(np.pi * (60 + 46) * 0.8, rel=0.01)
+    assert "overlays/a.png: cannot be written" in first["error"] and first["overlay"] == ""
+    assert second["error"] == "" and second["overlay"] == "overlays/b.png"
+    tree = json.loads((place / "predictions" / "measurements.json").read_text())
+    assert tree["measurements"][0]["overlay"] is None
+    said = capsys.readouterr()
+    assert "2 measured (0 flagged), 0 refused, 0 broken, 1 without a picture" in said.out
+    assert said.err.startswith("no picture: predictions/overlays/a.png: cannot be written")
+
+
+@pytest.mark.parametrize("done", [0, 1])
+def test_an_interruption_leaves_the_table_of_what_is_done(place, capsys, monkeypatch, done):
+    real, calls = predict_module.predict_file, []
+
+    def interrupted(*arguments, **named):
+        calls.append(arguments)
+        if len(calls) > done:
+            raise KeyboardInterrupt
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(predict_module, "predict_file", interrupted)
+    assert main(["bundle", "scans", "--json"]) == 130
+    said = capsys.readouterr().err
+    assert said.startswith("interrupted") and said.count("\n") == 1
+    if done:
+        assert "after 1 of 2 images" in said
+        assert [row["file"] for row in table(place / "predictions")] == ["scans/a.png"]
+        tree = json.loads((place / "predictions" / "measurements.json").read_text())
+        assert len(tree["measurements"]) == 1
+    else:
+        assert not list((place / "predictions").iterdir())
+
+
+def test_names_as_long_as_a_file_system_allows_and_longer(place, capsys):
+    longest, too_long = "n" * 251 + ".png", "n" * 300 + ".png"
+    write_png(place / "a.png", bright_head())
+    (place / "a.png").rename(place / longest)
+    assert main(["bundle", too_long, longest, "c.jpg"]) == 3
+    rows = table(place / "predictions")
+    assert [row["file"] for row in rows] == [too_long, longest, "c.jpg"]
+    assert os.strerror(errno.ENAMETOOLONG) in rows[0]["error"] and not rows[0]["hc_px"]
+    for row in rows[1:]:
+        assert row["hc_px"] and not row["error"]
+        Image.open(place / "predictions" / row["overlay"]).load()
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_name_whose_bytes_are_no_text(place, capsys):
+    name = os.fsdecode(b"scan\xff.png")
+    try:
+        os.rename("c.jpg", name)
+    except OSError:
+        pytest.skip("this file system takes only UTF-8")
+    assert main(["bundle", name, "--json"]) == 0
+    (row,) = table(place / "predictions")
+    assert row["file"] == r"scan\udcff.png" and row["overlay"] == r"overlays/scan\udcff.png"
+    assert r"scan\udcff.png: HC" in capsys.readouterr().out
+    (place / name).write_bytes(b"")
+    assert main(["bundle", name, "--json"]) == 3
+    (row,) = table(place / "predictions")
+    assert row["error"].startswith(r"scan\udcff.png: not an image")
+
+
 def test_a_format_that_failed_parity_is_used_with_a_warning(place, capsys):
     manifest = json.loads((place / "bundle" / "bundle.json").read_text())
     for entry in manifest["files"].values():
         entry["parity"] = "failed"
     (place / "bundle" / "bundle.json").write_text(json.dumps(manifest))
-    (place / "bundle" / "SHA256SUMS").unlink(missing_ok=True)
+    seal(place / "bundle")
     assert main(["bundle", "c.jpg"]) == 0
     assert "does not measure as well as the float model" in capsys.readouterr().err

@@ -1,6 +1,8 @@
 """A bundle: exported models and how to use them rightly, verified before they are loaded."""
 
 import json
+import os
+import reprlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,20 +10,31 @@ from typing import Any
 import numpy as np
 
 from fetal_tf.edge.errors import BundleError
-from fetal_tf.edge.files import sha256_of
 from fetal_tf.edge.measurements import MEASURERS, Measurement, Measurer
 from fetal_tf.edge.preprocess import letterboxed
 from fetal_tf.edge.runtimes import LiteRTPredictor, OnnxPredictor, Predictor
+from fetal_tf.edge.seal import MANIFEST, check_seal, check_sha256
 
 SCHEMA = 1  # of bundle.json; raised when an older reader would misread a bundle
-MANIFEST = "bundle.json"
-SEAL = "SHA256SUMS"
 ZOO = Path(__file__).resolve().parent.parent / "zoo"
 _RUNTIMES: dict[str, type[LiteRTPredictor] | type[OnnxPredictor]] = {
     "litert": LiteRTPredictor,
     "onnx": OnnxPredictor,
 }
-_KEYS = ("name", "measurement", "classes", "input", "files", "default_format")
+_TYPES: dict[str, type] = {
+    "name": str,
+    "measurement": str,
+    "classes": list,
+    "input": dict,
+    "files": dict,
+    "default_format": str,
+}
+_EXPECTED = {
+    str: "a text is",
+    int: "a whole number from 1 on is",
+    list: "a list with entries is",
+    dict: "an object with keys is",
+}
 
 
 @dataclass(frozen=True)
@@ -49,12 +62,12 @@ class Bundle:
         """Read and check a bundle's folder; no model is loaded yet.
 
         Raises:
-            BundleError: no bundle there, made for a newer reader, incomplete, or altered.
+            BundleError: no bundle there, made for a newer reader, incomplete, unsealed or altered.
         """
         path = Path(path)
         manifest = _read_manifest(path / MANIFEST)
         bundle = cls(path, manifest)
-        _check_seal(path, apart_from={str(file["path"]) for file in manifest["files"].values()})
+        check_seal(path, {file["path"]: file["sha256"] for file in manifest["files"].values()})
         return bundle
 
     @property
@@ -102,7 +115,7 @@ class Bundle:
             )
         entry = self.manifest["files"][chosen]
         file = self.path / entry["path"]
-        _check_sha256(file, entry["sha256"])
+        check_sha256(file, entry["sha256"])
         predictor = _RUNTIMES[entry["runtime"]](file, threads=threads)
         if predictor.input_shape != self.input_shape:
             raise BundleError(
@@ -143,9 +156,9 @@ def resolve_bundle(reference: str) -> Path:
         return ZOO / name
     path = Path(reference)
     for folder in (path, path / "bundle"):
-        if (folder / MANIFEST).is_file():
+        if os.path.isfile(folder / MANIFEST):  # Path.is_file raises for a name too long
             return folder
-    if not path.exists():
+    if not os.path.exists(path):
         raise BundleError(f"{reference}: no such folder; name a bundle, a run or zoo:NAME")
     raise BundleError(
         f"{reference}: no {MANIFEST} there nor in {path / 'bundle'}; "
@@ -160,13 +173,18 @@ def _read_manifest(file: Path) -> dict[str, Any]:
         raise BundleError(f"{file}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
         raise BundleError(f"{file}: not valid JSON: {error}") from error
+    except RecursionError as error:
+        raise BundleError(f"{file}: nested too deeply to be a bundle") from error
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
-    if not isinstance(schema, int) or schema < 1:
-        raise BundleError(f"{file}: a bundle of schema {SCHEMA} is expected, found {schema!r}")
-    if schema > SCHEMA:
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise BundleError(
-            f"{file}: schema {schema} was written by fetal_tf "
-            f"{manifest.get('fetal_tf_version', 'of a later version')}, this one reads up to "
+            f"{file}: a bundle of schema {SCHEMA} is expected, found {reprlib.repr(schema)}"
+        )
+    if schema > SCHEMA:
+        version = manifest.get("fetal_tf_version")
+        writer = version if isinstance(version, str) else "of a later version"
+        raise BundleError(
+            f"{file}: schema {schema} was written by fetal_tf {writer}, this one reads up to "
             f"{SCHEMA}: pip install --upgrade fetal-tf"
         )
     _check_manifest(file, manifest)
@@ -174,9 +192,15 @@ def _read_manifest(file: Path) -> dict[str, Any]:
 
 
 def _check_manifest(file: Path, manifest: dict[str, Any]) -> None:
-    missing = [key for key in _KEYS if key not in manifest]
+    missing = [key for key in _TYPES if key not in manifest]
     if missing:
         raise BundleError(f"{file}: {', '.join(missing)} missing; the bundle is incomplete")
+    for key, type_ in _TYPES.items():
+        _check_filled(file, key, manifest[key], type_)
+    for name in manifest["classes"]:
+        _check_filled(file, "classes", name, str)
+    for key in ("height", "width", "channels"):
+        _check_filled(file, f"input.{key}", manifest["input"].get(key), int)
     if manifest["measurement"] not in MEASURERS:
         raise BundleError(
             f"{file}: measurement {manifest['measurement']!r} is unknown here; "
@@ -185,41 +209,31 @@ def _check_manifest(file: Path, manifest: dict[str, Any]) -> None:
     if manifest["default_format"] not in manifest["files"]:
         raise BundleError(
             f"{file}: default_format {manifest['default_format']!r} is not among the files "
-            f"{', '.join(manifest['files']) or '(none)'}"
+            f"{', '.join(manifest['files'])}"
         )
     for name, entry in manifest["files"].items():
-        absent = [key for key in ("path", "sha256", "runtime") if key not in entry]
-        if absent:
-            raise BundleError(f"{file}: files.{name}: {', '.join(absent)} missing")
-        if entry["runtime"] not in _RUNTIMES:
-            raise BundleError(
-                f"{file}: files.{name}.runtime {entry['runtime']!r} is unknown; "
-                f"known: {', '.join(_RUNTIMES)}"
-            )
-        if Path(entry["path"]).name != entry["path"]:
-            raise BundleError(f"{file}: files.{name}.path {entry['path']!r} leaves the bundle")
+        _check_file_entry(file, f"files.{name}", entry)
 
 
-def _check_seal(folder: Path, apart_from: set[str]) -> None:
-    """Compare the files that SHA256SUMS lists, where there is one; models wait until loaded."""
-    seal = folder / SEAL
-    if not seal.is_file():
-        return
-    for line in seal.read_text(encoding="utf-8", errors="replace").splitlines():
-        expected, _, name = line.partition("  ")
-        if not name or Path(name).name != name:
-            raise BundleError(f"{seal}: not a line of checksums: {line!r}")
-        if name not in apart_from:
-            _check_sha256(folder / name, expected)
-
-
-def _check_sha256(file: Path, expected: str) -> None:
-    try:
-        found = sha256_of(file)
-    except OSError as error:
-        raise BundleError(f"{file}: part of the bundle, but {error.strerror or error}") from error
-    if found != expected:
+def _check_file_entry(file: Path, key: str, entry: Any) -> None:
+    _check_filled(file, key, entry, dict)
+    absent = [part for part in ("path", "sha256", "runtime") if part not in entry]
+    if absent:
+        raise BundleError(f"{file}: {key}: {', '.join(absent)} missing")
+    for part in ("path", "sha256", "runtime"):
+        _check_filled(file, f"{key}.{part}", entry[part], str)
+    if entry["runtime"] not in _RUNTIMES:
         raise BundleError(
-            f"{file}: altered since the bundle was made: SHA-256 expected {expected}, found "
-            f"{found}. Export the bundle again or fetch a fresh copy."
+            f"{file}: {key}.runtime {entry['runtime']!r} is unknown; known: {', '.join(_RUNTIMES)}"
+        )
+    if Path(entry["path"]).name != entry["path"]:
+        raise BundleError(f"{file}: {key}.path {entry['path']!r} leaves the bundle")
+
+
+def _check_filled(file: Path, key: str, value: Any, type_: type) -> None:
+    """Refuse another type, and what is empty or below 1."""
+    right = isinstance(value, type_) and not isinstance(value, bool)
+    if not right or not value or (type_ is int and value < 1):
+        raise BundleError(
+            f"{file}: {key}: {_EXPECTED[type_]} expected, found {reprlib.repr(value)}"
         )

@@ -1,8 +1,10 @@
 """Files that are whole or absent: written beside their place, then moved into it."""
 
+import errno
 import hashlib
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,14 +32,33 @@ def replaced_atomically(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise FetalTFError(
-            f"{path}: cannot be written: {error.strerror or error}. "
-            "Nothing was changed there; free some space or choose another folder."
-        ) from error
+        raise _unwritable(path, error) from error
     finally:
         # What stopped the writing may stop the removal; the first cause is the one to report.
         with suppress(OSError):
             temporary.unlink()
+
+
+def _unwritable(path: Path, error: OSError) -> FetalTFError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return FetalTFError(
+        f"{path}: cannot be written: {error.strerror or error}. Nothing was changed there; "
+        f"{'free some space or ' if full else ''}choose another folder."
+    )
+
+
+def make_writable_folder(path: Path) -> None:
+    """Make the folder `path`, where it is missing, and try that files can be made in it.
+
+    Raises:
+        FetalTFError: they cannot; better known before an hour of work than after it.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:

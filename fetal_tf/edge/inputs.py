@@ -1,6 +1,7 @@
 """Which images a command line means, and names for their pictures that do not collide."""
 
 import glob
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,6 +10,8 @@ from fetal_tf.edge.errors import ImageError
 from fetal_tf.edge.images import IMAGE_SUFFIXES
 
 _ANNOTATION = "_annotation"  # HC18 keeps its masks beside its images
+# A file name has 255 bytes at most; `replaced_atomically` writes STEM.png as .STEM.01234567.png.
+_MAX_STEM_BYTES = 255 - len("..01234567.png")
 
 
 def image_paths(references: Iterable[str], out: Path | None = None) -> list[Path]:
@@ -19,26 +22,31 @@ def image_paths(references: Iterable[str], out: Path | None = None) -> list[Path
     `…_Annotation.png` and what lies under `out`, the pictures of an earlier run, are left out.
 
     Raises:
-        ImageError: a folder or a glob without an image.
+        ImageError: a folder that cannot be listed, a folder or a glob without an image.
     """
-    found: dict[Path, Path] = {}
+    found: dict[str, Path] = {}
     for reference in references:
         for path in _expanded(reference, out):
-            found.setdefault(path.resolve(), path)
+            # Not Path.resolve, nor Path.is_file below: they raise for a name too long or a loop of
+            # links, which is that file's error when it is read.
+            found.setdefault(os.path.realpath(path), path)
     return list(found.values())
 
 
 def _expanded(reference: str, out: Path | None) -> list[Path]:
     path = Path(reference)
-    if path.is_dir():
-        images = _images(path.iterdir(), out)
+    if os.path.isdir(path):
+        try:
+            images = _images(path.iterdir(), out)
+        except OSError as error:
+            raise ImageError(f"{reference}: cannot be listed: {error.strerror or error}") from error
         if not images:
             raise ImageError(
                 f"{reference}: no image in this folder ({', '.join(IMAGE_SUFFIXES)}); "
                 f"for subfolders name '{path / '**' / '*.png'}'"
             )
         return images
-    if path.exists() or not glob.has_magic(reference):
+    if os.path.exists(path) or not glob.has_magic(reference):
         return [path]
     images = _images(map(Path, glob.glob(reference, recursive=True)), out)
     if not images:
@@ -47,22 +55,23 @@ def _expanded(reference: str, out: Path | None) -> list[Path]:
 
 
 def _images(paths: Iterable[Path], out: Path | None) -> list[Path]:
-    own = out.resolve() if out is not None else None
+    own = Path(os.path.realpath(out)) if out is not None else None
     return sorted(
         path
         for path in paths
         if path.suffix.lower() in IMAGE_SUFFIXES
         and not path.name.startswith(".")
         and not path.stem.lower().endswith(_ANNOTATION)
-        and (own is None or own not in path.resolve().parents)
-        and path.is_file()
+        and (own is None or own not in Path(os.path.realpath(path)).parents)
+        and os.path.isfile(path)
     )
 
 
 def picture_names(paths: Sequence[Path]) -> list[str]:
     """A file name ending in .png for each path, all different even where case does not count.
 
-    The stem where it is unique; else the folder's name is put before it, and then a number.
+    The stem where it is unique; else the folder's name is put before it, and then a number. Cut so
+    that no file name exceeds 255 bytes, not even while it is written.
     """
     stems = Counter(path.stem.casefold() for path in paths)
     used: set[str] = set()
@@ -70,11 +79,18 @@ def picture_names(paths: Sequence[Path]) -> list[str]:
     for path in paths:
         base = path.stem
         if stems[base.casefold()] > 1:
-            base = f"{path.resolve().parent.name}_{base}"
-        name, number = base, 1
+            base = f"{Path(os.path.realpath(path)).parent.name}_{base}"
+        name, number = _cut(base, _MAX_STEM_BYTES), 1
         while name.casefold() in used:
             number += 1
-            name = f"{base}-{number}"
+            ending = f"-{number}"
+            name = _cut(base, _MAX_STEM_BYTES - len(ending)) + ending
         used.add(name.casefold())
         names.append(f"{name}.png")
     return names
+
+
+def _cut(text: str, max_bytes: int) -> str:
+    while len(os.fsencode(text)) > max_bytes:
+        text = text[:-1]
+    return text

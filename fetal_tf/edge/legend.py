@@ -33,9 +33,9 @@ class Entry:
 def legend_strip(width: int, entries: Iterable[Entry]) -> np.ndarray:
     """Set the entries in lines, RGB uint8 (height as needed, `width`, 3).
 
-    The text grows with the width, from 14 px on, so that it survives the picture being shrunk.
+    The text grows with the width, from 14 to 120 px, so that it survives the picture being shrunk.
     """
-    size = max(14, round(width / 46))
+    size = min(max(14, round(width / 46)), 120)
     line_height, margin = round(1.5 * size), size // 2
     placed = list(_placed(entries, width - margin, size, margin))
     rows = 1 + max((row for _, row, _, _ in placed), default=0)

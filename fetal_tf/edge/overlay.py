@@ -1,5 +1,6 @@
 """A measured head as a picture: outline, ellipse, axes, and the numbers below the image."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ BPD: Color = (204, 121, 167)
 TRUTH: Color = (90, 225, 60)
 
 _MIN_WIDTH = 560  # narrower images are enlarged, so that the legend stays readable
+_MAX_ENLARGED_PIXELS = 16_000_000  # unless the image itself has more
 _SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
 
 
@@ -33,9 +35,9 @@ def draw_head(
 
     Returns:
         RGB uint8 (H', W, 3), the image above the strip, so that no number hides anatomy. Images
-        narrower than 560 px are enlarged by a whole factor first.
+        narrower than 560 px are enlarged by a whole factor first, up to 16 million pixels.
     """
-    zoom = -(-_MIN_WIDTH // image.shape[1]) if image.shape[1] < _MIN_WIDTH else 1
+    zoom = _zoom(*image.shape)
     canvas = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
     if zoom > 1:
         size = (image.shape[1] * zoom, image.shape[0] * zoom)
@@ -52,6 +54,11 @@ def draw_head(
             _polyline(canvas, arc, TRUTH, thickness, closed=False)
     strip = legend_strip(canvas.shape[1], _entries(measurement, truth, bool(outlines)))
     return np.concatenate([canvas, strip])
+
+
+def _zoom(height: int, width: int) -> int:
+    wanted = -(-_MIN_WIDTH // width)
+    return max(1, min(wanted, math.isqrt(_MAX_ENLARGED_PIXELS // (height * width))))
 
 
 def _draw_measured(canvas: np.ndarray, ellipse: Ellipse, zoom: int, thickness: int) -> None:

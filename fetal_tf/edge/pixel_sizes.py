@@ -1,4 +1,4 @@
-"""Pixel sizes: a positive number, or a table by file name; never a silent default."""
+"""Pixel sizes: a plausible number, or a table by file name; never a silent default."""
 
 import csv
 import math
@@ -6,15 +6,21 @@ from pathlib import Path
 
 from fetal_tf.edge.errors import DataError
 
+MM_PER_PIXEL_RANGE = (0.001, 10.0)  # ultrasound is about 0.02 to 0.5
+
 
 def parse_mm_per_pixel(text: str) -> float:
-    """Millimetres per pixel from text; ValueError where it is not a positive number."""
+    """Millimetres per pixel from text; ValueError where it is not a number from 0.001 to 10."""
+    least, most = MM_PER_PIXEL_RANGE
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"a positive number of millimetres per pixel is expected, not {text!r}")
+    if not least <= value <= most:
+        raise ValueError(
+            f"millimetres per pixel from {least:g} to {most:g} are expected, not {text!r} "
+            "(ultrasound has about 0.02 to 0.5)"
+        )
     return value
 
 
@@ -25,7 +31,7 @@ def read_pixel_sizes(path: Path) -> dict[str, float]:
     others are ignored.
 
     Raises:
-        DataError: unreadable, a column missing, a value that is not positive, or a name with two
+        DataError: unreadable, a column missing, a value outside 0.001 to 10, or a name with two
             different values; names the file and the row.
     """
     try:

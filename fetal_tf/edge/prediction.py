@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fetal_tf.edge.bundle import Bundle
-from fetal_tf.edge.errors import ImageError
+from fetal_tf.edge.errors import FetalTFError, ImageError
 from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.edge.images import read_gray, write_png
 from fetal_tf.edge.measurements import Measurement
@@ -23,7 +23,7 @@ class Prediction:
         path: as named by the user.
         measurement: None where the file could not be read.
         overlay: the picture, None where there is none.
-        error: why the file could not be read, or an empty string.
+        error: why the file could not be read or its picture not be written, or an empty string.
     """
 
     path: Path
@@ -33,11 +33,11 @@ class Prediction:
 
     def as_line(self) -> str:
         """One line for the screen."""
-        if self.measurement is None:
-            return f"{self.path}: {self.error}"
-        doubts = [self.measurement.refused, *self.measurement.flags]
-        parts = [self.measurement.headline(), *(doubt for doubt in doubts if doubt)]
-        return f"{self.path}: " + "; ".join(part for part in parts if part)
+        parts = [self.error]
+        if self.measurement is not None:
+            doubts = [self.measurement.refused or "", *self.measurement.flags]
+            parts = [self.measurement.headline(), *doubts, self.error]
+        return printable(f"{self.path}: " + "; ".join(part for part in parts if part))
 
 
 def predict_file(
@@ -48,18 +48,25 @@ def predict_file(
     mm_per_pixel: float | None,
     ga_weeks: float | None = None,
 ) -> Prediction:
-    """Measure one image and write its picture; a broken image becomes a row that says so.
+    """Measure one image and write its picture; what goes wrong is said in the row.
 
-    Raises:
-        FetalTFError: the picture cannot be written.
+    A broken image has no measurement; one whose picture cannot be written keeps it.
     """
     try:
         image = read_gray(path)
     except ImageError as error:
         return Prediction(path, error=str(error))
     measurement = bundle.measure(predictor, image, mm_per_pixel, ga_weeks)
-    write_png(overlay, bundle.measurer.draw(image, measurement))
+    try:
+        write_png(overlay, bundle.measurer.draw(image, measurement))
+    except FetalTFError as error:
+        return Prediction(path, measurement, error=str(error))
     return Prediction(path, measurement, overlay)
+
+
+def printable(text: str) -> str:
+    r"""A name whose bytes are not UTF-8 as text that can be written: the byte 0xff as `\udcff`."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def write_csv(path: Path, predictions: Sequence[Prediction]) -> None:
@@ -91,11 +98,17 @@ def _rows(predictions: Sequence[Prediction], folder: Path) -> list[dict[str, flo
 
 
 def _row(prediction: Prediction, folder: Path) -> dict[str, float | str | None]:
-    row: dict[str, float | str | None] = {"file": str(prediction.path)}
-    if prediction.measurement is not None and prediction.overlay is not None:
-        row["overlay"] = prediction.overlay.relative_to(folder).as_posix()
+    row: dict[str, float | str | None] = {"file": printable(str(prediction.path))}
+    if prediction.measurement is not None:
+        row["overlay"] = _overlay_name(prediction, folder)
         for name, value in prediction.measurement.as_record().items():
             # Six digits: a thousandth of a millimetre, and nothing that pretends to be more.
             row[name] = float(f"{value:.6g}") if isinstance(value, float) else value
-    row["error"] = prediction.error
+    row["error"] = printable(prediction.error)
     return row
+
+
+def _overlay_name(prediction: Prediction, folder: Path) -> str | None:
+    if prediction.overlay is None:
+        return None
+    return printable(prediction.overlay.relative_to(folder).as_posix())

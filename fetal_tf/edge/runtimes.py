@@ -7,6 +7,8 @@ import numpy as np
 
 from fetal_tf.edge.errors import BundleError, MissingExtraError
 
+MAX_THREADS = 64  # LiteRT's thread pool crashes the process where it is asked for thousands
+
 
 class Predictor(Protocol):
     """Anything that turns letterboxed frames into probabilities.
@@ -28,15 +30,17 @@ class LiteRTPredictor:
 
     Args:
         path: the file.
-        threads: CPU threads of the interpreter.
+        threads: CPU threads of the interpreter, 1 to 64.
 
     Raises:
+        ValueError: another number of threads.
         BundleError: the file is no model, or not one with one (1, H, W, C) input and one output.
     """
 
     def __init__(self, path: Path, threads: int = 1):
         from ai_edge_litert.interpreter import Interpreter
 
+        _check_threads(threads)
         try:
             # From memory: the interpreter maps a path, and a file replaced later would change it.
             self._interpreter = Interpreter(
@@ -67,9 +71,10 @@ class OnnxPredictor:
 
     Args:
         path: the file.
-        threads: threads within an operator.
+        threads: threads within an operator, 1 to 64.
 
     Raises:
+        ValueError: another number of threads.
         MissingExtraError: onnxruntime is not installed.
         BundleError: the file is no model, or not one with one (1, H, W, C) input and one output.
     """
@@ -82,6 +87,7 @@ class OnnxPredictor:
                 f'{path}: ONNX Runtime is not installed: pip install "fetal-tf[export]", '
                 "or choose a LiteRT format"
             ) from error
+        _check_threads(threads)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
@@ -163,6 +169,11 @@ def _stacked(outputs: list[np.ndarray], output_shape: Any) -> np.ndarray:
     if not outputs:
         return np.zeros((0, *(int(n) for n in output_shape[1:])), np.float32)
     return np.stack(outputs).astype(np.float32, copy=False)
+
+
+def _check_threads(threads: int) -> None:
+    if not 1 <= threads <= MAX_THREADS:
+        raise ValueError(f"threads from 1 to {MAX_THREADS} are expected, found {threads}")
 
 
 def _first_line(error: BaseException) -> str:

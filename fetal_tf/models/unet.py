@@ -125,7 +125,14 @@ def unet(
 
 def _plain_block(x: KerasTensor, filters: int, name: str) -> KerasTensor:
     for i in range(2):
-        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"{name}_conv{i}")(x)
+        x = layers.Conv2D(
+            filters,
+            3,
+            padding="same",
+            activation="relu",
+            kernel_initializer="he_normal",  # Ronneberger's; Glorot's stalls at "all background"
+            name=f"{name}_conv{i}",
+        )(x)
     return x
 
 

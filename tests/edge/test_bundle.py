@@ -1,5 +1,6 @@
 """A bundle is whole, unaltered and understood, or it is not used."""
 
+import itertools
 import json
 
 import numpy as np
@@ -108,6 +109,35 @@ def test_a_newer_schema_asks_for_an_upgrade(bundle_path):
         ({"schema": None}, "found None"),
         ({"schema": "1"}, "found '1'"),
         ({"classes": None, "input": None}, "classes, input missing"),
+        ({"schema": True}, "found True"),
+        ({"schema": {}}, "found {}"),
+        ({"name": 5}, "name: a text is expected, found 5"),
+        ({"input": {}}, "input: an object with keys is expected, found {}"),
+        ({"input": 5}, "input: an object with keys is expected, found 5"),
+        ({"input": {"height": 64, "width": 0, "channels": 1}}, "input.width: a whole number"),
+        ({"input": {"height": 64, "width": "96", "channels": 1}}, "input.width: .* found '96'"),
+        ({"input": {"height": 64, "width": 96}}, "input.channels: .* found None"),
+        ({"measurement": ["head"]}, r"measurement: a text is expected, found \['head'\]"),
+        ({"default_format": ["a"]}, r"default_format: a text is expected, found \['a'\]"),
+        ({"classes": "head"}, "classes: a list with entries is expected, found 'head'"),
+        ({"classes": [{}]}, "classes: a text is expected, found {}"),
+        ({"files": []}, r"files: an object with keys is expected, found \[\]"),
+        ({"files": {}}, "files: an object with keys is expected, found {}"),
+        ({"files": {"a": "model.tflite"}, "default_format": "a"}, "files.a: an object"),
+        (
+            {
+                "files": {"a": {"path": ["a"], "sha256": "0", "runtime": "litert"}},
+                "default_format": "a",
+            },
+            r"files.a.path: a text is expected, found \['a'\]",
+        ),
+        (
+            {
+                "files": {"a": {"path": "a", "sha256": "0", "runtime": ["litert"]}},
+                "default_format": "a",
+            },
+            "files.a.runtime: a text is expected",
+        ),
         ({"measurement": "femur"}, "'femur' is unknown here; known: head"),
         ({"default_format": "int4"}, "'int4' is not among the files float32, int8"),
         ({"files": {"a": {"path": "a"}}, "default_format": "a"}, "files.a: sha256, runtime"),
@@ -129,7 +159,53 @@ def test_a_newer_schema_asks_for_an_upgrade(bundle_path):
 )
 def test_manifests_that_make_no_sense(bundle_path, changes, said):
     change(bundle_path, **changes)
-    with pytest.raises(BundleError, match=rf"bundle\.json: .*{said}"):
+    with pytest.raises(BundleError, match=rf"bundle\.json: .*{said}") as error:
+        Bundle.open(bundle_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("opening", ["[", '{"schema": '])
+def test_deeply_nested_json(bundle_path, opening):
+    (bundle_path / "bundle.json").write_text(opening * 100_000)
+    with pytest.raises(BundleError, match=r"bundle\.json: nested too deeply"):
+        Bundle.open(bundle_path)
+
+
+def test_without_its_seal_a_bundle_is_refused(bundle_path):
+    (bundle_path / "SHA256SUMS").unlink()
+    with pytest.raises(BundleError, match=r"SHA256SUMS: missing.*export it again"):
+        Bundle.open(bundle_path)
+
+
+def test_any_flipped_byte_of_the_seal_is_refused(bundle_path):
+    file = bundle_path / "SHA256SUMS"
+    whole = file.read_bytes()
+    # One bit; the case of a letter; line feed to carriage return, to NUL and to beyond ASCII.
+    for at, mask in itertools.product(range(len(whole)), (0x01, 0x20, 0x07, 0x0A, 0x80)):
+        flipped = bytearray(whole)
+        flipped[at] ^= mask
+        file.write_bytes(flipped)
+        with pytest.raises(BundleError):
+            Bundle.open(bundle_path)
+            pytest.fail(f"byte {at} xor {mask:#x} passed: {bytes(flipped)!r}")
+    file.write_bytes(whole)
+    Bundle.open(bundle_path)
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "model_int8.tflite"])
+def test_the_seal_names_the_manifest_and_every_model(bundle_path, name):
+    file = bundle_path / "SHA256SUMS"
+    kept = [line for line in file.read_text().splitlines() if not line.endswith(name)]
+    file.write_text("".join(f"{line}\n" for line in kept))
+    with pytest.raises(BundleError, match=f"SHA256SUMS: no line for {name}"):
+        Bundle.open(bundle_path)
+
+
+def test_seal_and_manifest_must_agree_about_a_model(bundle_path):
+    """A model exchanged with its line of the seal, but not in the manifest: seen on opening."""
+    (bundle_path / "model_int8.tflite").write_bytes(b"another")
+    seal(bundle_path)
+    with pytest.raises(BundleError, match=r"SHA256SUMS: model_int8\.tflite: SHA-256 expected"):
         Bundle.open(bundle_path)
 
 
@@ -137,6 +213,12 @@ def test_broken_json_and_a_broken_seal(bundle_path):
     (bundle_path / "SHA256SUMS").write_text("nonsense\n")
     with pytest.raises(BundleError, match="SHA256SUMS: not a line"):
         Bundle.open(bundle_path)
+    seal(bundle_path)
+    whole = (bundle_path / "SHA256SUMS").read_text()
+    for spoilt, said in ((whole + whole, "not a line"), (whole[:-1], "ends within a line")):
+        (bundle_path / "SHA256SUMS").write_text(spoilt)
+        with pytest.raises(BundleError, match=f"SHA256SUMS: {said}"):
+            Bundle.open(bundle_path)
     (bundle_path / "bundle.json").write_text('{"schema": 1,')
     with pytest.raises(BundleError, match="not valid JSON"):
         Bundle.open(bundle_path)
@@ -165,8 +247,9 @@ def test_references(tmp_path, bundle_path, monkeypatch):
     bundle_path.rename(run / "bundle")
     assert resolve_bundle(str(run)) == run / "bundle"
     assert resolve_bundle(str(run / "bundle")) == run / "bundle"
-    with pytest.raises(BundleError, match="no such folder"):
-        resolve_bundle(str(tmp_path / "absent"))
+    for name in ("absent", "n" * 300):
+        with pytest.raises(BundleError, match="no such folder"):
+            resolve_bundle(str(tmp_path / name))
 
     monkeypatch.setattr(bundle_module, "ZOO", run.parent)
     (tmp_path / "zoo-entry").mkdir()

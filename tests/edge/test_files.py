@@ -8,6 +8,7 @@ import pytest
 
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.files import (
+    make_writable_folder,
     replaced_atomically,
     sha256_of,
     write_bytes_atomic,
@@ -47,6 +48,30 @@ def test_a_really_full_device_is_named(tmp_path):
         with temporary.open("wb") as file:
             file.write(b"1")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EFBIG])
+def test_space_is_asked_for_only_where_it_is_missing(tmp_path, monkeypatch, number):
+    def fails(_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fails)
+    path = tmp_path / "a.csv"
+    with pytest.raises(FetalTFError) as caught:
+        write_bytes_atomic(path, b"1")
+    said = f"{path}: cannot be written: {os.strerror(number)}. Nothing was changed there; "
+    assert str(caught.value).startswith(said) and "choose another folder" in str(caught.value)
+    full = number in (errno.ENOSPC, errno.EDQUOT)
+    assert ("free some space" in str(caught.value)) == full
+
+
+def test_a_folder_is_made_and_tried_before_the_work(tmp_path):
+    make_writable_folder(tmp_path / "a" / "b")
+    assert not list((tmp_path / "a" / "b").iterdir())
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "a", tmp_path / ("n" * 300)):
+        with pytest.raises(FetalTFError, match=rf"{path.name}: cannot be written: "):
+            make_writable_folder(path)
 
 
 def test_another_error_in_the_block_passes_through_and_cleans_up(tmp_path):

@@ -1,6 +1,9 @@
 """Every pixel type that scanners and converters make, and every broken file that they leave."""
 
+import errno
+import os
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -31,6 +34,35 @@ def test_sixteen_bit_uses_its_full_range(tmp_path):
     path = saved(tmp_path, Image.fromarray(wide))
     np.testing.assert_array_equal(read_gray(path), np.rint(wide / 257).astype(np.uint8))
     assert read_gray(path).max() == 255
+
+
+@pytest.mark.parametrize("most", [65535, 1023])
+def test_sixteen_bit_pgm_uses_its_full_range(tmp_path, most):
+    wide = np.linspace(0, most, 20 * 30).round().astype(np.uint16).reshape(20, 30)
+    path = tmp_path / "a.pgm"
+    path.write_bytes(b"P5\n30 20\n%d\n" % most + wide.astype(">u2").tobytes())
+    found = read_gray(path).astype(int)
+    assert np.abs(found - wide * (255 / most)).max() <= 0.51  # rounded, once to 16 bits before
+    if most == 65535:
+        for name in ("a.png", "a.tif"):
+            same = read_gray(saved(tmp_path, Image.fromarray(wide), name))
+            np.testing.assert_array_equal(same, found)
+    with pytest.raises(ImageError, match="8 bits"):
+        read_mask(path)
+
+
+def test_thirty_two_bits_have_no_range(tmp_path):
+    path = saved(tmp_path, Image.fromarray(GRAY.astype(np.int32)), "a.tif")
+    with pytest.raises(ImageError, match="no defined range"):
+        read_gray(path)
+
+
+def test_names_that_no_file_has(tmp_path):
+    with pytest.raises(ImageError, match=f"cannot be opened: {os.strerror(errno.ENAMETOOLONG)}"):
+        read_gray(tmp_path / ("n" * 300 + ".png"))
+    saved(tmp_path, Image.fromarray(GRAY))
+    with pytest.raises(ImageError, match="missing"):
+        read_gray(tmp_path / "a.png" / "b.png")
 
 
 def test_sixteen_bit_mask_is_refused(tmp_path):
@@ -111,6 +143,32 @@ def test_a_huge_header_is_refused_before_decoding(tmp_path, monkeypatch, width, 
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", decode)
     with pytest.raises(ImageError, match=r"bomb\.png.*before decoding"):
         read_gray(png_header(tmp_path / "bomb.png", width, height))
+
+
+@pytest.mark.parametrize(
+    "width, height, allowed",
+    [
+        (3_000_000, 16, "at most 20000 px"),
+        (16, 3_000_000, "at most 20000 px"),
+        (20_001, 2_000, "at most 20000 px"),
+        (641, 32, "at most 20 times"),
+        (32, 641, "at most 20 times"),
+        (12_000, 10_000, "at most 50000000 pixels"),
+    ],
+)
+def test_every_reader_refuses_a_senseless_size_by_the_header(tmp_path, width, height, allowed):
+    path = png_header(tmp_path / "strip.png", width, height)
+    for read in (read_gray, read_mask, image_size):
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            with pytest.raises(ImageError, match=rf"strip\.png: {width}x{height} px.*{allowed}"):
+                read(path)
+        assert not warned  # Pillow's own, of a decompression bomb
+
+
+@pytest.mark.parametrize("size", [(640, 32), (32, 640), (20_000, 1_000)])
+def test_the_longest_strips_are_read(tmp_path, size):
+    assert read_gray(saved(tmp_path, Image.new("L", size))).shape == size[::-1]
 
 
 def test_the_limit_is_the_callers(tmp_path):

@@ -1,5 +1,7 @@
 """Paths from a command line, and pictures that never overwrite one another."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetal_tf.edge.errors import ImageError
+from fetal_tf.edge.files import write_bytes_atomic
 from fetal_tf.edge.inputs import image_paths, picture_names
 
 
@@ -59,6 +62,35 @@ def test_empty_folders_and_globs_are_errors(folder):
         image_paths([str(folder / "a.png"), str(folder / "empty")])
     with pytest.raises(ImageError, match="no image matches"):
         image_paths([str(folder / "*.gif")])
+
+
+def test_a_name_too_long_and_a_loop_of_links_are_left_to_the_reader(folder):
+    long, loop = folder / ("n" * 300 + ".png"), folder / "loop.png"
+    loop.symlink_to(loop)
+    named = [str(long), str(loop), str(folder / "a.png")]
+    assert [str(p) for p in image_paths(named)] == named
+    assert names(image_paths([str(folder)]), folder) == ["a.png", "b.PNG", "c.jpeg"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions as on POSIX")
+def test_a_folder_that_cannot_be_listed(folder, monkeypatch):
+    def refuse(_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)  # the tests may run as root
+    with pytest.raises(ImageError, match="sub: cannot be listed: Permission denied"):
+        image_paths([str(folder / "sub")])
+
+
+@pytest.mark.parametrize("letter", ["n", "ä", "\udcff"])
+def test_long_names_are_cut_so_that_the_temporary_one_fits(tmp_path, letter):
+    stem = letter * (251 // len(os.fsencode(letter)))
+    paths = [tmp_path / d / f"{stem}{e}.png" for d in "ab" for e in ("", "x")]
+    found = picture_names(paths)
+    assert len(set(found)) == 4
+    for name in found:
+        assert len(os.fsencode(name)) <= 255 - len("..01234567")
+        write_bytes_atomic(tmp_path / name, b"1")
 
 
 def test_same_stems_get_their_folders_name():

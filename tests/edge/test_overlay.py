@@ -93,6 +93,17 @@ def test_any_size_of_image_gets_a_legible_strip(shape):
     assert np.abs(ellipse.distances(found)).max() < 3.5
 
 
+def test_no_shape_makes_an_enormous_picture():
+    """Whoever draws an array that no reader let through: the legend and the zoom stay bounded."""
+    entries = [Entry("HC 172.3 mm", ELLIPSE), Entry("CI 77.4")]
+    assert len(legend_strip(20_000, entries)) < 300
+    assert len(legend_strip(2400, entries)) > len(legend_strip(1200, entries))  # still grows
+    tall = (3000, 16)
+    nothing = measure_head(np.zeros((192, 288), np.float32), Letterbox(*tall, 192, 288), 0.1)
+    picture = draw_head(np.zeros(tall, np.uint8), nothing)
+    assert picture.shape[1] % 16 == 0 and picture.shape[0] * picture.shape[1] < 20_000_000
+
+
 def test_the_input_is_not_painted_over():
     image = IMAGE.copy()
     draw_head(image, measured())

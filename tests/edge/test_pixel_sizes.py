@@ -6,6 +6,7 @@ from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.pixel_sizes import parse_mm_per_pixel, read_pixel_sizes
 
 HEADER = "filename,pixel size(mm),head circumference (mm)\n"
+BEYOND = ["1e308", "1e-320", "0.0009", "10.1"]
 
 
 def written(tmp_path, text, encoding="utf-8"):
@@ -14,10 +15,14 @@ def written(tmp_path, text, encoding="utf-8"):
     return path
 
 
-@pytest.mark.parametrize("text", ["0", "-0.1", "nan", "inf", "", "0,12", "abc"])
+@pytest.mark.parametrize("text", ["0", "-0.1", "nan", "inf", "", "0,12", "abc", *BEYOND])
 def test_texts_that_are_no_size(text):
-    with pytest.raises(ValueError, match="positive number"):
+    with pytest.raises(ValueError, match=f"from 0.001 to 10 are expected, not '{text}'"):
         parse_mm_per_pixel(text)
+
+
+def test_the_ends_of_the_range_are_sizes():
+    assert [parse_mm_per_pixel(text) for text in ("0.001", "10", "1e-1")] == [0.001, 10, 0.1]
 
 
 def test_hc18_and_its_test_set(tmp_path):
@@ -37,6 +42,7 @@ def test_hc18_and_its_test_set(tmp_path):
         ("name,size\na,1\n", "found name, size"),
         (HEADER + "a.png,0,1\n", r"row 2 \(a.png\).*'0'"),
         (HEADER + "a.png,0.1,1\nb.png,nan,1\n", r"row 3 \(b.png\)"),
+        (HEADER + "a.png,0.1,1\nb.png,1e308,1\n", r"row 3 \(b.png\).*0.001 to 10"),
         (HEADER + "a.png\n", "row 2 has 1 cells"),
         (HEADER + "a.png,0.1,1\na.png,0.2,1\n", "row 3: a.png has 0.2 here, 0.1 above"),
     ],

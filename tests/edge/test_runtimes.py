@@ -47,6 +47,14 @@ def test_each_file_computes_the_net(files, form, tolerance, threads):
     assert predictor.predict(FRAMES[:0]).shape == (0, HEIGHT, WIDTH, 1)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("threads", [0, 65, 100_000])
+def test_numbers_of_threads_that_would_crash(files, kind, threads):
+    path = files / ("onnx" if kind is OnnxPredictor else "float32")
+    with pytest.raises(ValueError, match=f"threads from 1 to 64 are expected, found {threads}"):
+        kind(path, threads=threads)
+
+
 def test_results_are_copies(files):
     predictor = LiteRTPredictor(files / "float32")
     first = predictor.predict(FRAMES[:1])
