@@ -1,6 +1,5 @@
 """The export, told in order: convert, compare, time, describe, seal."""
 
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,8 @@ from export.formats import Format
 from export.latency import whole_way
 from export.model_card import benchmark_table, model_card, parity_table
 from export.tables import text_table
+from fetal_tf.config import Config, save_config
+from fetal_tf.data.splits import write_splits
 from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.edge.images import read_gray
 from fetal_tf.experiment import select
@@ -88,13 +89,22 @@ def export_run(
             data,
         )
         card = model_card(bundle, parity, timing, run, data.grouping)
-        for name in ("config.yaml", "splits.csv"):
-            shutil.copyfile(run.path / name, folder / name)
+        save_config(portable(config), folder / "config.yaml")
+        write_splits(folder / "splits.csv", run.splits)
         for name, tree in (("bundle", bundle), ("parity", parity), ("benchmark", timing)):
             write_json(folder / f"{name}.json", tree)
         write_text_atomic(folder / "MODEL_CARD.md", card)
         write_checksums(folder)
     return comparison.failures
+
+
+def portable(config: Config) -> Config:
+    """The config as it ships: an absolute `data.root` belongs to one machine, its name does not."""
+    root = config.data.root
+    if not root.is_absolute():
+        return config
+    data = config.data.model_copy(update={"root": Path(root.name)})
+    return config.model_copy(update={"data": data})
 
 
 def _convert(

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fetal_tf.edge.ellipse import rasterise
 from fetal_tf.edge.head import HeadMeasurement, measure_head
 from fetal_tf.edge.overlay import draw_head
 from fetal_tf.edge.preprocess import Letterbox
@@ -45,6 +46,10 @@ class Measurer(Protocol):
         """Measure probabilities float32 (h, w, K); ValueError for a senseless pixel size or age."""
         ...
 
+    def region(self, measurement: Any, shape: tuple[int, int]) -> np.ndarray | None:
+        """What the measurement covers in the original image, bool (H, W); None if refused."""
+        ...
+
     def draw(self, image: np.ndarray, measurement: Any, truth: Any = None) -> np.ndarray:
         """Picture over the gray image uint8 (H, W), RGB uint8; `truth` is another measurement."""
         ...
@@ -62,6 +67,10 @@ class HeadMeasurer:
     ) -> HeadMeasurement:
         """Measure the first class of probabilities float32 (h, w, K); see `measure_head`."""
         return measure_head(probabilities[..., 0], letterbox, mm_per_pixel, ga_weeks=ga_weeks)
+
+    def region(self, measurement: HeadMeasurement, shape: tuple[int, int]) -> np.ndarray | None:
+        """Inside of the fitted ellipse, bool (H, W)."""
+        return None if measurement.ellipse is None else rasterise(measurement.ellipse, shape)
 
     def draw(
         self,

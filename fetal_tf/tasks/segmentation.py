@@ -15,6 +15,8 @@ from fetal_tf.registry import nearest
 from fetal_tf.tasks import TASKS
 from fetal_tf.tasks.task import Row, Task
 
+LEVEL = 0.5  # probability from which a pixel belongs to the raw mask
+RAW_OVERLAP = ("mask_dice", "mask_iou")
 OVERLAP = ("dice", "iou", "pixel_accuracy", "precision", "recall", "specificity")
 SURFACE = ("hd95_mm", "mean_surface_distance_mm")
 QUANTITIES = ("hc", "bpd", "ofd")  # head circumference, biparietal and occipitofrontal diameter
@@ -55,6 +57,7 @@ class SegmentationTask:
         self._measurer = MEASURERS[measurement]
         self.metric_names = (
             *OVERLAP,
+            *RAW_OVERLAP,
             *SURFACE,
             *(f"{q}_{kind}" for q in QUANTITIES for kind in ("error_mm", "abs_error_mm")),
             *(f"{q}_error_percent" for q in QUANTITIES),
@@ -73,12 +76,21 @@ class SegmentationTask:
         return [Dice(name="dice"), IoU(name="iou"), PixelAccuracy(name="pixel_accuracy")]
 
     def evaluate(self, probabilities: np.ndarray, sample: Sample, letterbox: Letterbox) -> Row:
-        """Overlap and border distance in the original frame, and every measurement's error."""
+        """Overlap and border distance in the original frame, and every measurement's error.
+
+        `dice` and its kin judge the region that was measured, as the HC18 challenge does with the
+        submitted ellipse; `mask_dice` and `mask_iou` judge the network's raw mask. Where the
+        measurement refuses, all of them judge the raw mask.
+        """
         truth_mask = self._mask(sample) == 1
-        predicted_mask = letterbox.restore(probabilities[..., 0]) >= 0.5
+        raw_mask = letterbox.restore(probabilities[..., 0]) >= LEVEL
         measurement = self._measurer.measure(probabilities, letterbox, sample.mm_per_pixel)
+        region = self._measurer.region(measurement, truth_mask.shape)
+        predicted_mask = raw_mask if region is None else region
         row: Row = {"id": sample.id, "group": sample.group, "mm_per_pixel": sample.mm_per_pixel}
         row |= scores.overlap_metrics(predicted_mask, truth_mask)
+        raw = scores.overlap_metrics(raw_mask, truth_mask)
+        row |= {"mask_dice": raw["dice"], "mask_iou": raw["iou"]}
         if sample.mm_per_pixel is None:
             row |= dict.fromkeys(SURFACE)
         else:
