@@ -13,7 +13,12 @@ from fetal_tf.figures import Quantity
 from fetal_tf.tasks.task import Row
 
 DASH = "\N{EN DASH}"  # stands for "no value"
-LABELS = {"iou": "IoU", "hd95_mm": "HD95 (mm)"}
+LABELS = {
+    "iou": "IoU",
+    "hd95_mm": "HD95 (mm)",
+    "mask_dice": "Dice of the raw mask",
+    "mask_iou": "IoU of the raw mask",
+}
 
 
 def metric_label(name: str) -> str:

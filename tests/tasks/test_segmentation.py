@@ -152,3 +152,16 @@ def test_a_task_that_cannot_be_is_refused(change, expected):
     spec = {"name": "segmentation", "classes": ["head"], "measurement": "head"} | change
     with pytest.raises(ConfigError, match=expected):
         TASKS.build("task", spec)
+
+
+def test_dice_judges_what_was_measured_and_mask_dice_the_raw_mask(task, tmp_path):
+    """A stray blob beside the head: the ellipse leaves it out, the raw mask's overlap shows it."""
+    sample = sample_of(TRUTH, tmp_path)
+    letterbox = Letterbox(*SHAPE, *SHAPE)
+    output = sample.load_mask().astype(np.float32)
+    output[10:60, 10:60] = 1
+    row = task.evaluate(output[..., None], sample, letterbox)
+    assert row["dice"] > 0.995
+    truth = sample.load_mask().sum()
+    assert row["mask_dice"] == pytest.approx(2 * truth / (2 * truth + 2500), abs=1e-6)
+    assert "fragmented" in row["flags"]
