@@ -191,11 +191,11 @@ def test_card_states_measured_figures(exported):
 
 
 def test_broken_limit_gives_exit_1_and_a_bundle_that_says_so(tmp_path, capfd):
-    limits = {"int8": {"dice_abs_delta_max": 0.0}}
+    limits = {"int8": {"hc_abs_delta_max_mm": 0.0}}
     run = make_run(tmp_path, formats=["float32", "int8"], parity_limits=limits)
     assert main([str(run)]) == 1
     stderr = capfd.readouterr().err
-    assert "parity failed: int8: dice_abs_delta_max is " in stderr
+    assert "parity failed: int8: hc_abs_delta_max_mm is " in stderr
     assert "limit 0" in stderr
     found = manifest(run)
     assert found["parity"]["passed"] is False
