@@ -65,6 +65,17 @@ class Experiment:
             raise ConfigError(f"--data-root: {root} is not a folder")
         return DATASETS.build("data", spec, root)
 
+    def samples_of(
+        self,
+        part: str,
+        splits: Mapping[str, SplitRow],
+        data_root: Path | None = None,
+        dataset: str | None = None,
+    ) -> list[Sample]:
+        """Samples of train, val, test or all, from the config's root or from another one."""
+        samples = self.read_samples(data_root, dataset)
+        return select(samples, splits, part, str(data_root or self.config.data.root))
+
     def split(self, samples: list[Sample]) -> dict[str, SplitRow]:
         """Assign every sample to train, val or test, whole groups at a time."""
         split = self.config.split
@@ -137,7 +148,7 @@ def open_experiment(config: Config) -> Experiment:
             f"{nearest(data.dataset, DATASETS.names())}; allowed: {', '.join(DATASETS.names())}"
         )
     DATASETS.check("data.options", {"name": data.dataset, **data.options})
-    augmenter = Augmenter([transform.spec() for transform in config.augment])
+    augmenter = Augmenter([transform.spec() for transform in config.augment], data.image_size)
     return Experiment(config, TASKS.build("task", config.task.spec()), augmenter)
 
 

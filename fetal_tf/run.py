@@ -18,7 +18,7 @@ from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.edge.runtimes import Predictor
 from fetal_tf.environment import environment
-from fetal_tf.experiment import Experiment, open_experiment, select
+from fetal_tf.experiment import Experiment, open_experiment
 from fetal_tf.staging import staged_folder
 from fetal_tf.tasks.task import Task
 
@@ -72,8 +72,7 @@ class Run:
         self, part: str, data_root: Path | None = None, dataset: str | None = None
     ) -> list[Sample]:
         """Samples of train, val, test or all, from the run's own data or from another root."""
-        samples = self.experiment.read_samples(data_root, dataset)
-        return select(samples, self.splits, part, str(data_root or self.config.data.root))
+        return self.experiment.samples_of(part, self.splits, data_root, dataset)
 
     def keras_model(self) -> keras.Model:
         """The best model, read in safe mode."""
@@ -198,8 +197,7 @@ class Subject:
         self, part: str, data_root: Path | None = None, dataset: str | None = None
     ) -> list[Sample]:
         """Samples of a part, from the subject's own data or from another root."""
-        samples = self.experiment.read_samples(data_root, dataset)
-        return select(samples, self.splits, part, str(data_root or self.config.data.root))
+        return self.experiment.samples_of(part, self.splits, data_root, dataset)
 
     def default_out(self, part: str) -> Path:
         """RUN/evaluation/PART-FORMAT, or evaluation/NAME-PART-FORMAT for a bundle on its own."""

@@ -26,11 +26,12 @@ class Augmenter:
     seeds it anew for every sample: neither thread count nor order can change a batch.
     """
 
-    def __init__(self, recipe: Sequence[dict[str, Any]]):
+    def __init__(self, recipe: Sequence[dict[str, Any]], image_size: tuple[int, int] = (64, 96)):
         """Check the recipe.
 
         Args:
             recipe: `{"name": transform, parameter: value}` in order of application.
+            image_size: (height, width) of the frames, which the recipe must leave as they are.
 
         Raises:
             ConfigError: an unknown transform or parameter, named with its place in the list.
@@ -38,7 +39,7 @@ class Augmenter:
         transforms = [_transform(index, spec) for index, spec in enumerate(recipe)]
         self._compose = A.Compose(transforms) if transforms else None
         self._local = threading.local()
-        blank = np.zeros((64, 96, 1), np.uint8)
+        blank = np.zeros((*image_size, 1), np.uint8)
         for seed in range(8):  # a transform with p < 1 shows itself in one of a few draws
             self(blank, blank, seed)
 

@@ -85,3 +85,11 @@ def test_a_wrong_recipe_is_refused_by_place(spec, expected):
     with pytest.raises(ConfigError) as error:
         Augmenter([spec])
     assert expected in str(error.value)
+
+
+def test_a_crop_to_the_networks_own_size_is_allowed():
+    spec = {"name": "RandomResizedCrop", "size": [48, 64], "p": 1.0}
+    image = np.zeros((48, 64, 1), np.uint8)
+    assert Augmenter([spec], (48, 64))(image, image, 0)[0].shape == image.shape
+    with pytest.raises(ConfigError, match="leave out what changes size"):
+        Augmenter([spec], (96, 64))
