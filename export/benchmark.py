@@ -13,6 +13,7 @@ from export.machine import machine_facts
 from export.macs import count_macs
 from export.peak_memory import peak_memory_mib
 from export.runtimes import open_predictor
+from fetal_tf.edge.measurements import Measurer
 
 SCHEMA = 1
 THREADS = (1, 2)
@@ -24,7 +25,7 @@ def benchmark(
     model: keras.Model,
     images: Sequence[tuple[np.ndarray, float | None]],
     frames: np.ndarray,
-    measurement: str,
+    measurer: Measurer,
 ) -> dict[str, Any]:
     """Measure every file and `model.predict` in turns.
 
@@ -33,7 +34,7 @@ def benchmark(
         model: the Keras model, on all cores, as `model.predict` runs it.
         images: (uint8 [H, W], mm per pixel) as they come from the scanner.
         frames: the same images letterboxed, uint8 [N, h, w, C].
-        measurement: key of MEASURERS, for the whole way from image to measurement.
+        measurer: for the whole way from image to measurement.
 
     Returns:
         The tree of benchmark.json. Ratios are medians over the median of float32 TFLite on one
@@ -45,7 +46,7 @@ def benchmark(
             predictor = open_predictor(FORMATS[name].runtime, path, threads)
             contenders[name, f"threads_{threads}"] = net_alone(predictor, frames)
             if threads == 1:
-                contenders[name, "whole_way"] = whole_way(predictor, images, measurement)
+                contenders[name, "whole_way"] = whole_way(predictor, images, measurer)
     contenders[KERAS, "all_cores"] = _keras_predict(model, frames)
     timed = interleaved_latency_ms({f"{name}|{kind}": c for (name, kind), c in contenders.items()})
     latency = {key: percentiles(timed["|".join(key)]) for key in contenders}

@@ -45,6 +45,7 @@ def bundle_record(
         "fetal_tf_version": fetal_tf.__version__,
         "task": run.task.name,
         "measurement": run.task.measurement,
+        "measurement_settings": dict(run.task.measurement_settings),
         "classes": list(run.task.classes),
         "input": {
             "height": height,

@@ -71,4 +71,42 @@ CARD_TEXTS: dict[str, CardText] = {
             ),
         },
     ),
+    "brain": CardText(
+        title="structures of the fetal brain from one trans-thalamic ultrasound frame",
+        does=(
+            "Labels every pixel of a 2D B-mode frame as background, brain parenchyma, cavum septi "
+            "pellucidi (CSP) or, where the model has the class, lateral ventricle (LV), cleans the "
+            "label map and measures each structure: area, place, shape, and the width of the "
+            "ventricle, the diameter of the largest circle inside it. Areas and widths are in "
+            "millimetres where the pixel size is given. An anomaly score that needs no expert "
+            "judges how unusual the shapes are beside the training masks, and how far mirrored, "
+            "brighter and darker views of the frame disagree."
+        ),
+        not_for=(
+            "frames of another plane: the net does not judge the plane",
+            "ruling out an anomaly: a CSP that is not seen is not flagged, since most normal "
+            "planes do not show it",
+            "millimetres without a pixel size: they are refused, never guessed",
+        ),
+        quantities={
+            "brain_area_mm2": "area of the parenchyma, without the structures inside it",
+            "csp_area_mm2": "area of the cavum septi pellucidi",
+            "lv_area_mm2": "area of the lateral ventricles, all that are seen",
+            "lv_width_mm": "width of the widest ventricle; from 10 mm it is graded",
+            "anomaly_score": "1 and more is flagged; calibrated on the validation images",
+        },
+        flags={
+            "no_brain": "refused: no brain found, or a very small one",
+            "no_pixel_size": "no pixel size was given: pixels only, no millimetres",
+            "touches_border": "the brain's outline lies on the edge of the image",
+            "implausible_size": "circumference of the brain out of range: check the pixel size",
+            "fragmented": "a structure falls into more parts than it has",
+            "off_midline": "the CSP lies far from the midline: look at the overlay",
+            "ventriculomegaly": (
+                "LV of 10 mm and more: mild to 12, moderate below 15, severe from 15"
+            ),
+            "unusual_shape": "a shape descriptor far from the training masks; it is named",
+            "unstable": "views of the same frame disagree: look at the heatmap",
+        },
+    ),
 }

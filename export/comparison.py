@@ -97,7 +97,7 @@ def compare_files(
         rows = _rows(predictor, samples, task, name)
         deltas = np.abs(predictor.predict(frames) - expected)
         limits = limits_for(name, task.parity_limits, config_limits)
-        parities[name] = compare(name, reference, rows, deltas, limits)
+        parities[name] = compare(name, reference, rows, deltas, limits, task.pooled)
         measured[name] = summarise_rows(rows, task, seed)
     summary = summarise_rows(reference, task, seed)
     return Comparison(split, len(samples), summary, parities, measured, probes)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fetal_tf.edge.measurements import MEASURERS
+from fetal_tf.edge.measurements import Measurer
 from fetal_tf.edge.preprocess import letterboxed
 from fetal_tf.edge.runtimes import Predictor
 
@@ -68,24 +68,24 @@ def net_alone(predictor: Predictor, frames: np.ndarray) -> Callable[[], object]:
 def whole_way(
     predictor: Predictor,
     images: Sequence[tuple[np.ndarray, float | None]],
-    measurement: str,
+    measurer: Measurer,
 ) -> Callable[[], Any]:
     """From an image in memory to the measurement: letterbox, net, contour, ellipse, millimetres.
 
     Args:
         predictor: the net.
         images: (uint8 [H, W], mm per pixel) pairs, taken in turn.
-        measurement: key of MEASURERS.
+        measurer: what the images are measured with.
 
     Returns:
         A function that measures the next image and returns the measurement.
     """
-    measurer = MEASURERS[measurement]
+    prepared = measurer.prepared(predictor)
     turn = itertools.cycle(images)
 
     def call() -> Any:
         image, mm_per_pixel = next(turn)
         frame, letterbox = letterboxed(image, predictor.input_shape)
-        return measurer.measure(predictor.predict(frame[None])[0], letterbox, mm_per_pixel)
+        return measurer.measure(prepared.predict(frame[None])[0], letterbox, mm_per_pixel)
 
     return call

@@ -6,7 +6,8 @@ deltas (file minus Keras, paired by image), named after the column with the unit
     dice   → dice_delta_mean, dice_abs_delta_mean, dice_abs_delta_p95, dice_abs_delta_max
     hc_mm  → hc_delta_mean_mm, hc_abs_delta_mean_mm, hc_abs_delta_p95_mm, hc_abs_delta_max_mm
 
-Beside them stand `probability_abs_delta_max` and `_mean` (over a few frames) and `unpaired_share`:
+What a task pools over all images has one delta, `pooled_csp_dice` → `pooled_csp_dice_delta`. Beside
+them stand `probability_abs_delta_max` and `_mean` (over a few frames) and `unpaired_share`:
 the share of images that exactly one of the two could measure, the other having refused or failed.
 Such an image has no delta, so a format that refuses the hard cases would otherwise look better.
 
@@ -15,7 +16,7 @@ it: what was not measured is not proven.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -26,7 +27,7 @@ from fetal_tf.evaluation import finite, flag_codes
 from fetal_tf.registry import nearest
 from fetal_tf.tasks.task import Row
 
-UNITS = ("mm", "px", "percent", "deg", "weeks", "days")
+UNITS = ("mm2", "mm", "px", "percent", "deg", "weeks", "days")
 KINDS = ("delta_mean", "abs_delta_mean", "abs_delta_p95", "abs_delta_max")
 SHARED = ("unpaired_share", "probability_abs_delta_max", "probability_abs_delta_mean")
 # Held for every format unless the config says otherwise: float arithmetic must refuse the very
@@ -97,6 +98,7 @@ def compare(
     rows: Sequence[Row],
     probability_deltas: np.ndarray,
     limits: Mapping[str, float],
+    pooled: Callable[[Sequence[Row]], Mapping[str, float | None]] = lambda rows: {},
 ) -> Parity:
     """Pair the rows of one format with Keras' and judge them.
 
@@ -106,6 +108,7 @@ def compare(
         rows: the format's rows of the same images in the same order.
         probability_deltas: absolute differences of the outputs on some frames, any shape.
         limits: delta name → limit.
+        pooled: figures over all rows together, see `Task.pooled`.
 
     Raises:
         ValueError: rows of other images.
@@ -124,6 +127,12 @@ def compare(
     unpaired = [
         str(a["id"]) for a, b in zip(reference, rows, strict=True) if _usable(a) != _usable(b)
     ]
+    before, after = pooled(reference), pooled(rows)
+    for metric in before.keys() | after.keys():
+        first, second = before.get(metric), after.get(metric)
+        deltas[f"pooled_{metric}_delta"] = (
+            None if first is None or second is None else second - first
+        )
     deltas["unpaired_share"] = len(unpaired) / len(rows) if rows else None
     deltas["probability_abs_delta_max"] = finite(float(probability_deltas.max()))
     deltas["probability_abs_delta_mean"] = finite(float(probability_deltas.mean()))
@@ -157,7 +166,7 @@ def check_limit_names(
         ConfigError: an unknown format, or a name that no column could give.
     """
     formats = list(known)
-    pattern = rf"\w+_({'|'.join(KINDS)})(_({'|'.join(UNITS)}))?|{'|'.join(SHARED)}"
+    pattern = rf"\w+_({'|'.join(KINDS)})(_({'|'.join(UNITS)}))?|pooled_\w+_delta|{'|'.join(SHARED)}"
     for name, limits in config_limits.items():
         if name not in formats:
             raise ConfigError(
@@ -173,12 +182,14 @@ def check_limit_names(
 
 
 def compared_columns(rows: Iterable[Row]) -> list[str]:
-    """Columns of numbers that a format can change; errors only repeat their measurement."""
+    """Columns of numbers that a format can change; errors only repeat their measurement, and pixel
+    counts what is pooled of them.
+    """
     numbers: dict[str, bool] = {}
     for row in rows:
         for column, value in row.items():
             numbers[column] = numbers.get(column, True) and not isinstance(value, str)
-    repeated = re.compile(r"mm_per_pixel|.*_(error|true)(_.*)?")
+    repeated = re.compile(r"mm_per_pixel|true_.*|(raw_)?confusion_.*|.*_(error|true)(_.*)?")
     return [c for c, numeric in numbers.items() if numeric and not repeated.fullmatch(c)]
 
 

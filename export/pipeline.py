@@ -24,7 +24,7 @@ from fetal_tf.data.splits import write_splits
 from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.edge.images import read_gray
 from fetal_tf.experiment import select
-from fetal_tf.run import KerasPredictor, Run
+from fetal_tf.run import KerasPredictor, Run, calibrated
 from fetal_tf.staging import staged_folder
 
 
@@ -50,6 +50,7 @@ def export_run(
     Raises:
         FetalTFError: nothing was written.
     """
+    run = calibrated(run, data_root)
     config = run.config
     split = parity_split or config.export.parity_split
     root = data_root or config.data.root
@@ -75,10 +76,10 @@ def export_run(
         print("\n" + text_table(*parity_table(parity)) + "\n")
         images = [(read_gray(s.image_path), s.mm_per_pixel) for s in comparison.probes]
         frames = read_frames(comparison.probes, run.input_shape)
-        timing = benchmark(files, model, images, frames, run.task.measurement)
+        timing = benchmark(files, model, images, frames, run.task.measurer)
         print(text_table(*benchmark_table(timing)) + "\n")
 
-        measure = whole_way(KerasPredictor(model), images, run.task.measurement)
+        measure = whole_way(KerasPredictor(model), images, run.task.measurer)
         data = credit(samples, config.data.dataset)
         bundle = bundle_record(
             run,

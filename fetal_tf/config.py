@@ -65,6 +65,7 @@ class SplitConfig(Section):
     seed: Seed = 0
     folds: Annotated[int, Field(ge=2)] | None = None
     fold: Annotated[int, Field(ge=0)] | None = None  # this fold validates, the others train
+    stratify: bool = False  # by which structures a group's frames show
 
     @model_validator(mode="after")
     def _can_be_made(self) -> "SplitConfig":
@@ -73,6 +74,12 @@ class SplitConfig(Section):
         if self.fold is not None and (self.folds is None or self.fold >= self.folds):
             raise ValueError(f"fold {self.fold} needs folds: {self.fold + 1} or more")
         return self
+
+
+class SamplerConfig(Section):
+    """Which training frames an epoch draws."""
+
+    oversample: dict[str, Annotated[float, Field(gt=0)]] = {}  # structure → how much more often
 
 
 class EarlyStopping(Section):
@@ -115,6 +122,7 @@ class Config(Section):
     data: DataConfig
     split: SplitConfig = SplitConfig()
     task: Component
+    sampler: SamplerConfig = SamplerConfig()
     augment: list[Component] = []
     model: Component
     loss: Component

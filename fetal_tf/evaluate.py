@@ -46,7 +46,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     cases = [Case(row, overlay) for row, overlay in zip(worst, overlays, strict=True)]
 
     with staged_entries(out) as folder:
-        paths = write_evaluation(folder, rows, summary, evaluated)
+        paths = write_evaluation(folder, rows, summary, evaluated, task.tables(rows))
         page = write_report(folder, rows, summary, evaluated, task, cases, subject.history)
     print(_table(summary, task.headline))
     for path in (*paths, page):

@@ -10,7 +10,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from fetal_tf.scores import BOOTSTRAP_RESAMPLES, summarise
 from fetal_tf.tasks.task import Row, Task
 
 SUMMARY_SCHEMA = 1
+Distortion = Callable[[np.ndarray], np.ndarray]
 BATCH_SIZE = 8
 
 
@@ -61,31 +62,50 @@ class Frame:
     letterbox: Letterbox
 
     @classmethod
-    def read(cls, path: Path, input_shape: tuple[int, int, int]) -> "Frame":
-        """Read and letterbox one file; raises ImageError where it cannot be read."""
+    def read(
+        cls, path: Path, input_shape: tuple[int, int, int], distort: Distortion | None = None
+    ) -> "Frame":
+        """Read, distort and letterbox one file; raises ImageError where it cannot be read."""
         image = read_gray(path)
+        if distort is not None:
+            image = distort(image)
         return cls(image, *letterboxed(image, input_shape))
 
 
 def evaluate_samples(
-    predictor: Predictor, samples: Sequence[Sample], task: Task, *, progress: bool = False
+    predictor: Predictor,
+    samples: Sequence[Sample],
+    task: Task,
+    *,
+    progress: bool = False,
+    distort: Distortion | None = None,
 ) -> list[Row]:
     """Predict and score every sample: one row each, in the order of `samples`.
+
+    Args:
+        predictor: the net; the task's measurer may look at more than one view of a frame with it.
+        samples: what to judge on.
+        task: scores an output.
+        progress: show a progress bar.
+        distort: what to do to an image uint8 [H, W] first, of the same shape; the truth stays.
 
     A file that cannot be read or scored keeps its row, with the reason in `error` and no figures,
     so nothing drops out of a mean unseen. `error` is empty for all others.
     """
+    predictor = task.measurer.prepared(predictor)
     rows: list[Row] = []
     with tqdm(total=len(samples), unit="image", disable=None if progress else True) as bar:
         for start in range(0, len(samples), BATCH_SIZE):
             batch = samples[start : start + BATCH_SIZE]
-            rows += _evaluate_batch(predictor, batch, task)
+            rows += _evaluate_batch(predictor, batch, task, distort)
             bar.update(len(batch))
     return rows
 
 
-def _evaluate_batch(predictor: Predictor, batch: Sequence[Sample], task: Task) -> list[Row]:
-    frames = [_frame_or_error(sample, predictor.input_shape) for sample in batch]
+def _evaluate_batch(
+    predictor: Predictor, batch: Sequence[Sample], task: Task, distort: Distortion | None
+) -> list[Row]:
+    frames = [_frame_or_error(sample, predictor.input_shape, distort) for sample in batch]
     readable = [frame.pixels for frame in frames if isinstance(frame, Frame)]
     outputs = iter(predictor.predict(np.stack(readable)) if readable else ())
     rows = []
@@ -97,9 +117,11 @@ def _evaluate_batch(predictor: Predictor, batch: Sequence[Sample], task: Task) -
     return rows
 
 
-def _frame_or_error(sample: Sample, input_shape: tuple[int, int, int]) -> Frame | Exception:
+def _frame_or_error(
+    sample: Sample, input_shape: tuple[int, int, int], distort: Distortion | None
+) -> Frame | Exception:
     try:
-        return Frame.read(sample.image_path, input_shape)
+        return Frame.read(sample.image_path, input_shape, distort)
     except (FetalTFError, OSError) as error:
         return error
 
@@ -144,6 +166,7 @@ def draw_rows(
 
     A dozen second predictions cost less than keeping a thousand probability maps in memory.
     """
+    predictor = task.measurer.prepared(predictor)
     by_id = {sample.id: sample for sample in samples}
     overlays = []
     for row in rows:
@@ -162,7 +185,7 @@ def summarise_rows(rows: Sequence[Row], task: Task, seed: int = 0) -> dict[str, 
         by the measurement and failed: n = measured + refused + failed. `groups`: examinations among
         them. `metrics`, and `metrics_unflagged` without flagged and refused images: see
         `fetal_tf.scores.summarise`. `flags` and `refusals`: images per code. `bootstrap`: how the
-        intervals were made.
+        intervals were made. And what the task adds, see `Task.summarise`.
     """
     scored = [row for row in rows if not row.get("error")]
     measured = [row for row in scored if not row.get("refused")]
@@ -181,6 +204,7 @@ def summarise_rows(rows: Sequence[Row], task: Task, seed: int = 0) -> dict[str, 
         "flags": _count_codes(row.get("flags") for row in scored),
         "refusals": _count_codes(row.get("refused") for row in scored),
         "bootstrap": {"seed": seed, "resamples": BOOTSTRAP_RESAMPLES, "resampled": "groups"},
+        **task.summarise(scored, seed),
     }
 
 
@@ -203,22 +227,28 @@ def _count_codes(texts: Iterable[object]) -> dict[str, int]:
 
 
 def write_evaluation(
-    out: Path, rows: Sequence[Row], summary: Mapping[str, Any], evaluated: Evaluated
-) -> tuple[Path, Path]:
-    """Write `summary.json` and `per_image.csv` into `out`, each at once or not at all.
+    out: Path,
+    rows: Sequence[Row],
+    summary: Mapping[str, Any],
+    evaluated: Evaluated,
+    tables: Mapping[str, Sequence[Row]],
+) -> list[Path]:
+    """Write `summary.json`, `per_image.csv` and further tables to `out`, each whole or not at all.
 
-    A value that is missing, NaN or infinite is null in the JSON and empty in the CSV.
+    A value that is missing, NaN or infinite is null in the JSON and empty in a CSV.
 
     Returns:
-        Both paths.
+        Their paths.
     """
     out.mkdir(parents=True, exist_ok=True)
     tree = {"schema": SUMMARY_SCHEMA, "evaluated": asdict(evaluated), **summary}
-    summary_path, table_path = out / "summary.json", out / "per_image.csv"
     text = json.dumps(_jsonable(tree), indent=2, ensure_ascii=False, allow_nan=False)
-    write_text_atomic(summary_path, text + "\n")
-    write_text_atomic(table_path, _csv_text(rows))
-    return summary_path, table_path
+    paths = [out / "summary.json"]
+    write_text_atomic(paths[0], text + "\n")
+    for name, lines in {"per_image": rows, **tables}.items():
+        paths.append(out / f"{name}.csv")
+        write_text_atomic(paths[-1], _csv_text(lines))
+    return paths
 
 
 def _jsonable(value: Any) -> Any:
@@ -233,7 +263,7 @@ def _jsonable(value: Any) -> Any:
 
 def _csv_text(rows: Sequence[Row]) -> str:
     names = dict.fromkeys(name for row in rows for name in row if name != "error")
-    columns = [*names, "error"]
+    columns = [*names, *(["error"] if any("error" in row for row in rows) else [])]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
@@ -244,6 +274,8 @@ def _csv_text(rows: Sequence[Row]) -> str:
 def _cell(value: float | str | None) -> str:
     if value is None or isinstance(value, str):
         return value or ""
+    if isinstance(value, int):
+        return str(value)  # pixel counts, which must add up
     return f"{value:.6g}" if math.isfinite(value) else ""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from fetal_tf.checkpoint import dtype_policy
+from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.config import Config
 from fetal_tf.data import DATASETS
 from fetal_tf.data.augment import Augmenter
@@ -80,7 +81,12 @@ class Experiment:
         """Assign every sample to train, val or test, whole groups at a time."""
         split = self.config.split
         rows = split_groups(
-            samples, val=split.val, test=split.test, seed=split.seed, folds=split.folds
+            samples,
+            val=split.val,
+            test=split.test,
+            seed=split.seed,
+            folds=split.folds,
+            stratify=split.stratify,
         )
         return rows if split.fold is None else validate_on_fold(rows, split.fold)
 
@@ -104,13 +110,18 @@ class Experiment:
             )
 
     def compile(
-        self, model: keras.Model, steps_per_epoch: int, schedule: dict[str, Any] | None = None
+        self,
+        model: keras.Model,
+        steps_per_epoch: int,
+        class_pixels: ClassPixels | None = None,
+        schedule: dict[str, Any] | None = None,
     ) -> Schedule:
         """Attach loss, optimizer and metrics; returns the schedule for its plateau, if any.
 
         Args:
             model: any model of this experiment.
             steps_per_epoch: what a schedule counts in.
+            class_pixels: what the training frames hold, for losses that weigh classes by it.
             schedule: another schedule than the config's.
         """
         config = self.config
@@ -121,15 +132,22 @@ class Experiment:
         built = SCHEDULES.build("schedule", spec, rate, total_steps, steps_per_epoch)
         model.compile(
             optimizer=OPTIMIZERS.build("optimizer", optimizer_spec, built),
-            loss=LOSSES.build("loss", config.loss.spec()),
+            loss=LOSSES.build("loss", config.loss.spec(), class_pixels),
             metrics=self.task.training_metrics(),
             jit_compile=config.train.jit_compile,
         )
         return built
 
 
-def open_experiment(config: Config) -> Experiment:
+def open_experiment(
+    config: Config, measurement_settings: Mapping[str, Any] | None = None
+) -> Experiment:
     """Check every component of `config` before anything is read, and build the task.
+
+    Args:
+        config: the resolved tree.
+        measurement_settings: what a trained run has fitted for its measurer, see
+            `fetal_tf.calibration`.
 
     Raises:
         ConfigError: the first unknown name, unknown parameter or wrong type, by its key.
@@ -148,8 +166,9 @@ def open_experiment(config: Config) -> Experiment:
             f"{nearest(data.dataset, DATASETS.names())}; allowed: {', '.join(DATASETS.names())}"
         )
     DATASETS.check("data.options", {"name": data.dataset, **data.options})
-    augmenter = Augmenter([transform.spec() for transform in config.augment], data.image_size)
-    return Experiment(config, TASKS.build("task", config.task.spec()), augmenter)
+    task = TASKS.build("task", config.task.spec(), measurement_settings or {})
+    recipe = [transform.spec() for transform in config.augment]
+    return Experiment(config, task, Augmenter(recipe, data.image_size, task.target_interpolation))
 
 
 def select(

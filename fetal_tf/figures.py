@@ -39,6 +39,19 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+_SPELLING = {"dice": "Dice", "iou": "IoU", "f1": "F1"}
+_ABBREVIATIONS = ("hc", "bpd", "ofd", "csp", "lv")
+
+
+def written(name: str) -> str:
+    """A column's stem as people write it: `hc` → `HC`, `lv_width` → `LV width`."""
+    words = [
+        word.upper() if word in _ABBREVIATIONS else _SPELLING.get(word, word)
+        for word in name.split("_")
+    ]
+    return " ".join(words)
+
+
 @dataclass(frozen=True)
 class Quantity:
     """A measurement with the columns that a row holds of it: `hc_mm`, `hc_true_mm`, `hc_error_mm`.
@@ -57,7 +70,7 @@ class Quantity:
     def of_metric(cls, metric: str) -> "Quantity | None":
         """The quantity whose absolute error `metric` is; None for any other metric."""
         match = re.fullmatch(r"(\w+)_abs_error_([a-z]+)", metric)
-        return cls(match[1], match[1].upper(), match[2]) if match else None
+        return cls(match[1], written(match[1]), match[2]) if match else None
 
     @property
     def predicted(self) -> str:
@@ -70,6 +83,10 @@ class Quantity:
     @property
     def error(self) -> str:
         return f"{self.stem}_error_{self.unit}"
+
+    @property
+    def absolute(self) -> str:
+        return f"{self.stem}_abs_error_{self.unit}"
 
     def pairs(self, rows: Sequence[Row]) -> "Pairs":
         """The rows that hold both values."""

@@ -2,34 +2,52 @@
 
 All take `y_true` (N, H, W, K), fractional coverage 0..1, and `y_pred` of the same shape,
 probabilities. `keras.losses.Loss` casts both to float32 before `call`, so they hold under mixed
-precision too.
+precision too. `bce`, `dice` and `bce_dice` judge channels that may overlap (sigmoid), all others
+exclusive classes (softmax).
+
+A builder is handed what the training frames hold of each class, or None where a task does not
+count it; from that, a config may ask for weights by `inverse_frequency`.
 """
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import keras
 from keras import KerasTensor, ops
-from pydantic import NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 
+from fetal_tf.class_losses import (
+    BoundaryCrossentropy,
+    ClassCrossentropy,
+    FocalCrossentropy,
+    HybridLoss,
+)
+from fetal_tf.class_pixels import ClassPixels
+from fetal_tf.edge.errors import ConfigError
+from fetal_tf.overlap_losses import Tversky, WeightedDice
 from fetal_tf.registry import Registry
 
 LOSSES: Registry[keras.losses.Loss] = Registry("loss")
 
+Weights = list[NonNegativeFloat] | Literal["inverse_frequency"] | None  # by class; None: all alike
+Share = Annotated[float, Field(ge=0, le=1)]
+SMOOTHING = 0.02  # a class of 0.5 % of all pixels then weighs 29 times one of 70 %
+
 
 @LOSSES.register("bce")
-def bce() -> keras.losses.Loss:
+def bce(class_pixels: ClassPixels | None) -> keras.losses.Loss:
     """Binary cross-entropy, the mean over pixels, classes and batch."""
     return keras.losses.BinaryCrossentropy()
 
 
 @LOSSES.register("dice")
-def dice(*, smooth: PositiveFloat = 1.0) -> keras.losses.Loss:
+def dice(class_pixels: ClassPixels | None, *, smooth: PositiveFloat = 1.0) -> keras.losses.Loss:
     """Soft Dice, see `SoftDice`."""
     return SoftDice(smooth=smooth)
 
 
 @LOSSES.register("bce_dice")
 def bce_dice(
+    class_pixels: ClassPixels | None,
     *,
     bce_weight: NonNegativeFloat = 1.0,
     dice_weight: NonNegativeFloat = 1.0,
@@ -37,6 +55,136 @@ def bce_dice(
 ) -> keras.losses.Loss:
     """Weighted sum of the two: cross-entropy for steady gradients, Dice for rare foreground."""
     return CrossentropyDice(bce_weight=bce_weight, dice_weight=dice_weight, smooth=smooth)
+
+
+@LOSSES.register("cross_entropy")
+def cross_entropy(class_pixels: ClassPixels | None) -> keras.losses.Loss:
+    """Cross-entropy of exclusive classes, every pixel alike."""
+    return ClassCrossentropy(name="cross_entropy")
+
+
+@LOSSES.register("weighted_cross_entropy")
+def weighted_cross_entropy(
+    class_pixels: ClassPixels | None, *, smoothing: PositiveFloat = SMOOTHING
+) -> keras.losses.Loss:
+    """Cross-entropy weighted by `ClassPixels.inverse_frequency_weights`."""
+    weights = _class_weights("name", "inverse_frequency", class_pixels, smoothing)
+    return ClassCrossentropy(weights, name="weighted_cross_entropy")
+
+
+@LOSSES.register("focal")
+def focal(
+    class_pixels: ClassPixels | None,
+    *,
+    gamma: NonNegativeFloat = 2.0,
+    alpha: Weights = None,
+    smoothing: PositiveFloat = SMOOTHING,
+) -> keras.losses.Loss:
+    """Focal loss with the class weights `alpha`, see `FocalCrossentropy`."""
+    weights = _class_weights("alpha", alpha, class_pixels, smoothing)
+    return FocalCrossentropy(gamma, weights, name="focal")
+
+
+@LOSSES.register("weighted_dice")
+def weighted_dice(
+    class_pixels: ClassPixels | None,
+    *,
+    class_weights: Weights = None,
+    include_background: bool = True,
+    smooth: PositiveFloat = 1.0,
+    smoothing: PositiveFloat = SMOOTHING,
+) -> keras.losses.Loss:
+    """Dice pooled over the batch with squared denominators, see `WeightedDice`."""
+    weights = _class_weights("class_weights", class_weights, class_pixels, smoothing)
+    return WeightedDice(class_weights=weights, include_background=include_background, smooth=smooth)
+
+
+@LOSSES.register("hybrid")
+def hybrid(
+    class_pixels: ClassPixels | None,
+    *,
+    alpha: Share = 0.4,
+    beta: Share = 0.2,
+    gamma: NonNegativeFloat = 2.0,
+    focal_alpha: Weights = None,
+    dice_weights: Weights = None,
+    include_background: bool = True,
+    smooth: PositiveFloat = 1.0,
+    smoothing: PositiveFloat = SMOOTHING,
+) -> keras.losses.Loss:
+    """(1 - alpha - beta) cross-entropy + beta focal + alpha Dice, see `HybridLoss`."""
+    if alpha + beta > 1 + 1e-9:
+        raise ConfigError(
+            f"loss.alpha: alpha {alpha:g} + beta {beta:g} leaves cross-entropy a share of "
+            f"{1 - alpha - beta:g}; together they are at most 1"
+        )
+    focal_weights = _class_weights("focal_alpha", focal_alpha, class_pixels, smoothing)
+    weights = _class_weights("dice_weights", dice_weights, class_pixels, smoothing)
+    return HybridLoss(
+        alpha, beta, gamma, focal_weights, weights, include_background, smooth, name="hybrid"
+    )
+
+
+@LOSSES.register("tversky")
+def tversky(
+    class_pixels: ClassPixels | None,
+    *,
+    alpha: NonNegativeFloat = 0.3,
+    beta: NonNegativeFloat = 0.7,
+    gamma: PositiveFloat = 1.0,
+    class_weights: Weights = None,
+    include_background: bool = True,
+    smooth: PositiveFloat = 1.0,
+    smoothing: PositiveFloat = SMOOTHING,
+) -> keras.losses.Loss:
+    """False positives weighed by `alpha`, misses by `beta`, see `Tversky`."""
+    weights = _class_weights("class_weights", class_weights, class_pixels, smoothing)
+    return Tversky(
+        alpha,
+        beta,
+        gamma,
+        class_weights=weights,
+        include_background=include_background,
+        smooth=smooth,
+    )
+
+
+@LOSSES.register("boundary")
+def boundary(
+    class_pixels: ClassPixels | None,
+    *,
+    radius: Annotated[int, Field(ge=1, le=64)] = 2,
+    strength: NonNegativeFloat = 4.0,
+    class_weights: Weights = None,
+    smoothing: PositiveFloat = SMOOTHING,
+) -> keras.losses.Loss:
+    """Cross-entropy that weighs pixels beside a border more, see `BoundaryCrossentropy`."""
+    weights = _class_weights("class_weights", class_weights, class_pixels, smoothing)
+    return BoundaryCrossentropy(radius, strength, weights, name="boundary")
+
+
+def _class_weights(
+    key: str, given: Weights, class_pixels: ClassPixels | None, smoothing: float
+) -> list[float] | None:
+    """The weights that `loss.<key>` asks for, one per class."""
+    if given is None:
+        return None
+    if given == "inverse_frequency":
+        if class_pixels is None:
+            raise ConfigError(
+                f"loss.{key}: weights by inverse frequency need the pixels of each class in the "
+                "training frames, which this task does not count; "
+                "use cross_entropy, or list one weight per class"
+            )
+        return class_pixels.inverse_frequency_weights(smoothing).tolist()
+    if class_pixels is not None and len(given) != len(class_pixels.classes):
+        raise ConfigError(
+            f"loss.{key}: found {len(given)} weights for {len(class_pixels.classes)} classes "
+            f"({', '.join(class_pixels.classes)})"
+        )
+    if not any(given):
+        raise ConfigError(f"loss.{key}: every weight is 0, found {given}; nothing would be learnt")
+    return list(given)
 
 
 @keras.saving.register_keras_serializable(package="fetal_tf")

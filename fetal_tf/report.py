@@ -7,7 +7,7 @@ the same figures and overlays beside it as PNG.
 import base64
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from fetal_tf.edge.images import write_png
 from fetal_tf.evaluation import Evaluated, finite
 from fetal_tf.figures import Quantity
 from fetal_tf.report_figures import report_plots
+from fetal_tf.report_section import Section
+from fetal_tf.report_structures import structures_section
 from fetal_tf.report_tables import (
     DASH,
     flag_table,
@@ -35,10 +37,15 @@ from fetal_tf.report_tables import (
 )
 from fetal_tf.tasks.task import Row, Task
 
+# What a task adds to the page, by the task's name.
+SECTIONS: Mapping[str, Callable[[Sequence[Row], Mapping[str, Any], Task], Section]] = {
+    "structures": structures_section,
+}
 NAMES = {
     "hc": "head circumference",
     "bpd": "biparietal diameter",
     "ofd": "occipitofrontal diameter",
+    "lv_width": "width of the lateral ventricle",
 }
 NBSP = "\N{NO-BREAK SPACE}"
 CI = f"95{NBSP}% CI"
@@ -80,9 +87,11 @@ def write_report(
     Raises:
         FetalTFError: a file cannot be written.
     """
-    quantity = Quantity.of_metric(task.headline[-1])
+    quantity = _main_quantity(task)
     plots = list(report_plots(rows, task, quantity, history))
-    for plot in plots:
+    make_section = SECTIONS.get(task.name)
+    sections = [make_section(rows, summary, task)] if make_section else []
+    for plot in (*plots, *(plot for section in sections for plot in section.plots)):
         write_bytes_atomic(out / "figures" / f"{plot.name}.png", figures.png_bytes(plot.figure))
     for rank, case in enumerate(cases, start=1):
         write_png(out / "overlays" / _overlay_name(rank, case.row), case.overlay)
@@ -101,6 +110,7 @@ def write_report(
         cards=_cards(summary, task),
         tables=metric_tables(summary),
         plots=plots,
+        sections=sections,
         no_agreement=_why_no_agreement(rows, quantity),
         size_table=size_table(rows, quantity, task.headline[0]),
         quantity=quantity,
@@ -116,14 +126,18 @@ def write_report(
     return path
 
 
+def _main_quantity(task: Task) -> Quantity | None:
+    return Quantity.of_metric(task.quantities[0]) if task.quantities else None
+
+
 def _story(
     rows: Sequence[Row], summary: Mapping[str, Any], task: Task, quantity: Quantity | None
 ) -> list[str]:
     """The result in words: the measurement, then what did not take part in it."""
     images = summary["images"]
     sentences = []
-    if quantity and summary["metrics"][task.headline[-1]]["n"]:
-        sentences.append(_measured_story(quantity, rows, summary["metrics"][task.headline[-1]]))
+    if quantity and summary["metrics"][quantity.absolute]["n"]:
+        sentences.append(_measured_story(quantity, rows, summary["metrics"][quantity.absolute]))
     if unmeasured := images["refused"] + images["failed"]:
         verb = "was" if unmeasured == 1 else "were"
         sentences.append(
@@ -216,7 +230,7 @@ def _why_no_agreement(rows: Sequence[Row], quantity: Quantity | None) -> str:
 
 def _case_view(rank: int, case: Case, task: Task) -> dict[str, Any]:
     row, overlap = case.row, task.headline[0]
-    quantity = Quantity.of_metric(task.headline[-1])
+    quantity = _main_quantity(task)
     facts = []
     if (value := finite(row.get(overlap))) is not None:
         facts.append(f"{metric_label(overlap)} {number(value, overlap)}")

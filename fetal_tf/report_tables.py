@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from fetal_tf.evaluation import finite, flag_codes
-from fetal_tf.figures import Quantity
+from fetal_tf.figures import Quantity, written
 from fetal_tf.tasks.task import Row
 
 DASH = "\N{EN DASH}"  # stands for "no value"
@@ -19,24 +19,27 @@ LABELS = {
     "mask_dice": "Dice of the raw mask",
     "mask_iou": "IoU of the raw mask",
 }
+UNITS = {"mm": "mm", "mm2": "mm²", "px": "px"}
 
 
 def metric_label(name: str) -> str:
     """A metric's name as people write it: `hc_abs_error_mm` → `|ΔHC| (mm)`."""
     if name in LABELS:
         return LABELS[name]
-    if match := re.fullmatch(r"([a-z]+)_(abs_)?error_([a-z]+)", name):
+    if match := re.fullmatch(r"([a-z0-9_]+?)_(abs_)?error_([a-z0-9]+)", name):
         bar, unit = "|" if match[2] else "", "%" if match[3] == "percent" else match[3]
-        return f"{bar}Δ{match[1].upper()}{bar} ({unit})"
-    words, unit = (name.removesuffix("_mm"), " (mm)") if name.endswith("_mm") else (name, "")
-    return words.replace("_", " ").capitalize() + unit
+        return f"{bar}Δ{written(match[1])}{bar} ({UNITS.get(unit, unit)})"
+    stem, _, unit = name.rpartition("_")
+    words = written(stem) + f" ({UNITS[unit]})" if stem and unit in UNITS else written(name)
+    return words[0].upper() + words[1:]
 
 
 def better(name: str) -> str:
     """Which way a metric improves: `higher`, `lower`, or `near 0` for a signed error."""
     if re.search(r"(?<!abs)_error_", name):
         return "near 0"
-    return "lower" if re.search(r"error|distance|hd95", name) else "higher"
+    lower = r"error|distance|hd95|mismatch|anomaly|shape_score|disagreement"
+    return "lower" if re.search(lower, name) else "higher"
 
 
 def number(value: float | None, name: str) -> str:
@@ -89,7 +92,7 @@ def size_table(rows: Sequence[Row], quantity: Quantity | None, overlap: str) -> 
     smallest, largest = float(pairs.measured.min()), float(pairs.measured.max())
     steps = MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10])
     edges = steps.tick_values(smallest, max(largest, smallest + 1) + 1e-9)
-    signed, absolute = quantity.error, f"{quantity.stem}_abs_error_{quantity.unit}"
+    signed, absolute = quantity.error, quantity.absolute
     table = []
     for low, high in itertools.pairwise(edges):
         inside = np.flatnonzero((pairs.measured >= low) & (pairs.measured < high))

@@ -9,7 +9,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from fetal_tf.calibration import fit_settings, read_settings
 from fetal_tf.checkpoint import load_model
+from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.config import Config, load_config, save_config
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, read_splits, write_splits
@@ -91,11 +93,35 @@ def open_run(path: Path) -> Run:
     config_path = Path(path) / "config.yaml"
     if not config_path.is_file():
         raise ConfigError(f"{path}: not a run: it has no config.yaml")
-    return Run(Path(path), open_experiment(load_config(config_path)))
+    settings = read_settings(Path(path))
+    return Run(Path(path), open_experiment(load_config(config_path), settings))
 
 
-def create_run(path: Path, config: Config, splits: dict[str, SplitRow], command: list[str]) -> None:
+def calibrated(run: Run, data_root: Path | None = None) -> Run:
+    """The run with its measurer fitted, which costs a pass over training truth and validation.
+
+    A run that holds settings for its best.keras is returned as it is.
+    """
+    if read_settings(run.path) or not fit_settings(run, data_root):
+        return run
+    return open_run(run.path)
+
+
+def create_run(
+    path: Path,
+    config: Config,
+    splits: dict[str, SplitRow],
+    command: list[str],
+    class_pixels: ClassPixels | None = None,
+) -> None:
     """Make the folder and write what is known before the first step.
+
+    Args:
+        path: of the run.
+        config: resolved.
+        splits: of all samples.
+        command: as typed.
+        class_pixels: what the training frames hold, for tasks that count it.
 
     Raises:
         FetalTFError: the folder exists.
@@ -108,6 +134,9 @@ def create_run(path: Path, config: Config, splits: dict[str, SplitRow], command:
         record = json.dumps(environment(config, command), indent=2)
         write_text_atomic(folder / "environment.json", record)
         write_splits(folder / "splits.csv", splits)
+        if class_pixels is not None:
+            counts = json.dumps(class_pixels.as_record(), indent=2)
+            write_text_atomic(folder / "class_pixels.json", counts)
         save_config(config, folder / "config.yaml")
 
 
@@ -234,7 +263,7 @@ def open_subject(reference: str, format: str | None = None) -> Subject:
     history = read_history(run_path / "metrics.csv") if run_path else []
     splits_path = bundle_path / "splits.csv"
     splits = read_splits(splits_path) if splits_path.is_file() else {}
-    experiment = open_experiment(config)
+    experiment = open_experiment(config, bundle.measurement_settings)
     return Subject(
         config.name, chosen, bundle.predictor(chosen), experiment, splits, run_path, history
     )

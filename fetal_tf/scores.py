@@ -163,18 +163,47 @@ def summarise(
     }
 
 
+def cluster_resamples(
+    groups: Sequence[str] | np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Draw whole groups with replacement, `BOOTSTRAP_RESAMPLES` times (see `summarise`).
+
+    Args:
+        groups: the group of each image, [N].
+        seed: the same seed gives the same draws.
+
+    Returns:
+        The number of each image's group, int [N], and the numbers of the groups drawn, int
+        [resamples, G]. None where there are fewer than two groups: nothing would vary.
+    """
+    names, index = np.unique(np.asarray(groups), return_inverse=True)
+    if len(names) < 2:
+        return None
+    shape = (BOOTSTRAP_RESAMPLES, len(names))
+    return index, np.random.default_rng(seed).integers(len(names), size=shape)
+
+
+def percentile_interval(resampled: np.ndarray) -> list[float] | list[None]:
+    """The middle 95 % of a statistic's resamples, `[low, high]`.
+
+    Resamples in which the statistic is undefined (NaN) are left out; `[None, None]` where all are.
+    """
+    defined = resampled[~np.isnan(resampled)]
+    if not len(defined):
+        return [None, None]
+    low, high = np.percentile(defined, [2.5, 97.5])
+    return [float(low), float(high)]
+
+
 def _bootstrap_interval(
     values: np.ndarray, groups: np.ndarray, seed: int
 ) -> list[float] | list[None]:
-    _, index = np.unique(groups, return_inverse=True)
-    sums, counts = np.bincount(index, weights=values), np.bincount(index)
-    if len(counts) < 2:
+    resamples = cluster_resamples(groups, seed)
+    if resamples is None:
         return [None, None]
-    shape = (BOOTSTRAP_RESAMPLES, len(counts))
-    drawn = np.random.default_rng(seed).integers(len(counts), size=shape)
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return [float(low), float(high)]
+    index, drawn = resamples
+    sums, counts = np.bincount(index, weights=values), np.bincount(index)
+    return percentile_interval(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
 
 
 def _border_points(mask: np.ndarray) -> np.ndarray:

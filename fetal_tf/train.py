@@ -21,6 +21,8 @@ def _choose(args: argparse.Namespace) -> int:
     from fetal_tf.config import load_config
 
     overrides = args.set if args.name is None else [*args.set, f"name='{args.name}'"]
+    if args.tolerant:
+        overrides = [*overrides, "data.options.tolerant=true"]
     config = load_config(args.config, overrides)
     if args.dry_run:
         return _dry_run(config)
@@ -31,7 +33,7 @@ def _choose(args: argparse.Namespace) -> int:
 
 def _train(config: "Config", resume: bool) -> int:
     from fetal_tf.experiment import open_experiment
-    from fetal_tf.run import create_run, reopen_run
+    from fetal_tf.run import calibrated, create_run, open_run, reopen_run
     from fetal_tf.training import load_frames, prepare_model, train
 
     run = Path("runs") / config.name
@@ -40,11 +42,12 @@ def _train(config: "Config", resume: bool) -> int:
     splits = reopen_run(run, experiment, sys.argv) if resume else None
     frames = load_frames(experiment, splits)
     if not resume:
-        create_run(run, config, frames.splits, sys.argv)
+        create_run(run, config, frames.splits, sys.argv, frames.class_pixels)
     print(f"{run}: {_sizes(frames.splits)}; tensorboard --logdir {run / 'tensorboard'}")
 
     verbose = 1 if sys.stdout.isatty() else 2
     outcome = train(experiment, model, frames, run, resume=resume, verbose=verbose)
+    calibrated(open_run(run))
     best = outcome.history[outcome.best_epoch]
     monitor = config.train.monitor
     why = "stopped early" if outcome.stopped_early else "finished"
@@ -106,6 +109,11 @@ def _parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override a key"
     )
     parser.add_argument("--name", help="the run's name (default: the config's)")
+    parser.add_argument(
+        "--tolerant",
+        action="store_true",
+        help="map colours outside a mask's palette to the nearest one (data.options.tolerant)",
+    )
     parser.add_argument("--resume", action="store_true", help="continue runs/NAME")
     parser.add_argument("--dry-run", action="store_true", help="check everything, train nothing")
     parser.add_argument(

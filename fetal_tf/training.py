@@ -1,6 +1,6 @@
 """Training a run: assemble data, model and callbacks, and fit from the last finished epoch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,12 +9,15 @@ import numpy as np
 
 from fetal_tf import callbacks
 from fetal_tf.checkpoint import TrainingState, best_epoch, epochs_without_gain, restore
+from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.data.pipeline import (
     FrameCache,
     evaluation_dataset,
     steps_per_epoch,
     training_dataset,
 )
+from fetal_tf.data.sample import Sample
+from fetal_tf.data.sampler import oversampling_weights
 from fetal_tf.data.splits import SplitRow
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.experiment import Experiment, select
@@ -37,11 +40,20 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Frames:
-    """Decoded training and validation frames, and the split that they came from."""
+    """Decoded training and validation frames, and the split that they came from.
+
+    Attributes:
+        splits: of all samples.
+        train, val: the frames.
+        class_pixels: what the training frames hold, for tasks that count it.
+        weights: how often each training frame is drawn, None for once.
+    """
 
     splits: dict[str, SplitRow]
     train: FrameCache
     val: FrameCache
+    class_pixels: ClassPixels | None
+    weights: np.ndarray | None
 
 
 def load_frames(experiment: Experiment, splits: dict[str, SplitRow] | None = None) -> Frames:
@@ -56,9 +68,21 @@ def load_frames(experiment: Experiment, splits: dict[str, SplitRow] | None = Non
     caches = []
     for part, label in (("train", "training frames"), ("val", "validation frames")):
         chosen = select(samples, rows, part, str(config.data.root))
-        caches.append(FrameCache(chosen, experiment.task.target, config.data.image_size))
+        caches.append(_cache(experiment, chosen))
         caches[-1].fill(label, config.train.workers)
-    return Frames(rows, *caches)
+    train_cache, val_cache = caches
+    factors = config.sampler.oversample
+    weights = oversampling_weights(train_cache.samples, factors) if factors else None
+    return Frames(rows, train_cache, val_cache, _class_pixels(experiment, train_cache), weights)
+
+
+def _cache(experiment: Experiment, samples: Sequence[Sample]) -> FrameCache:
+    task = experiment.task
+    return FrameCache(samples, task.target, experiment.config.data.image_size, task.encode)
+
+
+def _class_pixels(experiment: Experiment, cache: FrameCache) -> ClassPixels | None:
+    return experiment.task.count_pixels(cache[i].target for i in range(len(cache)))
 
 
 def prepare_model(experiment: Experiment) -> keras.Model:
@@ -90,7 +114,7 @@ def train(
     config = experiment.config
     options = config.train
     steps = steps_per_epoch(len(frames.train), options.batch_size)
-    schedule = experiment.compile(model, steps)
+    schedule = experiment.compile(model, steps, frames.class_pixels)
     checkpoint = run / "last.keras"
     state = restore(model, checkpoint) if resume and checkpoint.exists() else TrainingState()
     first_epoch, last_epoch = state.finished_epochs, options.epochs
@@ -105,6 +129,7 @@ def train(
             first_epoch=first_epoch,
             last_epoch=last_epoch,
             workers=options.workers,
+            weights=frames.weights,
         ),
         validation_data=evaluation_dataset(
             frames.val, batch_size=options.batch_size, workers=options.workers
@@ -167,10 +192,11 @@ def overfit_batch(
         The loss of the first step and of the last one.
     """
     config = experiment.config
-    samples = experiment.read_samples()[: config.train.batch_size]
-    cache = FrameCache(samples, experiment.task.target, config.data.image_size)
+    samples = _telling(experiment.read_samples(), config.train.batch_size)
+    cache = _cache(experiment, samples)
     cache.fill("one batch", config.train.workers)
-    experiment.compile(model, OVERFIT_STEPS, schedule={"name": "constant"})
+    pixels = _class_pixels(experiment, cache)
+    experiment.compile(model, OVERFIT_STEPS, pixels, schedule={"name": "constant"})
     batch = next(
         iter(evaluation_dataset(cache, batch_size=len(samples), workers=config.train.workers))
     )
@@ -188,6 +214,11 @@ def overfit_batch(
     return losses[0], losses[-1]
 
 
+def _telling(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """The first `count` samples, those before others that show the most structures."""
+    return sorted(samples, key=lambda sample: -len(sample.present or ()))[:count]
+
+
 def first_batch_shapes(experiment: Experiment, frames: Frames) -> dict[str, tuple]:
     """Shapes and types of one training batch, for the dry run."""
     config = experiment.config
@@ -199,6 +230,7 @@ def first_batch_shapes(experiment: Experiment, frames: Frames) -> dict[str, tupl
         first_epoch=0,
         last_epoch=1,
         workers=config.train.workers,
+        weights=frames.weights,
     )
     image, target = next(iter(dataset))
     return {

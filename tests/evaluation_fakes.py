@@ -7,6 +7,7 @@ from PIL import Image
 
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
+from fetal_tf.edge.measurements import MEASURERS
 
 INPUT_SHAPE = (24, 32, 1)
 
@@ -32,7 +33,9 @@ class BrightnessTask:
     measurement = "head"
     metric_names = ("dice", "hc_error_mm", "hc_abs_error_mm")
     headline = ("dice", "hc_abs_error_mm")
+    quantities = ("hc_abs_error_mm",)
     parity_limits = {}  # noqa: RUF012
+    measurer = MEASURERS["head"](("head",), {})
 
     def target(self, sample, letterbox):
         raise NotImplementedError
@@ -52,6 +55,15 @@ class BrightnessTask:
             true=sample.reference["hc_mm"],
             refused="no_head: too dark" if mean < 0.05 else "",
         )
+
+    def pooled(self, rows):
+        return {}
+
+    def summarise(self, rows, seed):
+        return {}
+
+    def tables(self, rows):
+        return {}
 
     def draw(self, image, probabilities, letterbox, sample):
         return np.repeat(image[..., None], 3, axis=-1)

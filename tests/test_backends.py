@@ -15,6 +15,7 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 import keras
 import numpy as np
+from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.losses import LOSSES
 from fetal_tf.metrics import Dice, IoU, PixelAccuracy
 from fetal_tf.models import MODELS
@@ -23,14 +24,15 @@ assert keras.backend.backend() == "jax"
 image = np.random.default_rng(0).uniform(0, 255, (2, 32, 48, 1)).astype("float32")
 truth = (image > 128).astype("float32")
 for name in LOSSES.names():
-    loss = LOSSES.build("loss", {"name": name})(truth, np.full_like(truth, 0.3))
+    pixels = ClassPixels(("background",), (1,), (1,))
+    loss = LOSSES.build("loss", {"name": name}, pixels)(truth, np.full_like(truth, 0.3))
     assert np.isfinite(float(loss)), name
 for name in MODELS.names():
-    model = MODELS.build("model", {"name": name}, (32, 48, 1), 1)  # JAX traces every layer
-    assert model.output_shape == (None, 32, 48, 1), name
+    model = MODELS.build("model", {"name": name}, (32, 48, 1), 2)  # JAX traces every layer
+    assert model.output_shape == (None, 32, 48, 2), name
 model = MODELS.build("model", {"name": "unet", "base": 4, "depth": 1}, (32, 48, 1), 1)
 metrics = [Dice(), IoU(), PixelAccuracy()]
-model.compile("adam", LOSSES.build("loss", {"name": "bce_dice"}), metrics=metrics)
+model.compile("adam", LOSSES.build("loss", {"name": "bce_dice"}, None), metrics=metrics)
 logs = model.train_on_batch(image, truth, return_dict=True)
 assert all(np.isfinite(value) for value in logs.values()), logs
 print("trained without TensorFlow")

@@ -183,7 +183,7 @@ def test_flag_codes(text, codes):
 def test_written_summary_is_strict_json_with_null_for_nan(tmp_path):
     summary = summarise_rows(ROWS[:1], TASK)
     summary["metrics"]["dice"]["sd"] = float("nan")
-    path, _ = write_evaluation(tmp_path / "out", ROWS[:1], summary, EVALUATED)
+    path, _ = write_evaluation(tmp_path / "out", ROWS[:1], summary, EVALUATED, {})
 
     def refuse(constant):
         raise AssertionError(f"{constant} in JSON")
@@ -198,7 +198,7 @@ def test_written_summary_is_strict_json_with_null_for_nan(tmp_path):
 
 def test_written_table_holds_every_row_and_column_whichever_comes_first(tmp_path):
     rows = [ROWS[5], {**ROWS[0], "hc_mm": float("nan")}, ROWS[4]]
-    _, path = write_evaluation(tmp_path, rows, summarise_rows(rows, TASK), EVALUATED)
+    _, path = write_evaluation(tmp_path, rows, summarise_rows(rows, TASK), EVALUATED, {})
     with path.open(encoding="utf-8", newline="") as file:
         failed, first, refused = csv.DictReader(file)
     assert failed["error"] == "005_HC.png: truncated"
@@ -211,6 +211,6 @@ def test_written_table_holds_every_row_and_column_whichever_comes_first(tmp_path
 
 def test_writing_leaves_two_files_and_replaces_old_ones(tmp_path):
     for rows in (ROWS, ROWS[:1]):
-        write_evaluation(tmp_path, rows, summarise_rows(rows, TASK), EVALUATED)
+        write_evaluation(tmp_path, rows, summarise_rows(rows, TASK), EVALUATED, {})
     assert sorted(p.name for p in tmp_path.iterdir()) == ["per_image.csv", "summary.json"]
     assert json.loads((tmp_path / "summary.json").read_text())["images"]["n"] == 1

@@ -2,11 +2,14 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from fetal_tf.data.phantom import PHANTOMS, write_phantom
-from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.edge.errors import ConfigError, FetalTFError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,16 +19,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="a folder that is empty or absent")
     parser.add_argument("--count", type=int, default=200, help="images (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="(default: %(default)s)")
-    parser.add_argument("--annotation", choices=["outline", "filled"], default="outline")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="options",
+        help="an option of this phantom, for example masks=zip; repeat for several",
+    )
     arguments = parser.parse_args(argv)
     try:
+        spec = {"name": arguments.name, **_options(arguments.options)}
+        # Its own names stay out of write_phantom's: `--set seed=3` is no way around `--seed`.
+        options = PHANTOMS.check("phantom", spec)
         written = write_phantom(
             arguments.name,
             arguments.out,
             arguments.count,
             arguments.seed,
             progress=True,
-            annotation=arguments.annotation,
+            **options,
         )
     except FetalTFError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -33,6 +46,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     state = "written" if written else "was there already"
     print(f"{arguments.out}: {arguments.count} images, seed {arguments.seed}, {state}")
     return 0
+
+
+def _options(settings: Iterable[str]) -> dict[str, Any]:
+    """`KEY=VALUE` texts as keys and YAML values; of a key that comes twice the last one counts."""
+    options = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key.isidentifier() or key == "name":
+            raise ConfigError(f"--set {setting}: write it as KEY=VALUE, for example masks=zip")
+        try:
+            options[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {setting}: the value is not valid YAML") from error
+    return options
 
 
 if __name__ == "__main__":

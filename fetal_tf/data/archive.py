@@ -1,4 +1,4 @@
-"""Unpacking a zip from elsewhere: every member is checked first, the folder is whole or absent."""
+"""Zips from elsewhere: every member is checked before one is read, a folder is whole or absent."""
 
 import secrets
 import shutil
@@ -12,6 +12,8 @@ from tqdm import tqdm
 from fetal_tf.edge.errors import DataError
 
 _RESIDUE = "__MACOSX"  # what a Mac adds beside the real files
+# What zipfile raises on an archive, or a member, that is not what it says it is.
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 
 
 def extract_zip(archive: Path, folder: Path, max_bytes: int, *, progress: bool = False) -> None:
@@ -35,7 +37,8 @@ def extract_zip(archive: Path, folder: Path, max_bytes: int, *, progress: bool =
     unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
         with zipfile.ZipFile(archive) as content:
-            members = _checked_members(archive, content, max_bytes)
+            members = checked_members(archive, content)
+            _check_total(archive, members, max_bytes)
             needed, free = sum(m.file_size for m in members), shutil.disk_usage(folder.parent).free
             if needed > free:
                 raise DataError(
@@ -48,7 +51,7 @@ def extract_zip(archive: Path, folder: Path, max_bytes: int, *, progress: bool =
             ):
                 _write_member(content, member, unfinished)
         _only_top_folder(unfinished).rename(folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except DAMAGE as error:
         raise DataError(
             f"{archive}: damaged or cut short ({error}). Remove it and download it again."
         ) from error
@@ -58,12 +61,19 @@ def extract_zip(archive: Path, folder: Path, max_bytes: int, *, progress: bool =
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _checked_members(
-    archive: Path, content: zipfile.ZipFile, max_bytes: int
-) -> list[zipfile.ZipInfo]:
-    """The files to write, once all of them are known to be harmless."""
+def checked_members(archive: Path, content: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The files of an open zip, without folders and a Mac's residue, once all are harmless.
+
+    Args:
+        archive: its path, for the message.
+        content: the zip, open for reading.
+
+    Raises:
+        DataError: a member would land outside a folder, is a link or a device, is encrypted or
+            occurs twice; or there are no files.
+    """
     members = []
-    total, names = 0, set()
+    names = set()
     for member in content.infolist():
         flaw = _flaw(member)
         if flaw or member.filename.casefold() in names:
@@ -72,18 +82,20 @@ def _checked_members(
                 "unpacked. This is not the dataset's own archive: get it from its source."
             )
         names.add(member.filename.casefold())
-        if member.is_dir() or PurePosixPath(member.filename).parts[0] == _RESIDUE:
-            continue
-        total += member.file_size
-        members.append(member)
+        if not (member.is_dir() or PurePosixPath(member.filename).parts[0] == _RESIDUE):
+            members.append(member)
+    if not members:
+        raise DataError(f"{archive}: holds no files.")
+    return members
+
+
+def _check_total(archive: Path, members: list[zipfile.ZipInfo], max_bytes: int) -> None:
+    total = sum(member.file_size for member in members)
     if total > max_bytes:
         raise DataError(
             f"{archive}: its members claim {_mb(total)} unpacked, at most {_mb(max_bytes)} are "
             "expected; nothing was unpacked."
         )
-    if not members:
-        raise DataError(f"{archive}: holds no files.")
-    return members
 
 
 def _flaw(member: zipfile.ZipInfo) -> str | None:

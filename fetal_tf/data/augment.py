@@ -6,7 +6,7 @@ import os
 import threading
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -26,17 +26,24 @@ class Augmenter:
     seeds it anew for every sample: neither thread count nor order can change a batch.
     """
 
-    def __init__(self, recipe: Sequence[dict[str, Any]], image_size: tuple[int, int] = (64, 96)):
+    def __init__(
+        self,
+        recipe: Sequence[dict[str, Any]],
+        image_size: tuple[int, int] = (64, 96),
+        target_interpolation: Literal["linear", "nearest"] = "linear",
+    ):
         """Check the recipe.
 
         Args:
             recipe: `{"name": transform, parameter: value}` in order of application.
             image_size: (height, width) of the frames, which the recipe must leave as they are.
+            target_interpolation: linear for coverage, nearest for class indices.
 
         Raises:
             ConfigError: an unknown transform or parameter, named with its place in the list.
         """
-        transforms = [_transform(index, spec) for index, spec in enumerate(recipe)]
+        flag = {"linear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST}[target_interpolation]
+        transforms = [_transform(index, spec, flag) for index, spec in enumerate(recipe)]
         self._compose = A.Compose(transforms) if transforms else None
         self._local = threading.local()
         blank = np.zeros((*image_size, 1), np.uint8)
@@ -50,8 +57,8 @@ class Augmenter:
 
         Args:
             image: uint8 [h, w, C].
-            target: uint8 [h, w, K], coverage 0..255; it moves with the image, its values do not
-                change otherwise.
+            target: uint8 [h, w, T], coverage 0..255 or class indices; it moves with the image, its
+                values do not change otherwise. What comes in from outside the frame is 0.
             seed: of this sample in this epoch.
         """
         if self._compose is None:
@@ -71,7 +78,7 @@ class Augmenter:
         return result["image"].reshape(image.shape), result["mask"].reshape(target.shape)
 
 
-def _transform(index: int, spec: dict[str, Any]) -> A.BasicTransform:
+def _transform(index: int, spec: dict[str, Any], mask_interpolation: int) -> A.BasicTransform:
     key, name = f"augment.{index}", spec["name"]
     known = _transform_names()
     if name not in known:
@@ -85,8 +92,8 @@ def _transform(index: int, spec: dict[str, Any]) -> A.BasicTransform:
                 f"{key}.{parameter}: unknown parameter of {name}{nearest(parameter, allowed)}; "
                 f"allowed: {', '.join(p for p in allowed if p != 'self')}"
             )
-    if "mask_interpolation" in allowed:  # targets are coverage, not labels
-        parameters.setdefault("mask_interpolation", cv2.INTER_LINEAR)
+    if "mask_interpolation" in allowed:
+        parameters.setdefault("mask_interpolation", mask_interpolation)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # it warns about values that it then ignores
         try:

@@ -13,17 +13,17 @@ files ``PATIENT_FRAME.png``. `test_set/` comes without annotations and is not re
 Source: van den Heuvel et al. 2018, PLoS ONE 13(8):e0200412; Zenodo 1327317 (CC BY 4.0).
 """
 
-import csv
 import functools
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fetal_tf.data import DATASETS
 from fetal_tf.data.ellipse_annotation import ANNOTATION_LINE_PX, load_ellipse_mask
+from fetal_tf.data.frames import only_path, read_frames
 from fetal_tf.data.sample import Sample
+from fetal_tf.data.tables import TableRow, read_table
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.images import IMAGE_SUFFIXES, image_size
 
@@ -35,8 +35,6 @@ FILENAME_COLUMN, PIXEL_SIZE_COLUMN, HC_COLUMN = (
     "pixel size(mm)",
     "head circumference (mm)",
 )
-_SHOWN_PROBLEMS = 5
-_SHOWN_IDS = 20
 
 
 @DATASETS.register("hc18")
@@ -58,17 +56,10 @@ def read_hc18(
     folder, table = _locate(Path(root))
     rows = _read_table(table)
     files = _list_images(folder)
-    samples: list[Sample] = []
-    problems: dict[str, str] = {}
-    for id in sorted(rows.keys() | files.images.keys() | files.annotations.keys()):
-        if id in exclude:
-            continue
-        try:
-            samples.append(_sample(id, rows.get(id, []), files, table, annotation_line_px))
-        except DataError as error:
-            problems[id] = str(error)
-    if problems:
-        raise DataError(_report(folder, problems, len(samples) + len(problems)))
+    ids = sorted((rows.keys() | files.images.keys() | files.annotations.keys()) - set(exclude))
+    samples = read_frames(
+        folder, ids, lambda id: _sample(id, rows.get(id, []), files, table, annotation_line_px)
+    )
     if not samples:
         raise DataError(
             f"{folder}: no image is left; {len(rows)} rows in {table.name}, all in `data.exclude`."
@@ -83,17 +74,6 @@ class _Files:
     folder: Path
     images: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
     annotations: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One CSV line as text; `extra` is what stood beyond the last column."""
-
-    line: int
-    filename: str
-    pixel_size: str
-    hc: str
-    extra: bool
 
 
 def _locate(root: Path) -> tuple[Path, Path]:
@@ -147,46 +127,17 @@ def _list_images(folder: Path) -> _Files:
     return files
 
 
-def _read_table(path: Path) -> Mapping[str, list[_Row]]:
-    """Rows of the CSV by id; blanks around names and a byte-order mark are ignored."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = [[cell.strip() for cell in line] for line in csv.reader(file)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV in UTF-8: {error}. Save it as UTF-8 text.") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
-    header = [_plain(name) for name in lines[0]] if lines else []
-    for column in (FILENAME_COLUMN, PIXEL_SIZE_COLUMN):
-        if header.count(_plain(column)) != 1:
-            raise DataError(
-                f"{path}: one column {column!r} is expected, found {header.count(_plain(column))} "
-                f"in: {','.join(lines[0]) if lines else 'an empty file'}. Columns are separated by "
-                "commas."
-            )
-    rows: dict[str, list[_Row]] = defaultdict(list)
-    for number, cells in enumerate(lines[1:], start=2):
-        if not any(cells):
-            continue
-        value = dict(zip(header, cells, strict=False))
-        row = _Row(
-            number,
-            value.get(_plain(FILENAME_COLUMN), ""),
-            value.get(_plain(PIXEL_SIZE_COLUMN), ""),
-            value.get(_plain(HC_COLUMN), ""),
-            extra=any(cells[len(header) :]),
-        )
-        rows[Path(row.filename).stem].append(row)
+def _read_table(path: Path) -> Mapping[str, list[TableRow]]:
+    """Rows of the CSV by id."""
+    rows: dict[str, list[TableRow]] = defaultdict(list)
+    for row in read_table(path, (FILENAME_COLUMN, PIXEL_SIZE_COLUMN)):
+        rows[Path(row.text(FILENAME_COLUMN)).stem].append(row)
     return rows
 
 
-def _plain(name: str) -> str:
-    return "".join(name.split()).lower()
-
-
-def _sample(id: str, rows: list[_Row], files: _Files, table: Path, line_px: float) -> Sample:
+def _sample(id: str, rows: list[TableRow], files: _Files, table: Path, line_px: float) -> Sample:
     """The checked sample; a DataError names the file or line at fault."""
-    image = _only(files.images.get(id, []), files.folder, id)
+    image = only_path(files.images.get(id, []), files.folder, id)
     if len(rows) > 1:
         lines = ", ".join(str(row.line) for row in rows)
         raise DataError(f"{table.name} has {len(rows)} rows for {id}, lines {lines}; one expected")
@@ -194,22 +145,17 @@ def _sample(id: str, rows: list[_Row], files: _Files, table: Path, line_px: floa
         name = image.name if image else f"{id}{ANNOTATION_ENDING}.png"
         raise DataError(f"{files.folder / name}: no row in {table.name}, so no pixel size")
     row = rows[0]
-    if image is None or image.name != row.filename:
+    filename = row.text(FILENAME_COLUMN)
+    if image is None or image.name != filename:
         raise DataError(
-            f"{table.name}, line {row.line}: no file {files.folder / row.filename}"
+            f"{row.place}: no file {files.folder / filename}"
             + (f" (there is {image.name})" if image else "")
         )
-    annotation = _only(files.annotations.get(id, []), files.folder, id + ANNOTATION_ENDING)
+    annotation = only_path(files.annotations.get(id, []), files.folder, id + ANNOTATION_ENDING)
     if annotation is None:
         raise DataError(f"{files.folder / id}{ANNOTATION_ENDING}.png: missing annotation")
-    if row.extra:
-        raise DataError(
-            f"{table.name}, line {row.line}: more cells than columns; are there decimal commas?"
-        )
-    mm_per_pixel = _positive(row.pixel_size, table, row.line, PIXEL_SIZE_COLUMN)
-    reference = {}
-    if row.hc:
-        reference["hc_mm"] = _positive(row.hc, table, row.line, HC_COLUMN)
+    mm_per_pixel = row.positive(PIXEL_SIZE_COLUMN)
+    reference = {"hc_mm": row.positive(HC_COLUMN)} if row.text(HC_COLUMN) else {}
     _check_same_size(image, annotation)
     return Sample(
         id=id,
@@ -221,25 +167,6 @@ def _sample(id: str, rows: list[_Row], files: _Files, table: Path, line_px: floa
     )
 
 
-def _only(paths: list[Path], folder: Path, stem: str) -> Path | None:
-    if len(paths) > 1:
-        names = ", ".join(path.name for path in paths)
-        raise DataError(f"{folder}: {len(paths)} files for {stem} ({names}); one expected")
-    return paths[0] if paths else None
-
-
-def _positive(text: str, table: Path, line: int, column: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise DataError(
-            f"{table.name}, line {line}: {column!r} is {text!r}, a positive number is expected"
-        )
-    return value
-
-
 def _check_same_size(image: Path, annotation: Path) -> None:
     image_height, image_width = image_size(image)
     mask_height, mask_width = image_size(annotation)
@@ -248,21 +175,3 @@ def _check_same_size(image: Path, annotation: Path) -> None:
             f"{annotation}: mask is {mask_height}x{mask_width} (height x width), "
             f"image is {image_height}x{image_width}"
         )
-
-
-def _report(folder: Path, problems: Mapping[str, str], count: int) -> str:
-    shown = [f"  {text.rstrip('.')}." for text in list(problems.values())[:_SHOWN_PROBLEMS]]
-    if len(problems) > len(shown):
-        shown.append(f"  … and {len(problems) - len(shown)} more.")
-    return "\n".join(
-        [
-            f"{folder}: {len(problems)} of {count} images cannot be used:",
-            *shown,
-            f"Leave them out with `data.exclude: [{_first_ids(problems)}]`, or correct them.",
-        ]
-    )
-
-
-def _first_ids(ids: Iterable[str]) -> str:
-    ids = list(ids)
-    return ", ".join(ids[:_SHOWN_IDS]) + (", …" if len(ids) > _SHOWN_IDS else "")

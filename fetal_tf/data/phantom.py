@@ -7,19 +7,16 @@ dataset whose reader reads it. It writes into an empty folder and yields the pat
 import json
 import secrets
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from fetal_tf.data import phantom_brain as phantom_brain  # registers itself
+from fetal_tf.data import phantom_hc18 as phantom_hc18  # registers itself
+from fetal_tf.data.phantom_registry import PHANTOMS as PHANTOMS
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.files import write_text_atomic
-from fetal_tf.registry import Registry
-
-PHANTOMS: Registry[Iterator[Path]] = Registry("phantom")
-
-from fetal_tf.data import phantom_hc18 as phantom_hc18  # noqa: E402  (registers itself)
 
 MARKER_NAME = "phantom.json"
 # Raised whenever the same seed gives other images than before.

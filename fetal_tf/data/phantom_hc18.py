@@ -16,7 +16,6 @@ from fetal_tf.data.hc18 import (
     PIXEL_SIZE_COLUMN,
     TABLE_NAME,
 )
-from fetal_tf.data.phantom import PHANTOMS
 from fetal_tf.data.phantom_head import (
     FRAME_SHAPE,
     View,
@@ -24,6 +23,7 @@ from fetal_tf.data.phantom_head import (
     draw_settings,
     draw_view,
 )
+from fetal_tf.data.phantom_registry import PHANTOMS
 from fetal_tf.data.phantom_scanner import Beams, scan
 from fetal_tf.data.phantom_tissue import head_tissue
 from fetal_tf.edge.files import write_text_atomic

@@ -67,13 +67,18 @@ def draw_examination(rng: np.random.Generator) -> Examination:
     )
 
 
-def draw_view(examination: Examination, rng: np.random.Generator) -> View:
+def draw_view(
+    examination: Examination,
+    rng: np.random.Generator,
+    frame_shape: tuple[int, int] = FRAME_SHAPE,
+    pixel_size_limits_mm: tuple[float, float] = PIXEL_SIZE_LIMITS_MM,
+) -> View:
     """One of its frames: another plane through the head, wholly inside the frame."""
     hc_mm = float(np.clip(examination.hc_mm * rng.normal(1.0, 0.012), *HC_LIMITS_MM))
     ratio = float(np.clip(examination.cephalic_index + rng.normal(0.0, 0.01), 0.68, 0.92))
     angle_deg = examination.angle_deg + rng.normal(0.0, 3.0)
     # Perimeters that keep the pixel size within its limits, a little inside for rounding's sake.
-    smallest, largest = (hc_mm / limit for limit in PIXEL_SIZE_LIMITS_MM[::-1])
+    smallest, largest = (hc_mm / limit for limit in pixel_size_limits_mm[::-1])
     perimeter_px = float(
         np.clip(
             examination.perimeter_px * rng.normal(1.0, 0.03),
@@ -81,7 +86,7 @@ def draw_view(examination: Examination, rng: np.random.Generator) -> View:
             largest * 0.99,
         )
     )
-    height, width = FRAME_SHAPE
+    height, width = frame_shape
     while True:
         semi_major = perimeter_px / float(ramanujan_perimeter(1.0, ratio))
         reach_y, reach_x = _reach(semi_major, semi_major * ratio, angle_deg)

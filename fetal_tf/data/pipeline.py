@@ -1,4 +1,5 @@
-"""tf.data: decode → letterbox → cache → augment → batch → prefetch, the same for the same seed.
+"""tf.data: decode → letterbox → cache → augment → encode → batch → prefetch, the same for the same
+seed.
 
 The order of an epoch and the augmentation of each of its frames are functions of (seed, epoch,
 index) alone. A run that is killed and resumed at epoch 7 sees the batches it would have seen, and
@@ -15,6 +16,8 @@ from tqdm import tqdm
 
 from fetal_tf.data.augment import Augmenter
 from fetal_tf.data.sample import Sample
+from fetal_tf.data.sampler import systematic_draw
+from fetal_tf.data.targets import coverage_shares
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.images import read_gray
 from fetal_tf.edge.preprocess import Letterbox, letterboxed
@@ -22,7 +25,7 @@ from fetal_tf.edge.preprocess import Letterbox, letterboxed
 
 @dataclass(frozen=True)
 class Example:
-    """A sample as the network sees it, before augmentation: both uint8, [h, w, 1] and [h, w, K]."""
+    """A sample as the network sees it, before augmentation: both uint8, [h, w, 1] and [h, w, T]."""
 
     image: np.ndarray
     target: np.ndarray
@@ -36,15 +39,18 @@ class FrameCache:
         samples: Sequence[Sample],
         target: Callable[[Sample, Letterbox], np.ndarray],
         image_size: tuple[int, int],
+        encode: Callable[[np.ndarray], np.ndarray] = coverage_shares,
     ):
         """Hold `samples` at `image_size` (height, width).
 
         Args:
             samples: the frames, in the order of their indices.
-            target: of a sample in the letterboxed frame, uint8 [h, w, K].
+            target: of a sample in the letterboxed frame, uint8 [h, w, T]: what augmentation moves.
             image_size: what the network sees.
+            encode: an augmented target as the loss takes it, float32 [h, w, K].
         """
         self.samples = list(samples)
+        self.encode = encode
         self._target = target
         self._image_size = image_size
         self._frames: dict[int, Example] = {}
@@ -110,8 +116,12 @@ def training_dataset(
     first_epoch: int,
     last_epoch: int,
     workers: int,
+    weights: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Batches of epochs from `first_epoch` up to `last_epoch`, exclusive, one after the other.
+
+    An epoch holds each frame once, or with `weights` (float32 [frames]) as many draws in proportion
+    to them; a frame that is drawn twice is augmented in two ways.
 
     Yields:
         image float32 [batch, h, w, 1] in 0..255, target float32 [batch, h, w, K] in 0..1.
@@ -123,12 +133,22 @@ def training_dataset(
 
     def epoch_items(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=[seed, epoch])
-        return tf.data.Dataset.from_tensor_slices(order[:kept]).map(lambda i: (epoch, i))
+        if weights is None:
+            chosen, draws = order[:kept], tf.zeros(kept, tf.int32)
+        else:
+            chosen = systematic_draw(order, tf.constant(weights), kept, tf.stack([seed, epoch]))
+            draws = tf.range(kept)
+        items = tf.data.Dataset.from_tensor_slices((chosen, draws))
+        return items.map(lambda index, draw: (epoch, index, draw))
 
-    def load(epoch: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def load(
+        epoch: np.ndarray, index: np.ndarray, draw: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         frame = cache[int(index)]
-        item_seed = np.random.SeedSequence([seed, int(epoch), int(index)]).generate_state(1)[0]
-        return augmenter(frame.image, frame.target, int(item_seed))
+        entropy = [seed, int(epoch), int(index), int(draw)]
+        item_seed = np.random.SeedSequence(entropy).generate_state(1)[0]
+        image, target = augmenter(frame.image, frame.target, int(item_seed))
+        return image, cache.encode(target)
 
     epochs = tf.data.Dataset.range(first_epoch, last_epoch, output_type=tf.int32)
     items = epochs.flat_map(epoch_items)
@@ -138,25 +158,26 @@ def training_dataset(
 def evaluation_dataset(cache: FrameCache, *, batch_size: int, workers: int) -> tf.data.Dataset:
     """Every frame once, in order, without augmentation; the last batch may be smaller."""
 
-    def load(_: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def load(_: np.ndarray, index: np.ndarray, __: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         frame = cache[int(index)]
-        return frame.image, frame.target
+        return frame.image, cache.encode(frame.target)
 
-    items = tf.data.Dataset.range(len(cache), output_type=tf.int32).map(lambda i: (0, i))
+    items = tf.data.Dataset.range(len(cache), output_type=tf.int32).map(lambda i: (0, i, 0))
     return _batches(items, load, cache, batch_size, workers)
 
 
 def _batches(items, load, cache: FrameCache, batch_size: int, workers: int) -> tf.data.Dataset:
     example = cache[0]
+    target_shape = cache.encode(example.target).shape
 
-    def read(epoch: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, target = tf.numpy_function(load, [epoch, index], [tf.uint8, tf.uint8])
+    def read(*item: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, target = tf.numpy_function(load, list(item), [tf.uint8, tf.float32])
         image.set_shape(example.image.shape)
-        target.set_shape(example.target.shape)
+        target.set_shape(target_shape)
         return image, target
 
-    def scale(image: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.cast(image, tf.float32), tf.cast(target, tf.float32) / 255.0
+    def as_float(image: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.cast(image, tf.float32), target
 
     options = tf.data.Options()
     options.deterministic = True
@@ -164,7 +185,7 @@ def _batches(items, load, cache: FrameCache, batch_size: int, workers: int) -> t
     return (
         items.map(read, num_parallel_calls=workers)
         .batch(batch_size)
-        .map(scale)
+        .map(as_float)
         .prefetch(2)
         .with_options(options)
     )

@@ -20,6 +20,9 @@ class Sample:
             0 = background; None where the dataset has no mask for this frame.
         reference: the expert's measurements by name with unit, for example `{"hc_mm": 172.5}`.
         official_split: train, val or test where the dataset prescribes one.
+        present: the structures that the truth shows, of all that the dataset annotates; None where
+            the reader does not look.
+        condition: `normal` or the name of an anomaly, where the dataset tells.
     """
 
     id: str
@@ -29,3 +32,5 @@ class Sample:
     load_mask: Callable[[], np.ndarray] | None = None
     reference: Mapping[str, float] = field(default_factory=dict)
     official_split: str | None = None
+    present: frozenset[str] | None = None
+    condition: str | None = None

@@ -1,17 +1,17 @@
 """Train, validation, test and folds by group, drawn by a seed and kept in `splits.csv`.
 
-A group (patient, examination) is never divided. Each group's place in line is a hash of the seed
-and its name alone, so that leaving a few images out, or adding some, moves few of the others.
+A group (patient, examination) is never divided. Leaving a few images out, or adding some, moves few
+of the others. A draw can be stratified by the structures that a group's frames show.
 """
 
 import csv
-import hashlib
 import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fetal_tf.data.draw import draw_folds, draw_part, strata_by_structures
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.files import write_text_atomic
@@ -32,7 +32,12 @@ class SplitRow:
 
 
 def split_groups(
-    samples: Sequence[Sample], val: float, test: float, seed: int, folds: int | None = None
+    samples: Sequence[Sample],
+    val: float,
+    test: float,
+    seed: int,
+    folds: int | None = None,
+    stratify: bool = False,
 ) -> dict[str, SplitRow]:
     """Assign every sample to train, val or test, and with `folds` all but test to a fold.
 
@@ -40,19 +45,26 @@ def split_groups(
     split does not depend on `val`, nor on `folds`. Where every sample has an `official_split`,
     that one holds; val is drawn from its training part only where the dataset prescribes none.
 
+    Stratified, each set of structures that groups show (`Sample.present` of all their frames
+    together) is divided by the same fractions, as nearly as its groups allow. Where at least three
+    groups show it, it is in every part, and in every fold where there are as many as folds; the
+    few groups of rarer sets are drawn as if they showed the same.
+
     Args:
         samples: of one dataset, ids unique.
         val: share of images to validate on, 0 ≤ val, val + test < 1.
         test: share of images to test on.
         seed: another seed, another split.
         folds: number of folds for cross-validation, at least 2, or None.
+        stratify: divide groups that show the same structures evenly.
 
     Returns:
         A row for each sample, by id, in the order of `samples`.
 
     Raises:
         DataError: fractions or folds out of range, two samples with one id, too few groups to fill
-            what was asked for, or an official split that divides a group.
+            what was asked for, an official split that divides a group, or, stratified, a sample
+            whose structures are unknown.
     """
     if not (val >= 0 and test >= 0 and val + test < 1):
         raise DataError(
@@ -61,14 +73,15 @@ def split_groups(
         )
     _check_unique(sample.id for sample in samples)
     sizes = Counter(sample.group for sample in samples)
+    strata = strata_by_structures(samples) if stratify else [list(sizes)]
     split = _official(samples)
     if split is None:
         split = dict.fromkeys(sizes, "train")
-        _draw(split, "test", test, sizes, seed)
-        _draw(split, "val", val, sizes, seed)
+        draw_part(split, "test", test, sizes, seed, strata)
+        draw_part(split, "val", val, sizes, seed, strata)
     elif "val" not in split.values():
-        _draw(split, "val", val, sizes, seed)
-    fold = _draw_folds(split, folds, sizes, seed) if folds is not None else {}
+        draw_part(split, "val", val, sizes, seed, strata)
+    fold = draw_folds(split, folds, sizes, seed, strata) if folds is not None else {}
     return {
         sample.id: SplitRow(sample.id, sample.group, split[sample.group], fold.get(sample.group))
         for sample in samples
@@ -124,71 +137,6 @@ def read_splits(path: Path, samples: Sequence[Sample] | None = None) -> dict[str
     if samples is not None:
         _check_matches(path, rows, samples)
     return rows
-
-
-def _draw(
-    split: dict[str, str], name: str, fraction: float, sizes: Mapping[str, int], seed: int
-) -> None:
-    """Move groups from train to `name`, in the order of their hashes, up to its share."""
-    if fraction == 0:
-        return
-    target = max(1, round(fraction * sum(sizes.values())))
-    missing = target
-    waiting = [group for group in _in_line(sizes, seed) if split[group] == "train"]
-    left_over = []
-    for group in waiting:
-        if sizes[group] <= missing:
-            split[group] = name
-            missing -= sizes[group]
-        else:
-            left_over.append(group)
-    # What is left over is larger than what is missing: one more only if that comes nearer, or if
-    # nothing else fits at all.
-    if missing and left_over:
-        smallest = min(left_over, key=lambda group: sizes[group])
-        if sizes[smallest] - missing < missing or missing == target:
-            split[smallest] = name
-    if not {name, "train"} <= set(split.values()):
-        raise DataError(
-            f"split.{name}: {fraction} of {sum(sizes.values())} images in {len(sizes)} groups: "
-            f"groups are never divided, and these are too few for train and {name}. Take more "
-            f"data, or set split.{name} to 0."
-        )
-
-
-def _draw_folds(
-    split: Mapping[str, str], folds: int, sizes: Mapping[str, int], seed: int
-) -> dict[str, int]:
-    """Folds that differ by at most the largest group; most groups go where their hash says."""
-    groups = [group for group in _in_line(sizes, seed) if split[group] != "test"]
-    if not 2 <= folds <= len(groups):
-        raise DataError(
-            f"split.folds is {folds}; from 2 to {len(groups)} are possible, the number of groups "
-            "outside the test split."
-        )
-    groups.sort(key=lambda group: -sizes[group])  # stable: in line within one size
-    filled = [0] * folds
-    room = sum(sizes[group] for group in groups) // folds
-    fold: dict[str, int] = {}
-    for group in groups:
-        wanted = _hash(seed, "fold", group) % folds
-        if filled[wanted] + sizes[group] <= room:
-            fold[group] = wanted
-            filled[wanted] += sizes[group]
-    for group in groups:
-        if group not in fold:
-            fold[group] = filled.index(min(filled))
-            filled[fold[group]] += sizes[group]
-    return fold
-
-
-def _in_line(groups: Iterable[str], seed: int) -> list[str]:
-    return sorted(groups, key=lambda group: (_hash(seed, "split", group), group))
-
-
-def _hash(seed: int, purpose: str, group: str) -> int:
-    # Not `hash`, which differs from one Python process to the next.
-    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{group}".encode()).digest()[:8], "big")
 
 
 def _official(samples: Sequence[Sample]) -> dict[str, str] | None:

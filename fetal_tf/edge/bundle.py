@@ -4,6 +4,7 @@ import json
 import os
 import reprlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +94,15 @@ class Bundle:
         return str(self.manifest["default_format"])
 
     @property
+    def measurement_settings(self) -> dict[str, Any]:
+        """What the measurer was fitted to: reference shapes, thresholds; empty for most."""
+        return self.manifest.get("measurement_settings", {})
+
+    @cached_property
     def measurer(self) -> Measurer:
         """How this bundle's output becomes a measurement and a picture."""
-        return MEASURERS[self.manifest["measurement"]]
+        factory = MEASURERS[self.manifest["measurement"]]
+        return factory(self.classes, self.measurement_settings)
 
     def failed_parity(self, format: str) -> bool:
         """Whether export found that this format does not measure as well as the float model."""
@@ -136,8 +143,9 @@ class Bundle:
             ValueError: a pixel size that is not positive, or an age the references do not cover.
         """
         frame, letterbox = letterboxed(image, self.input_shape)
-        probabilities = predictor.predict(frame[None])[0]
-        return self.measurer.measure(probabilities, letterbox, mm_per_pixel, ga_weeks)
+        measurer = self.measurer
+        output = measurer.prepared(predictor).predict(frame[None])[0]
+        return measurer.measure(output, letterbox, mm_per_pixel, ga_weeks)
 
 
 def resolve_bundle(reference: str) -> Path:
@@ -199,6 +207,8 @@ def _check_manifest(file: Path, manifest: dict[str, Any]) -> None:
         _check_filled(file, key, manifest[key], type_)
     for name in manifest["classes"]:
         _check_filled(file, "classes", name, str)
+    if not isinstance(manifest.get("measurement_settings", {}), dict):
+        raise BundleError(f"{file}: measurement_settings: {_EXPECTED[dict]} expected")
     for key in ("height", "width", "channels"):
         _check_filled(file, f"input.{key}", manifest["input"].get(key), int)
     if manifest["measurement"] not in MEASURERS:

@@ -1,4 +1,4 @@
-"""Fetal head biometry: gestational age from size, and size for a gestational age from elsewhere."""
+"""Fetal head: age from size, size for an age from elsewhere, grades of ventriculomegaly."""
 
 import math
 from collections.abc import Callable
@@ -8,6 +8,8 @@ HADLOCK_WEEKS = (14.0, 42.0)  # the fetuses of Hadlock 1984
 INTERGROWTH_WEEKS = (14.0, 40.0)  # the scans of the INTERGROWTH-21st fetal growth study
 # Hadlock 1981, AJR 137:83: mean 78.3, and one standard deviation about it.
 CEPHALIC_INDEX_RANGE = (74.0, 83.0)
+# Width of the ventricle's atrium from which, or (moderate) beyond which, it has that grade, mm.
+VENTRICULOMEGALY_MM = {"mild": 10.0, "moderate": 12.0, "severe": 15.0}
 
 
 def hadlock_ga_weeks_from_hc(hc_mm: float) -> float | None:
@@ -74,6 +76,25 @@ def intergrowth_ga_days_from_hc(hc_mm: float) -> float | None:
 def cephalic_index(bpd: float, ofd: float) -> float:
     """100 · BPD / OFD, from both in one unit; ValueError where one is not a positive number."""
     return 100.0 * _positive("bpd", bpd) / _positive("ofd", ofd)
+
+
+def ventriculomegaly_grade(width_mm: float) -> str:
+    """Grade of a lateral ventricle by the width of its atrium in mm, at any gestational age.
+
+    Returns:
+        none below 10 mm, mild from 10 to 12, moderate above 12, severe from 15.
+
+    Raises:
+        ValueError: `width_mm` is not a positive number.
+
+    Source: Gaglioti et al. 2005, Ultrasound Obstet Gynecol 25:372 (10-12, 12.1-14.9, from 15 mm).
+    """
+    width = _positive("width_mm", width_mm)
+    if width >= VENTRICULOMEGALY_MM["severe"]:
+        return "severe"
+    if width > VENTRICULOMEGALY_MM["moderate"]:
+        return "moderate"
+    return "mild" if width >= VENTRICULOMEGALY_MM["mild"] else "none"
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,17 @@
 """What a bundle can measure, by name; a new task adds its measurer here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
-from fetal_tf.edge.ellipse import rasterise
+from fetal_tf.edge.brain import BrainMeasurement, cleaning_of, measure_brain
+from fetal_tf.edge.brain_overlay import draw_brain
 from fetal_tf.edge.head import HeadMeasurement, measure_head
 from fetal_tf.edge.overlay import draw_head
 from fetal_tf.edge.preprocess import Letterbox
+from fetal_tf.edge.runtimes import Predictor
+from fetal_tf.edge.views import WithDisagreement
 
 
 class Measurement(Protocol):
@@ -36,6 +39,10 @@ class Measurement(Protocol):
 class Measurer(Protocol):
     """From a network's output to a measurement, and from that to a picture."""
 
+    def prepared(self, predictor: Predictor) -> Predictor:
+        """What `measure` takes the output of: the net itself, or several views through it."""
+        ...
+
     def measure(
         self,
         probabilities: np.ndarray,
@@ -46,10 +53,6 @@ class Measurer(Protocol):
         """Measure probabilities float32 (h, w, K); ValueError for a senseless pixel size or age."""
         ...
 
-    def region(self, measurement: Any, shape: tuple[int, int]) -> np.ndarray | None:
-        """What the measurement covers in the original image, bool (H, W); None if refused."""
-        ...
-
     def draw(self, image: np.ndarray, measurement: Any, truth: Any = None) -> np.ndarray:
         """Picture over the gray image uint8 (H, W), RGB uint8; `truth` is another measurement."""
         ...
@@ -57,6 +60,10 @@ class Measurer(Protocol):
 
 class HeadMeasurer:
     """Head circumference, BPD and OFD from one probability map."""
+
+    def prepared(self, predictor: Predictor) -> Predictor:
+        """The net itself."""
+        return predictor
 
     def measure(
         self,
@@ -68,10 +75,6 @@ class HeadMeasurer:
         """Measure the first class of probabilities float32 (h, w, K); see `measure_head`."""
         return measure_head(probabilities[..., 0], letterbox, mm_per_pixel, ga_weeks=ga_weeks)
 
-    def region(self, measurement: HeadMeasurement, shape: tuple[int, int]) -> np.ndarray | None:
-        """Inside of the fitted ellipse, bool (H, W)."""
-        return None if measurement.ellipse is None else rasterise(measurement.ellipse, shape)
-
     def draw(
         self,
         image: np.ndarray,
@@ -82,4 +85,46 @@ class HeadMeasurer:
         return draw_head(image, measurement, truth)
 
 
-MEASURERS: Mapping[str, Measurer] = {"head": HeadMeasurer()}
+class BrainMeasurer:
+    """Brain, cavum septi pellucidi and lateral ventricles from one map of exclusive classes."""
+
+    def __init__(self, classes: tuple[str, ...], settings: Mapping[str, Any]):
+        """Measure `classes` with the settings of `measure_brain`.
+
+        Raises:
+            ValueError: a cleaning that it does not know.
+        """
+        cleaning_of(settings)
+        self._classes, self._settings = classes, settings
+
+    def prepared(self, predictor: Predictor) -> Predictor:
+        """The net with the disagreement of its views as one more channel."""
+        return WithDisagreement(predictor)
+
+    def measure(
+        self,
+        probabilities: np.ndarray,
+        letterbox: Letterbox,
+        mm_per_pixel: float | None,
+        ga_weeks: float | None = None,
+    ) -> BrainMeasurement:
+        """Measure probabilities float32 (h, w, K) or with disagreement; see `measure_brain`."""
+        return measure_brain(probabilities, self._classes, letterbox, mm_per_pixel, self._settings)
+
+    def draw(
+        self,
+        image: np.ndarray,
+        measurement: BrainMeasurement,
+        truth: BrainMeasurement | None = None,
+    ) -> np.ndarray:
+        """Draw structures, maps and numbers; see `draw_brain`."""
+        return draw_brain(image, measurement, truth)
+
+
+# Measurement → its measurer, made from the bundle's classes and from its measurement settings: a
+# JSON tree of what was fitted to data (references, thresholds), empty before anything was.
+MeasurerFactory = Callable[[tuple[str, ...], Mapping[str, Any]], Measurer]
+MEASURERS: Mapping[str, MeasurerFactory] = {
+    "head": lambda classes, settings: HeadMeasurer(),
+    "brain": BrainMeasurer,
+}

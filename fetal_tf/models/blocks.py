@@ -1,5 +1,6 @@
-"""Layers that more than one model is made of: checked input, convolution block, output head."""
+"""Layers that more than one model is made of: checked input, convolution blocks, output head."""
 
+from collections.abc import Sequence
 from math import gcd
 from typing import Literal
 
@@ -9,12 +10,14 @@ from fetal_tf.edge.errors import ConfigError
 
 Norm = Literal["batch", "group", "none"]
 Head = Literal["sigmoid", "softmax"]
+Upsampling = Literal["transpose", "bilinear"]
+InputRange = Literal["zero_one", "minus_one_one"]
 
 
 def scaled_input(
-    input_shape: tuple[int, int, int], multiple: int
+    input_shape: tuple[int, int, int], multiple: int, input_range: InputRange = "zero_one"
 ) -> tuple[KerasTensor, KerasTensor]:
-    """The model's input (N, H, W, C), float32 0..255, and the same scaled to 0..1.
+    """The model's input (N, H, W, C), float32 0..255, and the same scaled to 0..1 or -1..1.
 
     The scaling stays in float32 under every policy: bfloat16 cannot hold 1/255.
 
@@ -30,8 +33,54 @@ def scaled_input(
             f"1/{multiple}: height and width must be multiples of {multiple}; "
             f"nearest that work: {', '.join(sizes)}"
         )
-    pixels = Input(input_shape, name="pixels")
-    return pixels, layers.Rescaling(1 / 255, dtype="float32", name="scale_0_1")(pixels)
+    x = pixels = Input(input_shape, name="pixels")
+    if input_range == "minus_one_one":
+        # Shifted before it is scaled: int8 then holds every gray level, and the factor folds into
+        # the convolution. As one Rescaling(1/127.5, -1) it would keep two levels out of three.
+        x = layers.Rescaling(1.0, -127.5, dtype="float32", name="shift")(x)
+        x = layers.Rescaling(1 / 127.5, dtype="float32", name="scale_minus1_1")(x)
+    else:
+        x = layers.Rescaling(1 / 255, dtype="float32", name="scale_0_1")(x)
+    return pixels, x
+
+
+def contracting_path(
+    x: KerasTensor, widths: Sequence[int], *, convs_per_block: int, norm: Norm, dropout: float
+) -> tuple[list[KerasTensor], KerasTensor]:
+    """A U-Net's left half: a block of convolutions per level, max-pooling between them.
+
+    Args:
+        x: (N, H, W, C), height and width multiples of 2**(levels - 1).
+        widths: filters per level, the last of them the bottleneck's.
+        convs_per_block: 3x3 convolutions per block.
+        norm: see `norm_relu6`.
+        dropout: rate of spatial dropout (whole feature maps) after the bottleneck and after the
+            deepest encoder block, before its skip: the end of the contracting path, as in
+            Ronneberger's paper. The fine levels are left alone: there it would blur the border we
+            measure.
+
+    Returns:
+        The skips, finest first, skip i being (N, H / 2**i, W / 2**i, widths[i]), and the
+        bottleneck, one more halving below.
+    """
+    skips = []
+    for level, filters in enumerate(widths[:-1]):
+        x = conv_block(x, filters, convs=convs_per_block, norm=norm, name=f"encoder_{level}")
+        if dropout and level == len(widths) - 2:
+            x = layers.SpatialDropout2D(dropout, name=f"encoder_{level}_dropout")(x)
+        skips.append(x)
+        x = layers.MaxPooling2D(name=f"pool_{level}")(x)
+    x = conv_block(x, widths[-1], convs=convs_per_block, norm=norm, name="bottleneck")
+    if dropout:
+        x = layers.SpatialDropout2D(dropout, name="bottleneck_dropout")(x)
+    return skips, x
+
+
+def conv_block(x: KerasTensor, filters: int, *, convs: int, norm: Norm, name: str) -> KerasTensor:
+    """`convs` times 3x3 convolution, normalization, ReLU6: (N, h, w, c) to (N, h, w, filters)."""
+    for i in range(convs):
+        x = conv_norm_relu6(x, filters, norm=norm, name=f"{name}_conv{i}")
+    return x
 
 
 def conv_norm_relu6(
@@ -63,6 +112,28 @@ def norm_relu6(x: KerasTensor, *, name: str, norm: Norm) -> KerasTensor:
     elif norm == "group":
         x = layers.GroupNormalization(groups=gcd(8, x.shape[-1]), name=f"{name}_norm")(x)
     return layers.ReLU(max_value=6.0, name=f"{name}_relu6")(x)
+
+
+def double_size(
+    x: KerasTensor, filters: int, *, norm: Norm, upsampling: Upsampling, name: str
+) -> KerasTensor:
+    """(N, h, w, c) to (N, 2h, 2w, filters), in 0..6 like the skip that it will be joined with.
+
+    One range on both sides lets the int8 concatenation copy instead of rescale.
+    """
+    if upsampling == "bilinear":
+        # The 1x1 convolution comes first: at a quarter of the pixels it costs a quarter.
+        x = conv_norm_relu6(x, filters, kernel=1, norm=norm, name=name)
+        return layers.UpSampling2D(interpolation="bilinear", name=f"{name}_resize")(x)
+    up = layers.Conv2DTranspose(
+        filters,
+        2,
+        strides=2,
+        use_bias=norm == "none",
+        kernel_initializer="he_normal",
+        name=name,
+    )
+    return norm_relu6(up(x), norm=norm, name=name)
 
 
 def probabilities(x: KerasTensor, classes: int, head: Head) -> KerasTensor:

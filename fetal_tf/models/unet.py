@@ -4,7 +4,7 @@ Source of the architecture: Ronneberger, Fischer, Brox 2015, arXiv 1505.04597, w
 so that the output has the size of the input.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import keras
 from keras import KerasTensor, layers
@@ -14,13 +14,13 @@ from fetal_tf.models import MODELS
 from fetal_tf.models.blocks import (
     Head,
     Norm,
-    conv_norm_relu6,
-    norm_relu6,
+    Upsampling,
+    contracting_path,
+    conv_block,
+    double_size,
     probabilities,
     scaled_input,
 )
-
-Upsampling = Literal["transpose", "bilinear"]
 
 
 @MODELS.register("small_unet")
@@ -81,9 +81,7 @@ def unet(
         convs_per_block: 3x3 convolutions per block.
         max_filters: where the doubling stops.
         norm: "group" for tiny batches, but it does not quantize: see `blocks.norm_relu6`.
-        dropout: rate of spatial dropout (whole feature maps) after the bottleneck and after the
-            deepest encoder block, before its skip: the end of the contracting path, as in the
-            paper. The fine levels are left alone: there it would blur the border we measure.
+        dropout: rate of spatial dropout at the deep end, see `blocks.contracting_path`.
         upsampling: "transpose" learns a 2x2 kernel; "bilinear" interpolates after a 1x1
             convolution, with fewer parameters and no checkerboard.
         head: see `blocks.probabilities`.
@@ -94,31 +92,16 @@ def unet(
     Raises:
         ConfigError: a size that is no multiple of 2**depth, or softmax for one class.
     """
-
-    def block(x: KerasTensor, filters: int, name: str) -> KerasTensor:
-        for i in range(convs_per_block):
-            x = conv_norm_relu6(x, filters, norm=norm, name=f"{name}_conv{i}")
-        return x
-
     widths = [min(base * 2**level, max_filters) for level in range(depth + 1)]
     pixels, x = scaled_input(input_shape, multiple=2**depth)
 
-    skips = []
-    for level in range(depth):
-        x = block(x, widths[level], f"encoder_{level}")
-        if dropout and level == depth - 1:
-            x = layers.SpatialDropout2D(dropout, name=f"encoder_{level}_dropout")(x)
-        skips.append(x)
-        x = layers.MaxPooling2D(name=f"pool_{level}")(x)
-
-    x = block(x, widths[depth], "bottleneck")
-    if dropout:
-        x = layers.SpatialDropout2D(dropout, name="bottleneck_dropout")(x)
-
+    skips, x = contracting_path(
+        x, widths, convs_per_block=convs_per_block, norm=norm, dropout=dropout
+    )
     for level in reversed(range(depth)):
-        x = _double_size(x, widths[level], norm=norm, upsampling=upsampling, name=f"up_{level}")
+        x = double_size(x, widths[level], norm=norm, upsampling=upsampling, name=f"up_{level}")
         x = layers.Concatenate(name=f"skip_{level}")([x, skips[level]])
-        x = block(x, widths[level], f"decoder_{level}")
+        x = conv_block(x, widths[level], convs=convs_per_block, norm=norm, name=f"decoder_{level}")
 
     return keras.Model(pixels, probabilities(x, classes, head), name="unet")
 
@@ -134,25 +117,3 @@ def _plain_block(x: KerasTensor, filters: int, name: str) -> KerasTensor:
             name=f"{name}_conv{i}",
         )(x)
     return x
-
-
-def _double_size(
-    x: KerasTensor, filters: int, *, norm: Norm, upsampling: Upsampling, name: str
-) -> KerasTensor:
-    """(N, h, w, c) to (N, 2h, 2w, filters), in 0..6 like the skip that it will be joined with.
-
-    One range on both sides lets the int8 concatenation copy instead of rescale.
-    """
-    if upsampling == "bilinear":
-        # The 1x1 convolution comes first: at a quarter of the pixels it costs a quarter.
-        x = conv_norm_relu6(x, filters, kernel=1, norm=norm, name=name)
-        return layers.UpSampling2D(interpolation="bilinear", name=f"{name}_resize")(x)
-    up = layers.Conv2DTranspose(
-        filters,
-        2,
-        strides=2,
-        use_bias=norm == "none",
-        kernel_initializer="he_normal",
-        name=name,
-    )
-    return norm_relu6(up(x), norm=norm, name=name)

@@ -5,4 +5,5 @@ from fetal_tf.tasks.task import Task
 
 TASKS: Registry[Task] = Registry("task")
 
-from fetal_tf.tasks import segmentation as segmentation  # noqa: E402  (registers itself)
+from fetal_tf.tasks import segmentation as segmentation  # noqa: E402  (they register themselves)
+from fetal_tf.tasks import structures as structures  # noqa: E402

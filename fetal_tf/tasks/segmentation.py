@@ -1,14 +1,18 @@
 """Segmentation: probabilities against the expert's mask, and the measurement that they give."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import keras
 import numpy as np
 
 from fetal_tf import scores
 from fetal_tf.data.sample import Sample
+from fetal_tf.data.targets import coverage_shares
+from fetal_tf.edge.ellipse import rasterise
 from fetal_tf.edge.errors import ConfigError, DataError
-from fetal_tf.edge.measurements import MEASURERS
+from fetal_tf.edge.head import HeadMeasurement
+from fetal_tf.edge.measurements import MEASURERS, Measurement
 from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.metrics import Dice, IoU, PixelAccuracy
 from fetal_tf.registry import nearest
@@ -48,9 +52,11 @@ class SegmentationTask:
 
     name = "segmentation"
     headline: tuple[str, ...] = ("dice", "hc_abs_error_mm")
+    quantities: tuple[str, ...] = ("hc_abs_error_mm",)
     parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
+    target_interpolation: Literal["linear", "nearest"] = "linear"
 
-    def __init__(self, classes: list[str], measurement: str):
+    def __init__(self, classes: list[str], measurement: str, settings: Mapping[str, Any]):
         if len(classes) != 1:
             raise ConfigError(f"task.classes: found {classes}; this task segments one structure")
         if measurement not in MEASURERS:
@@ -60,7 +66,8 @@ class SegmentationTask:
             )
         self.classes = tuple(classes)
         self.measurement = measurement
-        self._measurer = MEASURERS[measurement]
+        self.measurement_settings = settings
+        self.measurer = MEASURERS[measurement](self.classes, settings)
         self.metric_names = (
             *OVERLAP,
             *RAW_OVERLAP,
@@ -77,9 +84,22 @@ class SegmentationTask:
         """
         return letterbox.apply_coverage(self._mask(sample) == 1)[..., None]
 
+    def encode(self, target: np.ndarray) -> np.ndarray:
+        """Coverage in 0..1, float32 [h, w, 1]."""
+        return coverage_shares(target)
+
+    def count_pixels(self, targets: Iterable[np.ndarray]) -> None:
+        """One structure has no classes to weigh against each other."""
+
     def training_metrics(self) -> list[keras.metrics.Metric]:
         """Dice and IoU per image, and pixel accuracy, which flatters: background is easy."""
         return [Dice(name="dice"), IoU(name="iou"), PixelAccuracy(name="pixel_accuracy")]
+
+    def fit_measurer(
+        self, training: Iterable[Sample], validation: Iterable[Measurement]
+    ) -> dict[str, Any]:
+        """Nothing is fitted: `HeadLimits` hold for every net."""
+        return {}
 
     def evaluate(self, probabilities: np.ndarray, sample: Sample, letterbox: Letterbox) -> Row:
         """Overlap and border distance in the original frame, and every measurement's error.
@@ -90,9 +110,10 @@ class SegmentationTask:
         """
         truth_mask = self._mask(sample) == 1
         raw_mask = letterbox.restore(probabilities[..., 0]) >= LEVEL
-        measurement = self._measurer.measure(probabilities, letterbox, sample.mm_per_pixel)
-        region = self._measurer.region(measurement, truth_mask.shape)
-        predicted_mask = raw_mask if region is None else region
+        measurement = self.measurer.measure(probabilities, letterbox, sample.mm_per_pixel)
+        predicted_mask = _measured_region(measurement, truth_mask.shape)
+        if predicted_mask is None:
+            predicted_mask = raw_mask
         row: Row = {"id": sample.id, "group": sample.group, "mm_per_pixel": sample.mm_per_pixel}
         row |= scores.overlap_metrics(predicted_mask, truth_mask)
         raw = scores.overlap_metrics(raw_mask, truth_mask)
@@ -107,6 +128,18 @@ class SegmentationTask:
         row["refused"] = measurement.refused or ""
         return row
 
+    def pooled(self, rows: Sequence[Row]) -> dict[str, float | None]:
+        """Every figure is a mean of its column."""
+        return {}
+
+    def summarise(self, rows: Sequence[Row], seed: int) -> dict[str, Any]:
+        """Nothing beside the columns."""
+        return {}
+
+    def tables(self, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
+        """Nothing beside per_image.csv."""
+        return {}
+
     def draw(
         self,
         image: np.ndarray,
@@ -115,11 +148,11 @@ class SegmentationTask:
         sample: Sample,
     ) -> np.ndarray:
         """Prediction, its measurement, and the expert's ellipse where there is one."""
-        measurement = self._measurer.measure(probabilities, letterbox, sample.mm_per_pixel)
+        measurement = self.measurer.measure(probabilities, letterbox, sample.mm_per_pixel)
         truth = None
         if sample.load_mask is not None:
             truth = self._measure_truth(self._mask(sample) == 1, sample.mm_per_pixel)
-        return self._measurer.draw(image, measurement, truth=truth)
+        return self.measurer.draw(image, measurement, truth=truth)
 
     def _mask(self, sample: Sample) -> np.ndarray:
         if sample.load_mask is None:
@@ -130,7 +163,7 @@ class SegmentationTask:
         height, width = truth_mask.shape
         identity = Letterbox(height, width, height, width)
         probabilities = truth_mask[..., None].astype(np.float32)
-        return self._measurer.measure(probabilities, identity, mm_per_pixel)
+        return self.measurer.measure(probabilities, identity, mm_per_pixel)
 
     def _reference(self, sample: Sample, truth_mask: np.ndarray) -> dict[str, float]:
         """The expert's numbers; what the dataset does not state is measured on its own mask."""
@@ -139,7 +172,13 @@ class SegmentationTask:
         return {k: v for k, v in measured.items() if v is not None} | dict(sample.reference)
 
 
+def _measured_region(measurement: Any, shape: tuple[int, int]) -> np.ndarray | None:
+    """Inside of the fitted ellipse, bool [H, W]; None where the measurement was refused."""
+    assert isinstance(measurement, HeadMeasurement)
+    return None if measurement.ellipse is None else rasterise(measurement.ellipse, shape)
+
+
 @TASKS.register("segmentation")
-def segmentation(*, classes: list[str], measurement: str) -> Task:
+def segmentation(settings: Mapping[str, Any], *, classes: list[str], measurement: str) -> Task:
     """The mask of one of `classes`, measured by the edge wing's `measurement`."""
-    return SegmentationTask(classes, measurement)
+    return SegmentationTask(classes, measurement, settings)

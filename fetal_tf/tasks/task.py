@@ -1,12 +1,14 @@
 """The protocol every task fulfils; evaluation, parity and the report know only this."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol
 
 import keras
 import numpy as np
 
+from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.data.sample import Sample
+from fetal_tf.edge.measurements import Measurement, Measurer
 from fetal_tf.edge.preprocess import Letterbox
 
 Row = dict[str, float | str | None]
@@ -15,33 +17,82 @@ Row = dict[str, float | str | None]
 class Task(Protocol):
     """From a sample to a target, from an output to a row of scores and a picture.
 
+    A task is built from its config and from the measurement settings of a run, a JSON tree that
+    `fit_measurer` has made; it is empty until a run has been trained.
+
     Attributes:
         name: the registered name, recorded in bundles.
         classes: what the output channels mean.
         measurement: key of `fetal_tf.edge.measurements.MEASURERS`.
+        measurer: that measurer, with this task's classes and settings.
+        measurement_settings: what the measurer was made with, for the bundle.
         metric_names: numeric columns of a row that a summary describes.
         headline: the columns that a one-line summary shows; the first is better when higher, the
             last sorts worst cases by its absolute value.
+        quantities: the `…_abs_error_…` columns whose agreement the report draws.
         parity_limits: format → delta → limit that an exported file must keep.
+        target_interpolation: how augmentation moves a target: coverage linearly, labels nearest.
     """
 
     name: str
     classes: tuple[str, ...]
     measurement: str
+    measurer: Measurer
+    measurement_settings: Mapping[str, Any]
     metric_names: tuple[str, ...]
     headline: tuple[str, ...]
+    quantities: tuple[str, ...]
     parity_limits: Mapping[str, Mapping[str, float]]
+    target_interpolation: Literal["linear", "nearest"]
 
     def target(self, sample: Sample, letterbox: Letterbox) -> np.ndarray:
-        """Training target, uint8 [h, w, K] in the network's frame; 255 = full coverage."""
+        """What augmentation moves, uint8 [h, w, T] in the network's frame."""
+        ...
+
+    def encode(self, target: np.ndarray) -> np.ndarray:
+        """A target as the loss takes it, float32 [h, w, K] in 0..1."""
+        ...
+
+    def count_pixels(self, targets: Iterable[np.ndarray]) -> ClassPixels | None:
+        """What the training targets hold, for tasks of exclusive classes.
+
+        Raises:
+            DataError: a class that none of them holds: it cannot be learnt.
+        """
         ...
 
     def training_metrics(self) -> list[keras.metrics.Metric]:
         """Fresh metrics for `model.compile`."""
         ...
 
+    def fit_measurer(
+        self, training: Iterable[Sample], validation: Iterable[Measurement]
+    ) -> dict[str, Any]:
+        """Settings fitted to a trained run, in JSON types; empty where nothing is fitted.
+
+        Args:
+            training: samples with the expert's truth.
+            validation: what the trained model measures on the validation frames.
+        """
+        ...
+
     def evaluate(self, probabilities: np.ndarray, sample: Sample, letterbox: Letterbox) -> Row:
         """One flat row of scores, measurements and flags for one frame's output [h, w, K]."""
+        ...
+
+    def pooled(self, rows: Sequence[Row]) -> dict[str, float | None]:
+        """Figures over all rows together that are no mean of a column; empty where there are none.
+
+        Parity compares them between formats, each under `pooled_NAME_delta`.
+        """
+        ...
+
+    def summarise(self, rows: Sequence[Row], seed: int) -> dict[str, Any]:
+        """Further sections of `summary.json`."""
+        ...
+
+    def tables(self, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
+        """Further CSV files of an evaluation, by file name without suffix."""
         ...
 
     def draw(

@@ -271,7 +271,7 @@ def test_a_wrong_request_is_named(tmp_path, arguments, message):
 
 
 def test_it_is_found_by_name():
-    assert PHANTOMS.names() == ["hc18"]
+    assert "hc18" in PHANTOMS.names()
 
 
 def test_its_files_are_known_as_a_phantom_s_and_others_are_not(phantom, tmp_path):

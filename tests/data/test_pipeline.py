@@ -9,6 +9,7 @@ from fetal_tf.data.pipeline import (
     training_dataset,
 )
 from fetal_tf.data.sample import Sample
+from fetal_tf.data.targets import one_hot
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.images import write_png
 
@@ -36,7 +37,7 @@ def samples(tmp_path):
     return made
 
 
-def batches(samples, *, workers=1, seed=0, first=0, last=2, recipe=(), batch_size=4):
+def batches(samples, *, workers=1, seed=0, first=0, last=2, recipe=(), batch_size=4, weights=None):
     dataset = training_dataset(
         FrameCache(samples, CountingTask().target, SIZE),
         Augmenter(list(recipe)),
@@ -45,6 +46,7 @@ def batches(samples, *, workers=1, seed=0, first=0, last=2, recipe=(), batch_siz
         first_epoch=first,
         last_epoch=last,
         workers=workers,
+        weights=weights,
     )
     return [(image.numpy(), target.numpy()) for image, target in dataset]
 
@@ -126,3 +128,42 @@ def test_broken_files_stop_the_run_before_it_begins(samples):
         cache.fill("frames", workers=2)
     assert "3.png" in str(error.value)
     assert "7.png" in str(error.value)
+
+
+def test_weights_draw_a_frame_more_often_and_augment_each_draw_anew(samples):
+    weights = np.ones(10, np.float32)
+    weights[3] = 9
+    drawn = batches(samples, recipe=NOISE, weights=weights, last=1, batch_size=10)
+    image, target = drawn[0]
+    ids = np.rint(target[:, 0, 0, 0] * 255).astype(int)
+    times = np.bincount(ids, minlength=10)
+    assert times[3] in (4, 5), "10 draws, 9 of 18 parts of the weight"
+    twice = image[ids == 3]
+    assert not np.array_equal(twice[0], twice[1])
+    again = batches(samples, recipe=NOISE, weights=weights, last=1, batch_size=10, workers=4)
+    np.testing.assert_array_equal(image, again[0][0])
+
+
+def test_labels_are_encoded_after_they_were_moved(tmp_path):
+    """What comes in from outside the frame is class 0, and no class is interpolated."""
+    path = tmp_path / "0.png"
+    write_png(path, np.full((32, 48), 90, np.uint8))
+    cache = FrameCache(
+        [Sample("0", path, group="0")],
+        lambda sample, letterbox: np.full((*SIZE, 1), 2, np.uint8),
+        SIZE,
+        encode=lambda target: one_hot(target, 3),
+    )
+    moved = {"translate_px": {"x": [7, 7], "y": [0, 0]}, "rotate": [10, 10], "p": 1.0}
+    shift = [{"name": "Affine", **moved}]
+    dataset = training_dataset(
+        cache,
+        Augmenter(shift, SIZE, target_interpolation="nearest"),
+        batch_size=1, seed=0, first_epoch=0, last_epoch=1, workers=1,
+    )  # fmt: skip
+    _, target = next(iter(dataset))
+    target = target.numpy()[0]
+    assert target.shape == (*SIZE, 3) and target.dtype == np.float32
+    np.testing.assert_array_equal(target.sum(axis=-1), 1)
+    assert set(np.unique(target)) == {0, 1}
+    assert target[..., 0].sum() > 7 * 25 and not target[..., 1].any()

@@ -1,8 +1,11 @@
 """Splits: no group straddles, sizes are near, and a small change of the data moves little."""
 
-from collections import Counter
+import hashlib
+from collections import Counter, defaultdict
 from pathlib import Path
+from statistics import NormalDist
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,6 +79,12 @@ def test_the_draw_stays_the_same_in_every_process_and_version():
         ["train", "train", "test", "train", "train", "val", "train", "train", "test", "val"]
     )
     assert [row.fold for row in rows.values()] == [1, 1, None, 0, 0, 0, 1, 1, None, 0]
+
+
+def test_the_draw_of_groups_of_all_sizes_stays_the_same_too():
+    rows = split_groups(_samples([1, 3, 1, 2, 5] * 40), 0.15, 0.15, seed=11, folds=5)
+    text = "".join(f"{row.id},{row.split},{row.fold}\n" for row in rows.values())
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "d663de5033b21010"
 
 
 def test_singletons_give_the_exact_share():
@@ -232,3 +241,226 @@ def test_a_file_written_for_other_samples_is_refused(tmp_path):
     moved = [Sample("000_0HC", Path("0.png"), "other"), *samples[1:]]
     with pytest.raises(DataError, match=r"1 in another group \(000_0HC\)"):
         read_splits(path, moved)
+
+
+# Stratified draws
+
+Shown = frozenset[str]
+STRUCTURE_SETS = [frozenset({"brain"} | extra) for extra in (set(), {"csp"}, {"lv"}, {"csp", "lv"})]
+# What each frame of each group shows.
+shown_by_group = st.lists(
+    st.lists(st.sampled_from(STRUCTURE_SETS), min_size=1, max_size=4), min_size=16, max_size=80
+)
+
+
+def _showing(groups: list[list[Shown]]) -> list[Sample]:
+    return [
+        Sample(f"{group:03d}_{frame}", Path("x.png"), f"{group:03d}", present=present)
+        for group, frames in enumerate(groups)
+        for frame, present in enumerate(frames)
+    ]
+
+
+def _strata(samples: list[Sample]) -> dict[Shown, set[str]]:
+    """Groups by what their frames show together."""
+    union: dict[str, Shown] = defaultdict(frozenset)
+    for sample in samples:
+        union[sample.group] |= sample.present
+    strata: dict[Shown, set[str]] = defaultdict(set)
+    for group, shown in union.items():
+        strata[shown].add(group)
+    return strata
+
+
+def _split(samples, val=0.15, test=0.15, seed=0, folds=None) -> dict[str, SplitRow]:
+    return split_groups(samples, val, test, seed, folds, stratify=True)
+
+
+@given(shown_by_group, fractions, fractions, seeds, st.none() | st.integers(2, 6))
+def test_stratified_every_sample_has_one_place_and_no_group_straddles(
+    groups, val, test, seed, folds
+):
+    samples = _showing(groups)
+    rows = _split(samples, val, test, seed, folds)
+    assert list(rows) == [sample.id for sample in samples]
+    places = defaultdict(set)
+    for sample in samples:
+        row = rows[sample.id]
+        assert (row.id, row.group) == (sample.id, sample.group)
+        assert (row.fold is None) == (folds is None or row.split == "test")
+        places[sample.group].add((row.split, row.fold))
+    assert all(len(place) == 1 for place in places.values())
+
+
+@given(shown_by_group, fractions, fractions, seeds)
+def test_every_stratum_of_three_groups_is_in_train_val_and_test(groups, val, test, seed):
+    samples = _showing(groups)
+    rows = _split(samples, val, test, seed)
+    for shown, members in _strata(samples).items():
+        if len(members) >= 3:
+            parts = {row.split for row in rows.values() if row.group in members}
+            assert parts == {"train", "val", "test"}, shown
+
+
+@given(shown_by_group, fractions, seeds, st.integers(2, 5))
+def test_every_stratum_is_spread_over_the_folds_to_one_group(groups, test, seed, folds):
+    samples = _showing(groups)
+    rows = _split(samples, 0.0, test, seed, folds)
+    for shown, members in _strata(samples).items():
+        inside = [row for row in rows.values() if row.group in members and row.split != "test"]
+        if len(members) < 3 or not inside:
+            continue  # drawn together with other rare ones
+        counts = Counter({fold: 0 for fold in range(folds)})
+        counts.update(row.fold for row in inside)
+        largest = max(Counter(row.group for row in inside).values())
+        assert max(counts.values()) - min(counts.values()) <= largest, shown
+
+
+@given(shown_by_group, fractions, fractions, seeds)
+def test_strata_and_their_total_come_near_the_share(groups, val, test, seed):
+    samples = _showing(groups)
+    rows = _split(samples, val, test, seed)
+    largest = max(len(frames) for frames in groups)
+    strata = _strata(samples)
+    for part, share in (("val", val), ("test", test)):
+        for members in strata.values():
+            inside = [row for row in rows.values() if row.group in members]
+            if len(members) < 3:
+                continue
+            found = sum(row.split == part for row in inside)
+            # Half a group is what whole groups miss, and as much the strata before may owe;
+            # a stratum that must be in every part may have to give, or to keep, a whole group.
+            assert abs(found - share * len(inside)) <= 3 * largest
+        total = sum(row.split == part for row in rows.values())
+        assert abs(total - share * len(samples)) <= largest * len(strata)
+
+
+@given(shown_by_group, fractions, fractions, seeds)
+def test_stratified_the_order_of_the_samples_does_not_matter(groups, val, test, seed):
+    samples = _showing(groups)
+    assert _split(samples, val, test, seed, 3) == _split(samples[::-1], val, test, seed, 3)
+
+
+@given(group_sizes, fractions, fractions, seeds, st.none() | st.integers(2, 6))
+def test_where_all_show_the_same_the_stratified_draw_is_the_plain_one(
+    sizes, val, test, seed, folds
+):
+    samples = _showing([[STRUCTURE_SETS[1]] * size for size in sizes])
+    assert _split(samples, val, test, seed, folds) == split_groups(samples, val, test, seed, folds)
+
+
+def _realistic(seed: int) -> list[Sample]:
+    """1,565 frames of 800 patients; 37 % show the csp and 32 % a lateral ventricle, and the frames
+    of a patient resemble each other."""
+    random = np.random.default_rng(seed)
+    sizes = random.multinomial(1565 - 800, np.full(800, 1 / 800)) + 1
+    groups = []
+    for size in sizes:
+        frames = [{"brain"} for _ in range(size)]
+        for structure, share in (("csp", 0.37), ("lv", 0.32)):
+            view = (random.normal() + random.normal(size=size)) / 2**0.5
+            for frame, value in zip(frames, view, strict=True):
+                if value > NormalDist().inv_cdf(1 - share):
+                    frame.add(structure)
+        groups.append([frozenset(frame) for frame in frames])
+    return _showing(groups)
+
+
+def _shares(samples: list[Sample], of: str) -> float:
+    return sum(of in sample.present for sample in samples) / len(samples)
+
+
+def _worst_share(samples: list[Sample], rows: dict[str, SplitRow]) -> float:
+    """How far a part's share of csp or lv is from that of all images, at most."""
+    return max(
+        abs(_shares([s for s in samples if rows[s.id].split == part], of) - _shares(samples, of))
+        for part in ("train", "val", "test")
+        for of in ("csp", "lv")
+    )
+
+
+def test_on_a_realistic_mix_every_part_shows_each_structure_about_as_often():
+    stratified, plain = [], []
+    for seed in range(8):
+        samples = _realistic(seed)
+        rows = _split(samples, seed=seed)
+        counts = _count(rows)
+        assert abs(counts["test"] - 0.15 * 1565) <= 1 and abs(counts["val"] - 0.15 * 1565) <= 1
+        stratified.append(_worst_share(samples, rows))
+        plain.append(_worst_share(samples, split_groups(samples, 0.15, 0.15, seed)))
+        for shown, members in _strata(samples).items():
+            inside = [row.split for row in rows.values() if row.group in members]
+            for part, share in (("train", 0.7), ("val", 0.15), ("test", 0.15)):
+                assert inside.count(part) / len(inside) == pytest.approx(share, abs=0.02), shown
+    assert max(stratified) < 0.07
+    assert np.mean(stratified) < 0.75 * np.mean(plain)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_stratified_leaving_images_out_moves_few_of_the_others(seed):
+    samples = _realistic(seed)
+    kept = [sample for i, sample in enumerate(samples) if i % 30]
+    before, after = (_split(some, seed=seed, folds=5) for some in (samples, kept))
+    moved = [id for id in after if after[id].split != before[id].split]
+    # A fresh draw would move half of them. A patient who loses a frame may change stratum.
+    assert len(moved) < 0.1 * len(kept)
+
+
+def test_stratified_the_test_split_depends_neither_on_val_nor_on_folds():
+    samples = _realistic(0)
+    first, second = _split(samples, val=0.1, seed=5), _split(samples, val=0.3, seed=5, folds=4)
+    assert {id for id, row in first.items() if row.split == "test"} == {
+        id for id, row in second.items() if row.split == "test"
+    }
+
+
+def _singles(*counts: int) -> list[Sample]:
+    """Groups of one frame, so many for each of as many sets of structures."""
+    sets = [frozenset({"brain", *(f"structure {j}" for j in range(i))}) for i in range(len(counts))]
+    return _showing([[shown] for shown, n in zip(sets, counts, strict=True) for _ in range(n)])
+
+
+def test_what_one_stratum_rounds_off_the_next_makes_up_for():
+    # 0.15 of 23 is 3.45: rounded for itself, each stratum would give 3, 24 in all.
+    assert _count(_split(_singles(*[23] * 8))) == {"train": 128, "val": 28, "test": 28}
+
+
+def test_what_small_strata_give_beyond_their_share_the_large_one_keeps():
+    # Of three groups each part gets one, which is twice its share.
+    counts = _count(_split(_singles(400, *[3] * 6)))
+    assert counts == {"train": 292, "val": 63, "test": 63}
+
+
+def test_what_strata_leave_over_makes_no_fold_larger_than_another():
+    rows = _split(_singles(*[7] * 8), val=0.0, test=0.0, folds=5)
+    counts = Counter(row.fold for row in rows.values())
+    assert sorted(counts.values()) == [11, 11, 11, 11, 12]
+
+
+def test_single_groups_of_rare_sets_are_drawn_together():
+    rare = [frozenset({"brain", f"structure {i}"}) for i in range(20)]
+    counts = _count(_split(_showing([[shown] for shown in rare]), 0.25, 0.25))
+    assert counts == {"train": 10, "val": 5, "test": 5}
+
+
+def test_stratified_val_comes_from_the_official_training_part():
+    samples = [
+        Sample(
+            str(i),
+            Path("x.png"),
+            str(i),
+            official_split="test" if i < 20 else "train",
+            present=STRUCTURE_SETS[i % 2],
+        )
+        for i in range(100)
+    ]
+    rows = _split(samples, val=0.2)
+    assert _count(rows) == {"test": 20, "val": 20, "train": 60}
+    assert sum(rows[s.id].split == "val" and "csp" in s.present for s in samples) == 10
+    assert all(rows[str(i)].split == "test" for i in range(20))
+
+
+def test_structures_that_the_reader_does_not_know_cannot_stratify():
+    samples = [*_showing([[STRUCTURE_SETS[0]]] * 9), Sample("x", Path("x.png"), "x")]
+    with pytest.raises(DataError, match=r"split\.stratify: .* 1 of 10 frames show \(first: x\)"):
+        _split(samples)

@@ -98,3 +98,26 @@ def test_lengths_that_are_none(value):
 
 def test_cephalic_index():
     assert clinical.cephalic_index(47, 60) == pytest.approx(78.333, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "width_mm, grade",
+    [
+        (0.5, "none"),
+        (9.99, "none"),
+        (10.0, "mild"),
+        (12.0, "mild"),
+        (12.01, "moderate"),
+        (14.99, "moderate"),
+        (15.0, "severe"),
+        (40.0, "severe"),
+    ],
+)
+def test_ventriculomegaly_at_its_limits(width_mm, grade):
+    assert clinical.ventriculomegaly_grade(width_mm) == grade
+
+
+@pytest.mark.parametrize("width_mm", [0, -3, float("nan"), float("inf")])
+def test_ventricles_without_a_width(width_mm):
+    with pytest.raises(ValueError, match="width_mm"):
+        clinical.ventriculomegaly_grade(width_mm)

@@ -124,7 +124,7 @@ def test_entries_that_do_not_fit_go_to_the_next_line():
 
 
 def test_the_head_measurer_is_reachable_by_name():
-    head = MEASURERS["head"]
+    head = MEASURERS["head"](("head",), {})
     box = Letterbox(540, 800, 192, 288)
     probabilities = np.zeros((192, 288, 2), np.float32)
     probabilities[..., 0] = box.apply_coverage(rasterise(HEAD, (540, 800))) / 255

@@ -5,6 +5,7 @@ import pytest
 
 from export.latency import interleaved_latency_ms, net_alone, percentiles, whole_way
 from export.tables import markdown_table, number, text_table
+from fetal_tf.edge.measurements import MEASURERS
 
 
 def test_contenders_take_turns_and_the_first_call_is_not_timed():
@@ -70,7 +71,7 @@ def test_net_alone_feeds_one_frame_after_the_other():
 
 def test_whole_way_ends_in_millimetres_of_the_original_image():
     image = np.full((64, 96), 200, np.uint8)  # twice the net's frame
-    measurement = whole_way(Everywhere(), [(image, 0.5)], "head")()
+    measurement = whole_way(Everywhere(), [(image, 0.5)], MEASURERS["head"](("head",), {}))()
     # Semi-axes 16 and 12 px of the frame are 32 and 24 px of the image, 16 and 12 mm.
     assert measurement.as_record()["ofd_mm"] == pytest.approx(32, abs=0.7)
     assert measurement.as_record()["bpd_mm"] == pytest.approx(24, abs=0.7)

@@ -15,7 +15,7 @@ MM_PER_PIXEL = 0.2
 @pytest.fixture
 def task():
     spec = {"name": "segmentation", "classes": ["head"], "measurement": "head"}
-    return TASKS.build("task", spec)
+    return TASKS.build("task", spec, {})
 
 
 def sample_of(ellipse, tmp_path, **changes):
@@ -154,7 +154,7 @@ def test_a_sample_without_mask_cannot_be_scored(task, tmp_path):
 def test_a_task_that_cannot_be_is_refused(change, expected):
     spec = {"name": "segmentation", "classes": ["head"], "measurement": "head"} | change
     with pytest.raises(ConfigError, match=expected):
-        TASKS.build("task", spec)
+        TASKS.build("task", spec, {})
 
 
 def test_dice_judges_what_was_measured_and_mask_dice_the_raw_mask(task, tmp_path):

@@ -1,0 +1,152 @@
+"""Which groups a part of the data gets: in the order of their hashes, stratum by stratum.
+
+A group's place in line is a hash of the seed and its name alone, so that leaving a few groups out,
+or adding some, moves few of the others.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from fetal_tf.data.sample import Sample
+from fetal_tf.edge.errors import DataError
+
+Strata = Sequence[Sequence[str]]  # groups by stratum
+
+_PARTS = 3  # train, val, test: with fewer groups a stratum cannot be in each
+
+
+def strata_by_structures(samples: Sequence[Sample]) -> Strata:
+    """Groups by the set of structures that their frames show together, the smallest stratum first.
+
+    Strata of one or two groups, too few to be in every part, are put together as one.
+
+    Raises:
+        DataError: the dataset does not tell what some of its frames show.
+    """
+    unknown = [sample.id for sample in samples if sample.present is None]
+    if unknown:
+        raise DataError(
+            f"split.stratify: the dataset does not say which structures {len(unknown)} of "
+            f"{len(samples)} frames show (first: {unknown[0]}). Set split.stratify to false."
+        )
+    shown: dict[str, frozenset[str]] = defaultdict(frozenset)
+    for sample in samples:
+        shown[sample.group] |= sample.present or frozenset()
+    by_structures: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for group, structures in shown.items():
+        by_structures[tuple(sorted(structures))].append(group)
+    large = [groups for _, groups in sorted(by_structures.items()) if len(groups) >= _PARTS]
+    rest = [group for groups in by_structures.values() if len(groups) < _PARTS for group in groups]
+    # What a small stratum got too much, or too little, a large one after it can make up for.
+    return sorted([*large, rest] if rest else large, key=len)
+
+
+def draw_part(
+    split: dict[str, str],
+    name: str,
+    fraction: float,
+    sizes: Mapping[str, int],
+    seed: int,
+    strata: Strata,
+) -> None:
+    """Move groups from train to `name`, in the order of their hashes, up to its share.
+
+    Each stratum gives its share of images, and what the strata before it owe; of several, each
+    gives one group at least, and keeps one for every part that is drawn after this one.
+
+    Args:
+        split: part of each group, changed in place.
+        name: val or test; test is drawn first.
+        fraction: of all images.
+        sizes: images of each group.
+        seed: another seed, another order.
+        strata: every group once; a single stratum is a draw without strata.
+
+    Raises:
+        DataError: there are too few groups for train and `name`.
+    """
+    if fraction == 0:
+        return
+    keep = 0 if len(strata) == 1 else {"test": 2, "val": 1}[name]
+    owed = 0.0
+    for groups in strata:
+        waiting = [group for group in in_line(groups, seed) if split[group] == "train"]
+        owed += fraction * sum(sizes[group] for group in groups)
+        for group in _take(waiting, max(1, round(owed)), sizes, len(waiting) - keep):
+            split[group] = name
+            owed -= sizes[group]
+    if not {name, "train"} <= set(split.values()):
+        raise DataError(
+            f"split.{name}: {fraction} of {sum(sizes.values())} images in {len(sizes)} groups: "
+            f"groups are never divided, and these are too few for train and {name}. Take more "
+            f"data, or set split.{name} to 0."
+        )
+
+
+def draw_folds(
+    split: Mapping[str, str], folds: int, sizes: Mapping[str, int], seed: int, strata: Strata
+) -> dict[str, int]:
+    """Fold of each group outside test: most go where their hash says.
+
+    In every stratum the folds differ by at most its largest group.
+
+    Raises:
+        DataError: fewer than two folds, or more than there are groups.
+    """
+    count = sum(part != "test" for part in split.values())
+    if not 2 <= folds <= count:
+        raise DataError(
+            f"split.folds is {folds}; from 2 to {count} are possible, the number of groups "
+            "outside the test split."
+        )
+    fold: dict[str, int] = {}
+    total = [0] * folds
+    for stratum in strata:
+        groups = [group for group in in_line(stratum, seed) if split[group] != "test"]
+        groups.sort(key=lambda group: -sizes[group])  # stable: in line within one size
+        filled = [0] * folds
+        room = sum(sizes[group] for group in groups) // folds
+        for group in groups:
+            wanted = _hash(seed, "fold", group) % folds
+            if filled[wanted] + sizes[group] <= room:
+                fold[group] = wanted
+                filled[wanted] += sizes[group]
+                total[wanted] += sizes[group]
+        for group in groups:
+            if group not in fold:
+                # Where this stratum is short; where it is equally short, where all of them are.
+                fold[group] = min(range(folds), key=lambda f: (filled[f], total[f]))
+                filled[fold[group]] += sizes[group]
+                total[fold[group]] += sizes[group]
+    return fold
+
+
+def in_line(groups: Iterable[str], seed: int) -> list[str]:
+    """The groups in the order of their hashes."""
+    return sorted(groups, key=lambda group: (_hash(seed, "split", group), group))
+
+
+def _take(waiting: Sequence[str], target: int, sizes: Mapping[str, int], most: int) -> list[str]:
+    """The first groups, at most `most`, that together come as near to `target` images as can be."""
+    taken: list[str] = []
+    left_over = []
+    missing = target
+    for group in waiting:
+        if sizes[group] <= missing and len(taken) < most:
+            taken.append(group)
+            missing -= sizes[group]
+        else:
+            left_over.append(group)
+    # What is left over is larger than what is missing: one more only if that comes nearer, or if
+    # nothing else fits at all.
+    if missing and left_over and len(taken) < most:
+        smallest = min(left_over, key=lambda group: sizes[group])
+        if sizes[smallest] - missing < missing or missing == target:
+            taken.append(smallest)
+    return taken
+
+
+def _hash(seed: int, purpose: str, group: str) -> int:
+    # Not `hash`, which differs from one Python process to the next.
+    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{group}".encode()).digest()[:8], "big")

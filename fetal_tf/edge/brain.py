@@ -1,0 +1,311 @@
+"""The fetal brain: from class probabilities to structures, their features, grades and doubts."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from fetal_tf.edge import anomaly, clinical
+from fetal_tf.edge.brain_flags import anomaly_flags, brain_flags
+from fetal_tf.edge.preprocess import Letterbox
+from fetal_tf.edge.structures import (
+    BACKGROUND,
+    BRAIN,
+    Cleaning,
+    Features,
+    clean,
+    features,
+    label_map,
+)
+
+_MIN_AREA_SHARE = 0.005  # of the frame, as for a head: a smaller brain is refused
+# Recorded of every structure; the width is the ventricle's alone.
+_RECORDED = (
+    "area_px",
+    "area_mm2",
+    "centroid_x_px",
+    "centroid_y_px",
+    "bbox_x_px",
+    "bbox_y_px",
+    "bbox_width_px",
+    "bbox_height_px",
+    "eccentricity",
+    "orientation_deg",
+    "solidity",
+    "fragments",
+)
+
+
+@dataclass(frozen=True)
+class BrainMeasurement:
+    """Measured brain structures, or the reason why there are none.
+
+    Attributes:
+        classes: names of the label map's values: background, brain, then the structures.
+        labels: what was measured, uint8 [H, W] of the original frame.
+        raw_labels: the same before cleaning.
+        mm_per_pixel: as given; without it nothing is in mm.
+        structures: features by class name, without background; `brain` is the parenchyma, without
+            the structures inside. None = not seen, or refused.
+        shape_z: robust z-score by shape descriptor; empty without a reference.
+        shape_score: the largest of their magnitudes.
+        disagreement_score: of the test-time views, 0..1; None where there was one view only.
+        anomaly_score: the larger of both in units of its threshold: from 1 on it is flagged. None
+            where no threshold was fitted.
+        flags: reasons to look again, each "code: sentence".
+        refused: "no_brain: sentence", or None.
+        probability: the map [h, w, K] that was measured, for drawing.
+        disagreement: the map [h, w] of the views' disagreement, for drawing.
+        letterbox: the geometry of both.
+    """
+
+    classes: tuple[str, ...]
+    labels: np.ndarray = field(repr=False, compare=False)
+    raw_labels: np.ndarray = field(repr=False, compare=False)
+    mm_per_pixel: float | None
+    structures: Mapping[str, Features | None]
+    shape_z: Mapping[str, float] = field(default_factory=dict)
+    shape_score: float | None = None
+    disagreement_score: float | None = None
+    anomaly_score: float | None = None
+    flags: tuple[str, ...] = ()
+    refused: str | None = None
+    probability: np.ndarray | None = field(default=None, repr=False, compare=False)
+    disagreement: np.ndarray | None = field(default=None, repr=False, compare=False)
+    letterbox: Letterbox | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def ventriculomegaly(self) -> str:
+        """none, mild, moderate or severe; empty where no ventricle or no pixel size is known."""
+        ventricle = self.structures.get("lv")
+        if ventricle is None or ventricle.width_mm is None:
+            return ""
+        return clinical.ventriculomegaly_grade(ventricle.width_mm)
+
+    def headline(self) -> str:
+        """Cavum and ventricle for the screen; empty where refused."""
+        if self.refused:
+            return ""
+        parts = []
+        for name in self.classes[2:] or self.classes[1:]:
+            structure, title = self.structures[name], name if name == "brain" else name.upper()
+            if structure is None:
+                parts.append(f"no {title} seen")
+            elif name == "lv":
+                parts.append(f"{title} width {self._width(structure)}")
+            elif structure.area_mm2 is None:
+                parts.append(f"{title} {structure.area_px:.0f} px²")
+            else:
+                parts.append(f"{title} {structure.area_mm2:.0f} mm²")
+        return ", ".join(parts)
+
+    def _width(self, ventricle: Features) -> str:
+        if ventricle.width_mm is None:
+            return f"{ventricle.width_px:.0f} px"
+        grade = self.ventriculomegaly.replace("none", "no")
+        return f"{ventricle.width_mm:.1f} mm ({grade} ventriculomegaly)"
+
+    def as_record(self) -> dict[str, float | str | None]:
+        """Flat row for CSV and JSON: the same keys for the same classes, units in the names.
+
+        None = unknown: of a structure that is not seen, of everything where refused.
+        """
+        record: dict[str, float | str | None] = {}
+        for name in self.classes[1:]:
+            structure = self.structures[name]
+            if name != "brain":
+                seen = None if self.refused else float(structure is not None)
+                record[f"{name}_present"] = seen
+            for key in _RECORDED:
+                record[f"{name}_{key}"] = _value(structure, key)
+            if name == "lv":
+                record["lv_width_px"] = _value(structure, "width_px")
+                record["lv_width_mm"] = _value(structure, "width_mm")
+                record["ventriculomegaly"] = self.ventriculomegaly
+        return record | {
+            "shape_score": self.shape_score,
+            "disagreement_score": self.disagreement_score,
+            "anomaly_score": self.anomaly_score,
+            "mm_per_pixel": self.mm_per_pixel,
+            "flags": "; ".join(self.flags),
+            "refused": self.refused or "",
+        }
+
+
+def measure_brain(
+    probabilities: np.ndarray,
+    classes: tuple[str, ...],
+    letterbox: Letterbox,
+    mm_per_pixel: float | None,
+    settings: Mapping[str, Any] | None = None,
+) -> BrainMeasurement:
+    """Measure the brain in class probabilities of the letterboxed frame.
+
+    Args:
+        probabilities: float32 [h, w, K], or [h, w, K + 1] with the disagreement of the views last
+            (see `WithDisagreement`).
+        classes: K names: background, brain, then the structures.
+        letterbox: how the frame was fitted into the map.
+        mm_per_pixel: of the original image, or None: then pixels only, never mm.
+        settings: what was fitted to data, all optional: `cleaning` (the fields of `Cleaning`; None
+            switches it off), `reference` (see `fit_reference`), `thresholds` (see
+            `fit_thresholds`).
+
+    Raises:
+        ValueError: a pixel size that is not a positive number, classes that do not begin with
+            background and brain, a map of another size or number of classes, senseless settings.
+    """
+    settings = settings or {}
+    _check_arguments(classes, mm_per_pixel)
+    height, width, k = letterbox.target_height, letterbox.target_width, len(classes)
+    if probabilities.shape not in ((height, width, k), (height, width, k + 1)):
+        raise ValueError(
+            f"a map ({height}, {width}, {k} or {k + 1}) (height, width, classes) is expected, not "
+            f"{probabilities.shape}"
+        )
+    cleaning = cleaning_of(settings)
+    probability = probabilities[..., :k]
+    raw_labels = label_map(probability, letterbox)
+    labels = raw_labels if cleaning is None else clean(raw_labels, classes, cleaning)
+    measurement = _measured(labels, raw_labels, classes, mm_per_pixel)
+    measurement = replace(measurement, probability=probability, letterbox=letterbox)
+    if probabilities.shape[2] > k:
+        disagreement = probabilities[..., k]
+        inside = letterbox.apply_nearest(labels != BACKGROUND)
+        measurement = replace(
+            measurement,
+            disagreement=disagreement,
+            disagreement_score=None
+            if measurement.refused
+            else anomaly.disagreement_score(disagreement, inside),
+        )
+    return _judged(measurement, settings)
+
+
+def measure_brain_labels(
+    labels: np.ndarray,
+    classes: tuple[str, ...],
+    mm_per_pixel: float | None,
+    settings: Mapping[str, Any] | None = None,
+) -> BrainMeasurement:
+    """Measure an expert's mask as it is: nothing is cleaned.
+
+    Args:
+        labels: integers [H, W], indices into `classes`.
+        classes: background, brain, then the structures.
+        mm_per_pixel: of the image, or None: then pixels only, never mm.
+        settings: as in `measure_brain`; its `cleaning` plays no part.
+
+    Raises:
+        ValueError: as `measure_brain`, and for a label that no class has.
+    """
+    _check_arguments(classes, mm_per_pixel)
+    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer) or not labels.size:
+        raise ValueError(f"labels must be integers (H, W), found {labels.dtype} {labels.shape}")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= len(classes):
+        found = low if low < 0 else high
+        raise ValueError(
+            f"labels hold {found}, the classes {', '.join(classes)} are 0 to {len(classes) - 1}"
+        )
+    labels = labels.astype(np.uint8, copy=False)
+    return _judged(_measured(labels, labels, classes, mm_per_pixel), settings or {})
+
+
+def _check_arguments(classes: tuple[str, ...], mm_per_pixel: float | None) -> None:
+    if mm_per_pixel is not None and not (math.isfinite(mm_per_pixel) and mm_per_pixel > 0):
+        raise ValueError(f"mm_per_pixel must be a positive number or None, found {mm_per_pixel}")
+    if tuple(classes[:2]) != ("background", "brain"):
+        raise ValueError(f"classes must begin with background, brain; found {', '.join(classes)}")
+
+
+def cleaning_of(settings: Mapping[str, Any]) -> Cleaning | None:
+    """How label maps are cleaned; None for not at all. Raises ValueError for unknown fields."""
+    given = settings.get("cleaning", {})
+    if given is None:
+        return None
+    try:
+        return Cleaning(**given)
+    except (TypeError, AttributeError) as error:  # an unknown key, no mapping at all
+        known = ", ".join(Cleaning.__dataclass_fields__)
+        raise ValueError(
+            f"cleaning: {given!r} ({error}); it may hold {known}, or be null"
+        ) from None
+
+
+def _measured(
+    labels: np.ndarray, raw_labels: np.ndarray, classes: tuple[str, ...], mm_per_pixel: float | None
+) -> BrainMeasurement:
+    refused = _refusal(labels)
+    return BrainMeasurement(
+        classes=classes,
+        labels=labels,
+        raw_labels=raw_labels,
+        mm_per_pixel=mm_per_pixel,
+        structures={
+            name: None if refused else features(labels == index, mm_per_pixel)
+            for index, name in enumerate(classes)
+            if index != BACKGROUND
+        },
+        refused=refused,
+    )
+
+
+def _refusal(labels: np.ndarray) -> str | None:
+    if not (labels == BRAIN).any():
+        return "no_brain: no pixel of the frame is brain"
+    share = np.count_nonzero(labels) / labels.size
+    if share < _MIN_AREA_SHARE:
+        return (
+            f"no_brain: the brain covers {100 * share:.2f} % of the image, at least "
+            f"{100 * _MIN_AREA_SHARE:g} % are needed"
+        )
+    return None
+
+
+def _judged(measurement: BrainMeasurement, settings: Mapping[str, Any]) -> BrainMeasurement:
+    """With scores and flags; a refused one has neither."""
+    if measurement.refused:
+        return measurement
+    descriptors = anomaly.shape_descriptors(measurement.structures, measurement.mm_per_pixel)
+    shape_z = anomaly.z_scores(descriptors, settings.get("reference") or {})
+    measurement = replace(
+        measurement,
+        shape_z=shape_z,
+        shape_score=max(map(abs, shape_z.values()), default=None),
+    )
+    thresholds = settings.get("thresholds") or {}
+    ratios = _exceedances(measurement, thresholds)
+    return replace(
+        measurement,
+        anomaly_score=max(ratios.values(), default=None),
+        flags=(*brain_flags(measurement), *anomaly_flags(measurement, thresholds)),
+    )
+
+
+def _exceedances(
+    measurement: BrainMeasurement, thresholds: Mapping[str, float]
+) -> dict[str, float]:
+    """Each known score in units of its threshold."""
+    scores = {
+        "shape_score": measurement.shape_score,
+        "disagreement_score": measurement.disagreement_score,
+    }
+    ratios = {}
+    for name, score in scores.items():
+        threshold = thresholds.get(name)
+        if score is None or threshold is None:
+            continue
+        if not (math.isfinite(threshold) and threshold > 0):
+            raise ValueError(f"thresholds.{name} must be a positive number, found {threshold}")
+        ratios[name] = score / threshold
+    return ratios
+
+
+def _value(structure: Features | None, key: str) -> float | None:
+    if structure is None:
+        return None
+    value = getattr(structure, key)
+    return None if value is None else float(value)

@@ -1,0 +1,320 @@
+"""Brain structures: from probabilities to a label map, its cleaning, and the shape of each mask."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from fetal_tf.edge.preprocess import Letterbox
+
+BACKGROUND, BRAIN = 0, 1  # indices of the first two classes of every label map
+_MOMENTS = ("00", "10", "01", "20", "11", "02")
+_MAX_PASSES = 10  # cleaning settles after two; this only bounds what no brain looks like
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """How a label map is cleaned, in units of the brain itself, so that no frame size matters.
+
+    The unit of length is the radius of the circle that has the area of the brain's convex hull,
+    the unit of area is that hull's area: neither closing nor filling changes the hull.
+
+    Attributes:
+        closing: radius of the closing; gaps up to about twice this are bridged. 0 = off.
+        min_area: fragments of a structure below this area are removed. The smallest cavum is
+            about 1 % of the brain.
+        top_k: by class name, how many fragments of a structure are kept, the largest first. A
+            class that is not named keeps all.
+        margin: a structure lies inside the brain's hull grown by this; what lies beyond is cut.
+
+    Raises:
+        ValueError: a share that is negative or not finite, a `top_k` that is no positive integer.
+    """
+
+    closing: float = 0.02
+    min_area: float = 0.001
+    top_k: Mapping[str, int] = field(default_factory=lambda: {"csp": 1, "lv": 2})
+    margin: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name in ("closing", "min_area", "margin"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and 0 <= value < 1):
+                raise ValueError(f"cleaning.{name} must be at least 0 and below 1, found {value}")
+        for name, count in self.top_k.items():
+            if not isinstance(count, int) or count < 1:
+                raise ValueError(f"cleaning.top_k.{name} must be 1 or more, found {count!r}")
+
+
+@dataclass(frozen=True)
+class Features:
+    """Place, size and shape of one mask; a pixel is a unit square about its integer centre.
+
+    Attributes:
+        area_px, area_mm2: all fragments; px² and mm², the latter None without a pixel size.
+        centroid_x_px, centroid_y_px: mean of the pixel centres.
+        bbox_x_px, bbox_y_px: leftmost column and uppermost row.
+        bbox_width_px, bbox_height_px: number of columns and rows.
+        eccentricity: of the ellipse of the same second moments, 0 (round) to 1 (a line).
+        orientation_deg: direction of that ellipse's long axis, from +x towards +y (down), in
+            (-90, 90]; 0 where it is round.
+        solidity: area over the number of pixels whose centre lies in the convex hull of all pixel
+            centres: 1 for every digitised convex shape.
+        width_px, width_mm: diameter of the largest circle inside; of several fragments, in the
+            widest. The border runs halfway between neighbouring pixel centres: an upright bar of
+            n pixels is n wide, slanted and round ones come out up to about 1 px narrower.
+        fragments: parts that touch not even at a corner.
+    """
+
+    area_px: float
+    area_mm2: float | None
+    centroid_x_px: float
+    centroid_y_px: float
+    bbox_x_px: float
+    bbox_y_px: float
+    bbox_width_px: float
+    bbox_height_px: float
+    eccentricity: float
+    orientation_deg: float
+    solidity: float
+    width_px: float
+    width_mm: float | None
+    fragments: int
+
+
+def label_map(probabilities: np.ndarray, letterbox: Letterbox) -> np.ndarray:
+    """The most probable class of every pixel of the original frame.
+
+    Probabilities are restored first and compared then: borders are as smooth as the map allows.
+
+    Args:
+        probabilities: float32 [h, w, K] of the letterboxed frame; padding takes no part.
+        letterbox: how the frame was fitted into the map.
+
+    Returns:
+        uint8 [H, W]; the lower index where classes tie.
+
+    Raises:
+        ValueError: the map is not of the letterbox' target size, or has no class to choose from.
+    """
+    if probabilities.ndim != 3 or not 2 <= probabilities.shape[2] <= 256:
+        raise ValueError(f"probabilities [h, w, K] are expected, K 2..256; {probabilities.shape}")
+    # One class at a time: a frame has ten times the pixels of the map.
+    highest = letterbox.restore(np.asarray(probabilities[..., 0], np.float32))
+    labels = np.zeros(highest.shape, np.uint8)
+    for index in range(1, probabilities.shape[2]):
+        plane = letterbox.restore(np.asarray(probabilities[..., index], np.float32))
+        labels[plane > highest] = index
+        np.maximum(highest, plane, out=highest)
+    return labels
+
+
+def clean(labels: np.ndarray, classes: tuple[str, ...], cleaning: Cleaning) -> np.ndarray:
+    """Remove what no brain shows; cleaning what is clean changes nothing.
+
+    The brain is the part that holds the most brain pixels; structures inside count as brain for
+    what hangs together. Gaps are closed, holes are filled. Of each structure the largest
+    fragments inside the (grown) brain stay. What is removed becomes brain inside the brain, and
+    background elsewhere.
+
+    Args:
+        labels: uint8 [H, W], indices into `classes`.
+        classes: background, brain, then the structures.
+        cleaning: limits.
+
+    Returns:
+        uint8 [H, W]; all background where no pixel is brain.
+    """
+    for _ in range(_MAX_PASSES):
+        # Removing and filling move the brain's outline, by which all limits are scaled.
+        cleaned = _cleaned_once(labels, classes, cleaning)
+        if np.array_equal(cleaned, labels):
+            break
+        labels = cleaned
+    return cleaned
+
+
+def _cleaned_once(labels: np.ndarray, classes: tuple[str, ...], cleaning: Cleaning) -> np.ndarray:
+    cleaned = np.zeros_like(labels)
+    box = _bounding_box(labels != BACKGROUND)
+    if box is None:
+        return cleaned
+    found = labels[box]
+    main = _with_most_brain(found != BACKGROUND, found == BRAIN)
+    if main is None:
+        return cleaned
+    hull = _hull(main & (found == BRAIN))
+    area_px = float(np.count_nonzero(hull))
+    radius_px = math.sqrt(area_px / math.pi)
+    outside = (~hull).astype(np.uint8)
+    reach_px = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    near = reach_px <= cleaning.margin * radius_px
+    kept = {
+        index: _kept_fragments(
+            (found == index) & near,
+            cleaning.closing * radius_px,
+            cleaning.min_area * area_px,
+            cleaning.top_k.get(classes[index]),
+        )
+        for index in range(BRAIN + 1, len(classes))
+    }
+    solid = (found == BRAIN) | ((found != BACKGROUND) & hull)
+    solid = _closed(np.logical_or.reduce([solid, *kept.values()]), cleaning.closing * radius_px)
+    whole = _with_most_brain(solid, found == BRAIN)
+    assert whole is not None  # closing keeps every brain pixel
+    result = np.zeros_like(found)
+    result[_filled(whole)] = BRAIN
+    for index, mask in kept.items():
+        result[mask & (result <= BRAIN)] = index
+    # Where closing made two structures overlap, a pixel stays what it was.
+    for index, mask in kept.items():
+        result[mask & (found == index)] = index
+    cleaned[box] = result
+    return cleaned
+
+
+def _kept_fragments(
+    mask: np.ndarray, closing_px: float, min_area_px: float, count: int | None
+) -> np.ndarray:
+    """The largest `count` fragments of at least `min_area_px`, closed and without holes."""
+    if not mask.any():
+        return mask
+    closed = _filled(_closed(mask, closing_px))
+    number, parts, stats, _ = cv2.connectedComponentsWithStats(closed.astype(np.uint8))
+    areas = stats[:, cv2.CC_STAT_AREA]
+    order = [i for i in np.argsort(-areas[1:], kind="stable") + 1 if areas[i] >= min_area_px]
+    chosen = np.zeros(number, bool)
+    chosen[order[:count]] = True
+    return chosen[parts]
+
+
+def _with_most_brain(mask: np.ndarray, brain: np.ndarray) -> np.ndarray | None:
+    """The part of `mask` that holds the most pixels of `brain`; None where none holds any."""
+    number, parts = cv2.connectedComponents(mask.astype(np.uint8))
+    held = np.bincount(parts[brain & mask], minlength=number)
+    return parts == int(held.argmax()) if held.any() else None
+
+
+def _closed(mask: np.ndarray, radius_px: float) -> np.ndarray:
+    """Morphological closing by a disc; the frame's edge attracts nothing."""
+    reach = int(radius_px)
+    if reach < 1:
+        return mask
+    y, x = np.ogrid[-reach : reach + 1, -reach : reach + 1]
+    disc = (x * x + y * y <= radius_px * radius_px).astype(np.uint8)
+    padded = np.pad(mask.astype(np.uint8), reach)
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc)
+    return closed[reach:-reach, reach:-reach].astype(bool)
+
+
+def _filled(mask: np.ndarray) -> np.ndarray:
+    """Without holes: what the background reaches by corners alone counts as a hole."""
+    filled = np.zeros(mask.shape, np.uint8)
+    cv2.drawContours(filled, _contours(mask), -1, 1, cv2.FILLED)
+    return filled.astype(bool)
+
+
+def _hull(mask: np.ndarray) -> np.ndarray:
+    """Convex hull of the mask's pixel centres, bool, to a pixel."""
+    hull = np.zeros(mask.shape, np.uint8)
+    cv2.fillConvexPoly(hull, _hull_corners(mask), 1)
+    return hull.astype(bool) | mask
+
+
+def _contours(mask: np.ndarray) -> tuple[np.ndarray, ...]:
+    contours, _ = cv2.findContours(
+        mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+    )
+    return tuple(contours)
+
+
+def _hull_corners(mask: np.ndarray) -> np.ndarray:
+    """Corners of the convex hull of the pixel centres, int32 (N, 2) as (x, y)."""
+    return cv2.convexHull(np.concatenate(_contours(mask)))[:, 0]
+
+
+def features(mask: np.ndarray, mm_per_pixel: float | None) -> Features | None:
+    """Place, size and shape of a mask.
+
+    Args:
+        mask: bool [H, W].
+        mm_per_pixel: of the frame, or None: then nothing is in mm.
+
+    Returns:
+        The features, None where the mask is empty.
+    """
+    box = _bounding_box(mask)
+    if box is None:
+        return None
+    cut = mask[box].astype(np.uint8)
+    rows, columns = box
+    moments = cv2.moments(cut, binaryImage=True)
+    area_px, width_px = moments["m00"], _inscribed_diameter(cut)
+    eccentricity, orientation_deg = _axes(moments)
+    fragments, _ = cv2.connectedComponents(cut)
+    return Features(
+        area_px=area_px,
+        area_mm2=None if mm_per_pixel is None else area_px * mm_per_pixel**2,
+        centroid_x_px=columns.start + moments["m10"] / area_px,
+        centroid_y_px=rows.start + moments["m01"] / area_px,
+        bbox_x_px=float(columns.start),
+        bbox_y_px=float(rows.start),
+        bbox_width_px=float(cut.shape[1]),
+        bbox_height_px=float(cut.shape[0]),
+        eccentricity=eccentricity,
+        orientation_deg=orientation_deg,
+        solidity=area_px / _pixels_in_hull(_hull_corners(cut)),
+        width_px=width_px,
+        width_mm=None if mm_per_pixel is None else width_px * mm_per_pixel,
+        fragments=fragments - 1,
+    )
+
+
+def _bounding_box(mask: np.ndarray) -> tuple[slice, slice] | None:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _axes(moments: Mapping[str, float]) -> tuple[float, float]:
+    """Eccentricity, and direction of the long axis in degrees, (-90, 90]."""
+    # In integers: a square is exactly round then, and an upright bar exactly upright.
+    m00, m10, m01, m20, m11, m02 = (round(moments[f"m{i}"]) for i in _MOMENTS)
+    # Twelve times the variances. A pixel is a square, not a point: its own variance is 1/12.
+    difference = 12 * ((m20 - m02) * m00 - (m10 - m01) * (m10 + m01))
+    total = 12 * ((m20 + m02) * m00 - m10**2 - m01**2) + 2 * m00**2
+    mixed = 24 * (m11 * m00 - m10 * m01)
+    spread = math.hypot(difference, mixed)
+    # With a² and b² for the ellipse's axes: 1 - b²/a², a² ~ total + spread, b² ~ total - spread.
+    eccentricity = math.sqrt(2 * spread / (total + spread))
+    return eccentricity, math.degrees(math.atan2(mixed, difference)) / 2
+
+
+def _pixels_in_hull(corners: np.ndarray) -> float:
+    """Grid points on and inside a polygon with corners on the grid: Pick's theorem."""
+    x, y = corners.astype(np.int64).T
+    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
+    twice_area = abs(int(np.sum(x * next_y - next_x * y)))
+    on_border = int(np.gcd(np.abs(next_x - x), np.abs(next_y - y)).sum())
+    return twice_area / 2 + on_border / 2 + 1
+
+
+def _inscribed_diameter(mask: np.ndarray) -> float:
+    """Diameter of the largest circle inside a mask uint8 (H, W), px.
+
+    On a grid of half pixels (centres, sides and corners of pixels) its centre is a point inside
+    and its border keeps clear of all others. A side lies inside between two pixels inside, a
+    corner among at least three: so the border runs in the middle, and straight where it is.
+    """
+    padded = np.pad(mask, 1)
+    pairs = padded[1:] + padded[:-1]
+    grid = np.zeros((2 * padded.shape[0] - 1, 2 * padded.shape[1] - 1), np.uint8)
+    grid[::2, ::2] = padded
+    grid[1::2, ::2] = pairs == 2
+    grid[::2, 1::2] = padded[:, 1:] + padded[:, :-1] == 2
+    grid[1::2, 1::2] = pairs[:, 1:] + pairs[:, :-1] >= 3
+    # A distance of one step on this grid is a radius of half a pixel, a diameter of one.
+    return float(cv2.distanceTransform(grid, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())

@@ -1,0 +1,74 @@
+"""Results as text and back: rows as CSV, trees as strict JSON, `per_image.csv` as rows again."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fetal_tf.edge.errors import DataError
+from fetal_tf.tasks.task import Row
+
+TEXT_COLUMNS = ("id", "group", "flags", "refused", "error")  # whatever number a cell looks like
+
+
+def json_text(tree: Mapping[str, Any]) -> str:
+    """Indented JSON with 6 decimals; what is missing, NaN or infinite is null."""
+    return json.dumps(_jsonable(tree), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, (float, np.floating)):
+        return round(float(value), 6) if math.isfinite(value) else None
+    return value
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A header of all columns, then the rows; what is missing, NaN or infinite is empty."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
+    return buffer.getvalue()
+
+
+def _cell(value: float | str | None) -> str:
+    if value is None or isinstance(value, (str, int)):
+        return "" if value is None else str(value)
+    return f"{value:.6g}" if math.isfinite(value) else ""
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of an evaluation's `per_image.csv`: numbers to 6 digits, empty cells as None.
+
+    Raises:
+        DataError: missing, or not such a table.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = list(csv.DictReader(file, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read: {error}; evaluate once more") from error
+    if not lines or not {"id", "group"} <= lines[0].keys():
+        raise DataError(f"{path}: no table of images with id and group; evaluate once more")
+    if any(None in line or None in line.values() for line in lines):
+        raise DataError(f"{path}: a line has not as many cells as the header; evaluate once more")
+    return [{name: _value(name, cell) for name, cell in line.items()} for line in lines]
+
+
+def _value(name: str, cell: str) -> float | str | None:
+    if name in TEXT_COLUMNS:
+        return cell
+    try:
+        return float(cell) if cell else None
+    except ValueError:
+        return cell

@@ -1,0 +1,115 @@
+"""A run's rows on some images: read back where `evaluate` has left them, else evaluated anew."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fetal_tf.edge.bundle import resolve_bundle
+from fetal_tf.edge.errors import DataError
+from fetal_tf.evaluation import SUMMARY_SCHEMA, evaluate_samples
+from fetal_tf.provenance import describe
+from fetal_tf.result_files import read_rows
+from fetal_tf.run import Subject, open_subject
+from fetal_tf.tasks.task import Row, Task
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A run or bundle with a row per image.
+
+    Attributes:
+        label: what to call it.
+        evaluated: what was evaluated, the fields of `fetal_tf.evaluation.Evaluated`.
+        stored_in: where the rows were read, None where they were made just now.
+        seed: of its experiment.
+    """
+
+    label: str
+    evaluated: Mapping[str, Any]
+    rows: list[Row]
+    task: Task
+    seed: int
+    stored_in: Path | None
+
+
+def judge(
+    label: str, reference: str, format: str | None, split: str, data_root: Path | None
+) -> Judged:
+    """Rows of a run or bundle on a split; nothing is written.
+
+    Stored rows are taken where they are of the same format, split and data, hold all columns that
+    the task has now, and are not older than the model.
+
+    Raises:
+        FetalTFError: what `open_subject` and the dataset's reader find wrong.
+        DataError: stored results that are damaged, or no image that could be evaluated.
+    """
+    subject = open_subject(reference, format)
+    task, seed = subject.task, subject.config.seed
+    folder = subject.default_out(split)
+    stored = _stored(folder, subject, reference, split, data_root)
+    if stored is not None:
+        evaluated, rows = stored
+        return Judged(label, evaluated, rows, task, seed, folder)
+    samples = subject.samples(split, data_root)
+    if not samples:
+        raise DataError(f"{data_root or subject.config.data.root}: no annotated image found")
+    rows = evaluate_samples(subject.predictor, samples, task, progress=True)
+    if all(row.get("error") for row in rows):
+        raise DataError(
+            f"{reference}: not one of {len(rows)} images could be evaluated; {rows[0]['error']}"
+        )
+    evaluated = asdict(describe(subject, samples, split, data_root, None, None))
+    return Judged(label, evaluated, rows, task, seed, None)
+
+
+def _stored(
+    folder: Path, subject: Subject, reference: str, split: str, data_root: Path | None
+) -> tuple[dict[str, Any], list[Row]] | None:
+    summary_path, rows_path = folder / "summary.json", folder / "per_image.csv"
+    if not (summary_path.is_file() and rows_path.is_file()):
+        return None
+    try:
+        summary = json.loads(summary_path.read_text(encoding="utf-8"))
+        schema, evaluated = summary["schema"], dict(summary["evaluated"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{summary_path}: cannot be read ({error}); evaluate once more, or remove {folder}"
+        ) from error
+    root = data_root or subject.config.data.root
+    expected = {
+        "subject": subject.name,
+        "format": subject.format,
+        "dataset": subject.config.data.dataset,
+        "data_root": root.resolve().name,
+        "split": split,
+        "tta": None,
+    }
+    if schema != SUMMARY_SCHEMA or any(evaluated.get(k) != v for k, v in expected.items()):
+        return None
+    written = min(path.stat().st_mtime_ns for path in (summary_path, rows_path))
+    if any(path.stat().st_mtime_ns > written for path in _model_files(subject, reference)):
+        return None
+    rows = read_rows(rows_path)
+    return (evaluated, rows) if _complete(rows, subject, split) else None
+
+
+def _model_files(subject: Subject, reference: str) -> list[Path]:
+    """What the rows were computed with: files that must not be newer than they are."""
+    if subject.format == "keras" and subject.run_path is not None:
+        paths = [subject.run_path / name for name in ("best.keras", "measurement.json")]
+    else:
+        paths = [resolve_bundle(reference) / "bundle.json"]
+    return [path for path in paths if path.is_file()]
+
+
+def _complete(rows: list[Row], subject: Subject, split: str) -> bool:
+    """Whether the rows hold every metric of the task, and just the images of the split."""
+    if not set(subject.task.metric_names) <= rows[0].keys():
+        return False
+    if split == "all":
+        return True
+    asked = {id for id, row in subject.splits.items() if row.split == split}
+    return asked == {str(row["id"]) for row in rows}

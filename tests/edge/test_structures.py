@@ -1,0 +1,486 @@
+"""Label maps, their cleaning and the features of masks, against brute force and geometry."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from fetal_tf.edge.ellipse import Ellipse, rasterise
+from fetal_tf.edge.preprocess import Letterbox
+from fetal_tf.edge.structures import Cleaning, clean, features, label_map
+
+CLASSES = ("background", "brain", "csp", "lv")
+SHAPE = (240, 320)
+BRAIN = Ellipse(160, 120, 110, 84, 15)
+CSP = Ellipse(105, 105, 14, 8, 15)
+LV = Ellipse(210, 150, 24, 11, 35)
+AS_IS = Cleaning(closing=0, min_area=0, top_k={}, margin=0.05)
+
+
+def painted(*parts, shape=SHAPE):
+    """Label map from (class index, ellipse) in order."""
+    labels = np.zeros(shape, np.uint8)
+    for index, ellipse in parts:
+        labels[rasterise(ellipse, shape)] = index
+    return labels
+
+
+def rectangle(shape, center, length, width, degrees):
+    """Pixels whose centre lies in a rectangle turned from +x towards +y."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    x, y = x - center[0], y - center[1]
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return (abs(x * cos + y * sin) <= length / 2) & (abs(y * cos - x * sin) <= width / 2)
+
+
+TRUTH = painted((1, BRAIN), (2, CSP), (3, LV))
+
+
+# Label maps
+
+
+@settings(max_examples=40)
+@given(
+    st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    st.tuples(st.integers(4, 40), st.integers(4, 40)),
+    st.integers(2, 5),
+    st.integers(0, 2**32 - 1),
+)
+def test_the_label_map_is_the_argmax_of_the_restored_probabilities(source, target, k, seed):
+    box = Letterbox(*source, *target)
+    p = np.random.default_rng(seed).random((*target, k)).astype(np.float32)
+    found = label_map(p, box)
+    assert found.dtype == np.uint8 and found.shape == source
+    np.testing.assert_array_equal(found, box.restore(p).argmax(axis=-1))
+    dirty = np.zeros_like(p)
+    dirty[..., -1] = 9  # on the padding
+    dirty[box.content] = p[box.content]
+    np.testing.assert_array_equal(label_map(dirty, box), found)
+
+
+def test_a_frame_comes_back_from_the_network_size():
+    box = Letterbox(*SHAPE, 96, 96)
+    p = np.stack([box.apply_coverage(i == TRUTH) for i in range(4)], axis=-1) / np.float32(255)
+    found = label_map(p, box)
+    for index in (1, 2, 3):
+        both = np.count_nonzero((found == index) & (index == TRUTH))
+        assert 2 * both / (np.sum(found == index) + np.sum(index == TRUTH)) > 0.96
+
+
+def test_the_lower_class_wins_a_tie():
+    assert not label_map(np.full((4, 4, 3), 0.25, np.float32), Letterbox(9, 9, 4, 4)).any()
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 1), (5, 4, 3)])
+def test_maps_that_are_none(shape):
+    with pytest.raises(ValueError, match=r"expected|letterbox"):
+        label_map(np.zeros(shape, np.float32), Letterbox(9, 9, 4, 4))
+
+
+# Cleaning
+
+
+def test_a_clean_map_stays_as_it_is():
+    np.testing.assert_array_equal(clean(TRUTH, CLASSES, Cleaning()), TRUTH)
+    csp_only = np.where(TRUTH == 3, 1, TRUTH).astype(np.uint8)
+    np.testing.assert_array_equal(clean(csp_only, CLASSES[:3], Cleaning()), csp_only)
+
+
+maps = hnp.arrays(
+    np.uint8, st.tuples(st.integers(1, 14), st.integers(1, 14)), elements=st.integers(0, 3)
+)
+cleanings = st.builds(
+    Cleaning,
+    closing=st.sampled_from([0.0, 0.02, 0.3, 0.6]),
+    min_area=st.sampled_from([0.0, 0.001, 0.1]),
+    top_k=st.sampled_from([{}, {"csp": 1, "lv": 2}]),
+    margin=st.sampled_from([0.0, 0.05, 0.5]),
+)
+
+
+@settings(max_examples=300)
+@given(maps, cleanings, st.integers(1, 4))
+def test_cleaning_twice_is_cleaning_once(labels, cleaning, zoom):
+    labels = np.kron(labels, np.ones((zoom, zoom), np.uint8))
+    before = labels.copy()
+    once = clean(labels, CLASSES, cleaning)
+    np.testing.assert_array_equal(labels, before)
+    np.testing.assert_array_equal(clean(once, CLASSES, cleaning), once)
+    assert once.dtype == np.uint8 and once.shape == labels.shape
+    if not (labels == 1).any():
+        assert not once.any()
+    elif not set(np.unique(labels)) - {0, 1}:
+        assert (once == 1).any() and not (once > 1).any()
+        assert features(once == 1, None).fragments == 1
+        holes = outside_of(once == 1)
+        assert (holes | (once == 1)).all()
+
+
+def outside_of(mask):
+    """Background that reaches the frame's edge over sides, by brute force."""
+    reached = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), bool)
+    open_ = ~np.pad(mask, 1)
+    reached[0, 0] = True
+    while True:
+        grown = reached.copy()
+        grown[1:] |= reached[:-1]
+        grown[:-1] |= reached[1:]
+        grown[:, 1:] |= reached[:, :-1]
+        grown[:, :-1] |= reached[:, 1:]
+        grown &= open_
+        if (grown == reached).all():
+            return reached[1:-1, 1:-1]
+        reached = grown
+
+
+@settings(max_examples=60)
+@given(hnp.arrays(np.uint8, (9, 9), elements=st.integers(0, 1)))
+def test_holes_are_what_the_outside_does_not_reach(inside):
+    """Largest part by pixels, then its holes: brute force on small maps."""
+    found = clean(inside, CLASSES[:2], AS_IS) == 1
+    parts, sizes = [], []
+    left = inside.astype(bool)
+    while left.any():
+        part = np.zeros_like(left)
+        part[tuple(np.argwhere(left)[0])] = True
+        while True:
+            wide = np.pad(part, 1)
+            grown = (
+                np.logical_or.reduce(
+                    [wide[dy : dy + 9, dx : dx + 9] for dy in range(3) for dx in range(3)]
+                )
+                & left
+            )
+            if (grown == part).all():
+                break
+            part = grown
+        parts.append(part)
+        sizes.append(int(part.sum()))
+        left &= ~part
+    if not parts:
+        assert not found.any()
+        return
+    # A filled part may swallow smaller ones; the largest decides, any of several as large.
+    candidates = [~outside_of(p) for p, n in zip(parts, sizes, strict=True) if n == max(sizes)]
+    assert any((found == candidate).all() for candidate in candidates)
+
+
+def test_speckle_goes():
+    rng = np.random.default_rng(1)
+    noisy = TRUTH.copy()
+    where = rng.random(SHAPE) < 0.01
+    noisy[where] = rng.integers(0, 4, where.sum())
+    wrong = clean(noisy, CLASSES, Cleaning()) != TRUTH
+    assert wrong.sum() < 0.15 * (noisy != TRUTH).sum()
+    interior = rasterise(BRAIN.shrunk(4), SHAPE) & ~rasterise(LV.shrunk(-4), SHAPE)
+    interior &= ~rasterise(CSP.shrunk(-4), SHAPE)
+    assert not (wrong & interior).any()
+
+
+def test_the_brain_is_one_part_without_holes():
+    labels = painted((1, BRAIN), (0, Ellipse(160, 80, 10, 6, 0)), (1, Ellipse(20, 20, 15, 12, 0)))
+    np.testing.assert_array_equal(clean(labels, CLASSES, AS_IS), painted((1, BRAIN)))
+
+
+def test_a_larger_structure_elsewhere_does_not_make_a_brain():
+    labels = painted((1, Ellipse(240, 120, 50, 40, 0)), (3, Ellipse(80, 120, 70, 60, 0)))
+    expected = painted((1, Ellipse(240, 120, 50, 40, 0)))
+    np.testing.assert_array_equal(clean(labels, CLASSES, AS_IS), expected)
+
+
+def test_a_ventricle_from_edge_to_edge_does_not_cut_the_brain_in_two():
+    labels = TRUTH.copy()
+    labels[:, 150:170][labels[:, 150:170] > 0] = 3
+    np.testing.assert_array_equal(clean(labels, CLASSES, AS_IS), labels)
+
+
+def test_slits_are_closed_up_to_a_share_of_the_brain():
+    labels = painted((1, BRAIN))
+    labels[:120, 160:163] = 0
+    closed = clean(labels, CLASSES, Cleaning(closing=0.03))
+    assert (closed[45:, 160:163] == 1).all(where=painted((1, BRAIN))[45:, 160:163] == 1)
+    assert (clean(labels, CLASSES, AS_IS)[60:120, 160:163] == 0).all()
+    # Twice the gap in the same brain is too wide.
+    labels[:120, 157:166] = 0
+    assert (clean(labels, CLASSES, Cleaning(closing=0.03))[60:110, 160] == 0).all()
+
+
+def test_a_slit_in_a_ventricle_is_closed_and_its_hole_filled():
+    labels = TRUTH.copy()
+    labels[150, :][labels[150, :] == 3] = 1
+    labels[145:148, 200:204] = 1
+    found = clean(labels, CLASSES, Cleaning()) == 3
+    # A disc does not reach the very ends of the slit.
+    assert np.count_nonzero(found != (TRUTH == 3)) <= 2
+    assert features(found, None).fragments == 1 and found[145:151, 200:204].all()
+
+
+def test_only_the_largest_fragments_stay_and_the_others_become_brain():
+    second, third = Ellipse(150, 60, 12, 6, 0), Ellipse(120, 160, 9, 5, 0)
+    labels = TRUTH.copy()
+    for part in (second, third):
+        labels[rasterise(part, SHAPE)] = 3
+    labels[rasterise(Ellipse(140, 110, 6, 5, 0), SHAPE)] = 2
+    expected = TRUTH.copy()
+    expected[rasterise(second, SHAPE)] = 3
+    np.testing.assert_array_equal(clean(labels, CLASSES, Cleaning()), expected)
+    np.testing.assert_array_equal(clean(labels, CLASSES, AS_IS), labels)
+
+
+def test_small_fragments_become_brain():
+    crumb = Ellipse(150, 60, 3, 2, 0)
+    labels = painted((1, BRAIN), (3, crumb))
+    share = rasterise(crumb, SHAPE).sum() / rasterise(BRAIN, SHAPE).sum()
+    kept = clean(labels, CLASSES, Cleaning(min_area=0.9 * share))
+    removed = clean(labels, CLASSES, Cleaning(min_area=1.1 * share))
+    assert (kept == 3).sum() >= rasterise(crumb, SHAPE).sum()
+    np.testing.assert_array_equal(removed, painted((1, BRAIN)))
+
+
+@pytest.mark.parametrize("gap_px, stays", [(1, True), (12, False)])
+def test_structures_lie_inside_the_grown_brain(gap_px, stays):
+    brain = Ellipse(150, 120, 100, 80, 0)  # the margin is about 4.5 px
+    labels = painted((1, brain))
+    labels[115:125, 251 + gap_px : 254 + gap_px] = 3
+    found = clean(labels, CLASSES, AS_IS)
+    assert (found == 3).any() == stays
+    assert (found[:, 251 + gap_px :] == 0).all() != stays
+
+
+def test_a_ventricle_that_leaks_out_is_cut_off():
+    labels = painted((1, Ellipse(130, 120, 90, 75, 0)), (3, Ellipse(220, 120, 60, 12, 0)))
+    found = clean(labels, CLASSES, AS_IS)
+    columns = np.flatnonzero((found == 3).any(axis=0))
+    assert columns[0] == 160 and 220 <= columns[-1] <= 226  # 130 + 90, and 5 % of the radius
+    assert not found[:, 228:].any()
+
+
+def test_without_brain_there_is_nothing():
+    labels = painted((3, LV), (2, CSP))
+    assert not clean(labels, CLASSES, Cleaning()).any()
+    assert not clean(np.zeros(SHAPE, np.uint8), CLASSES, Cleaning()).any()
+
+
+@pytest.mark.parametrize("zoom", [2, 3])
+def test_cleaning_does_not_know_the_frame_size(zoom):
+    labels = TRUTH.copy()
+    labels[:110, 160:162] = 0
+    fragments = [
+        (3, Ellipse(150, 70, 9, 6, 0)),
+        (3, Ellipse(120, 160, 5, 3, 0)),
+        (2, Ellipse(120, 140, 2.5, 2, 0)),
+        (1, Ellipse(15, 15, 8, 8, 0)),
+    ]
+    for index, part in fragments:
+        labels[rasterise(part, SHAPE)] = index
+    large = np.kron(labels, np.ones((zoom, zoom), np.uint8))
+    small_clean = clean(labels, CLASSES, Cleaning(min_area=0.004))
+    expected = np.kron(small_clean, np.ones((zoom, zoom), np.uint8))
+    found = clean(np.pad(large, 40), CLASSES, Cleaning(min_area=0.004))[40:-40, 40:-40]
+    assert np.mean(found != expected) < 0.002
+    for index in (1, 2, 3):
+        assert (
+            features(found == index, None).fragments == features(expected == index, None).fragments
+        )
+
+
+def test_cleaning_is_json_and_checks_itself():
+    cleaning = Cleaning(closing=0.01, top_k={"lv": 1})
+    assert Cleaning(**json.loads(json.dumps(dataclasses.asdict(cleaning)))) == cleaning
+    for wrong in ({"closing": -0.1}, {"min_area": math.nan}, {"margin": 1.0}, {"top_k": {"lv": 0}}):
+        with pytest.raises(ValueError, match=f"cleaning.{next(iter(wrong))}"):
+            Cleaning(**wrong)
+
+
+# Features
+
+
+def brute_force(mask):
+    """Moments from squares cut into 20 by 20, hull by half-planes, circle by all distances."""
+    rows, columns = np.nonzero(mask)
+    steps = (np.arange(20) - 9.5) / 20
+    x = (columns[:, None, None] + steps[None, :, None] + 0 * steps).ravel()
+    y = (rows[:, None, None] + 0 * steps[:, None] + steps[None, None, :]).ravel()
+    values, vectors = np.linalg.eigh(np.cov([x, y], bias=True))
+    return values, vectors[:, 1]
+
+
+def hull_pixels(mask):
+    """Pixels that no line through two of the mask's pixels separates from the mask."""
+    rows, columns = np.nonzero(mask)
+    points = np.column_stack([columns, rows])
+    y, x = np.mgrid[: mask.shape[0], : mask.shape[1]]
+    inside = np.ones(mask.shape, bool)
+    inside &= (x >= columns.min()) & (x <= columns.max()) & (y >= rows.min()) & (y <= rows.max())
+    for ax, ay in points:
+        for bx, by in points:
+            if (ax, ay) == (bx, by):
+                continue
+            side = (bx - ax) * (points[:, 1] - ay) - (by - ay) * (points[:, 0] - ax)
+            if (side >= 0).all():
+                inside &= (bx - ax) * (y - ay) - (by - ay) * (x - ax) >= 0
+    return int(inside.sum())
+
+
+def largest_circle(mask):
+    """From every half pixel to every one outside, one by one; unit: half pixels of radius."""
+    padded = np.pad(mask, 1)
+    obstacles = []
+    for r in range(2 * padded.shape[0] - 1):
+        for c in range(2 * padded.shape[1] - 1):
+            near = padded[r // 2 : (r + 1) // 2 + 1, c // 2 : (c + 1) // 2 + 1]
+            if near.sum() < {1: 1, 2: 2, 4: 3}[near.size]:
+                obstacles.append((r, c))
+    rows, columns = np.mgrid[: 2 * padded.shape[0] - 1, : 2 * padded.shape[1] - 1]
+    centres = np.column_stack([rows.ravel(), columns.ravel()])
+    gaps = np.linalg.norm(centres[:, None] - np.array(obstacles)[None], axis=-1).min(axis=1)
+    return gaps.max()  # half pixels of radius, so pixels of diameter
+
+
+@settings(max_examples=80)
+@given(hnp.arrays(bool, st.tuples(st.integers(1, 7), st.integers(1, 7))))
+def test_features_of_any_mask_by_brute_force(mask):
+    found = features(mask, 0.5)
+    if not mask.any():
+        assert found is None
+        return
+    rows, columns = np.nonzero(mask)
+    assert found.area_px == mask.sum() and found.area_mm2 == mask.sum() * 0.25
+    assert found.centroid_x_px == pytest.approx(columns.mean())
+    assert found.centroid_y_px == pytest.approx(rows.mean())
+    box = (found.bbox_x_px, found.bbox_y_px, found.bbox_width_px, found.bbox_height_px)
+    assert box == (columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)
+    (short, long), axis = brute_force(mask)
+    assert found.eccentricity == pytest.approx(math.sqrt(max(0, 1 - short / long)), abs=0.06)
+    if long > 1.2 * short:
+        direction = math.radians(found.orientation_deg)
+        assert abs(math.cos(direction) * axis[0] + math.sin(direction) * axis[1]) > 0.999
+    assert -90 < found.orientation_deg <= 90
+    assert found.solidity == pytest.approx(mask.sum() / hull_pixels(mask))
+    assert found.width_px == pytest.approx(largest_circle(mask), rel=1e-5)
+    assert found.width_mm == pytest.approx(found.width_px / 2)
+
+
+@settings(max_examples=60)
+@given(
+    st.floats(12, 60),
+    st.floats(0.25, 1),
+    st.floats(0, 179.9),
+    st.tuples(st.floats(-3, 3), st.floats(-3, 3)),
+)
+def test_ellipses(semi_major, ratio, degrees, shift):
+    semi_minor = max(6.0, ratio * semi_major)
+    truth = Ellipse(70 + shift[0], 80 + shift[1], semi_major, semi_minor, degrees)
+    found = features(rasterise(truth, (160, 150)), 0.1)
+    assert found.area_px == pytest.approx(truth.area, abs=0.3 * truth.perimeter)
+    assert found.centroid_x_px == pytest.approx(truth.center_x, abs=0.3)
+    assert found.centroid_y_px == pytest.approx(truth.center_y, abs=0.3)
+    assert math.sqrt(1 - found.eccentricity**2) == pytest.approx(semi_minor / semi_major, abs=0.03)
+    assert found.solidity == 1.0
+    assert -1.35 < found.width_px - 2 * semi_minor <= 1.0
+    assert found.fragments == 1
+    if semi_minor < 0.8 * semi_major:
+        off = (found.orientation_deg - degrees + 90) % 180 - 90
+        assert abs(off) < 3
+
+
+@settings(max_examples=60)
+@given(
+    st.floats(4, 40),
+    st.floats(1.5, 3),
+    st.floats(0, 179.9),
+    st.tuples(st.floats(0, 1), st.floats(0, 1)),
+)
+def test_rectangles(width, elongation, degrees, shift):
+    length = elongation * width
+    mask = rectangle((140, 140), (70 + shift[0], 70 + shift[1]), length, width, degrees)
+    found = features(mask, None)
+    assert -1.05 < found.width_px - width <= 1.0
+    assert found.solidity == 1.0
+    if width > 10:
+        assert math.sqrt(1 - found.eccentricity**2) == pytest.approx(1 / elongation, rel=0.12)
+        off = (found.orientation_deg - degrees + 90) % 180 - 90
+        assert abs(off) < 8  # a small upright one stays upright when it is turned a little
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 3), st.integers(0, 3))
+def test_upright_bars_are_as_wide_as_they_have_pixels(height, width, top, left):
+    mask = np.zeros((35, 35), bool)
+    mask[top : top + height, left : left + width] = True
+    found = features(mask, 0.2)
+    assert found.width_px == pytest.approx(min(height, width))
+    assert found.width_mm == pytest.approx(0.2 * min(height, width))
+    short, long = sorted((height, width))
+    assert found.eccentricity == pytest.approx(math.sqrt(1 - (short / long) ** 2), abs=1e-6)
+    assert found.orientation_deg == (90 if height > width else 0)
+    assert found.solidity == 1
+
+
+@settings(max_examples=40)
+@given(hnp.arrays(bool, st.tuples(st.integers(2, 12), st.integers(2, 12))), st.integers(2, 4))
+def test_moving_mirroring_turning_and_enlarging(mask, zoom):
+    found = features(mask, None)
+    assume(found is not None)
+    moved = features(np.pad(mask, ((3, 4), (7, 0))), None)
+    assert moved == dataclasses.replace(
+        found,
+        centroid_x_px=moved.centroid_x_px,
+        centroid_y_px=moved.centroid_y_px,
+        bbox_x_px=found.bbox_x_px + 7,
+        bbox_y_px=found.bbox_y_px + 3,
+    )
+    assert moved.centroid_x_px == pytest.approx(found.centroid_x_px + 7)
+    assert moved.centroid_y_px == pytest.approx(found.centroid_y_px + 3)
+    turned = features(np.rot90(mask), None)  # +x goes to -y
+    mirrored = features(mask[:, ::-1], None)
+    large = features(np.kron(mask, np.ones((zoom, zoom), bool)), None)
+    for other in (turned, mirrored):
+        for name in ("area_px", "solidity", "width_px", "fragments"):
+            assert getattr(other, name) == pytest.approx(getattr(found, name))
+    for other in (turned, mirrored, large):
+        assert other.eccentricity == pytest.approx(found.eccentricity, abs=1e-5)
+    assert large.area_px == zoom**2 * found.area_px
+    assert large.fragments == found.fragments
+    if found.eccentricity > 0.3:
+        for other, expected in (
+            (turned, found.orientation_deg - 90),
+            (mirrored, -found.orientation_deg),
+            (large, found.orientation_deg),
+        ):
+            off = (other.orientation_deg - expected + 90) % 180 - 90
+            assert abs(off) < 1e-3
+
+
+def test_a_bite_lowers_the_solidity():
+    mask = rasterise(Ellipse(60, 60, 40, 40, 0), (120, 120))
+    hull = mask.sum()
+    mask[50:70, 60:] = False
+    # The mouth is 20 px wide: the hull loses the disc's own segment there.
+    segment = sum(math.sqrt(1600 - y * y) - math.sqrt(1600 - 100) for y in range(-10, 10))
+    assert features(mask, None).solidity == pytest.approx(mask.sum() / (hull - segment), abs=0.01)
+
+
+def test_the_width_is_that_of_the_widest_fragment():
+    mask = np.zeros((60, 80), bool)
+    mask[5:9, 5:70] = True
+    mask[20:31, 5:60] = True
+    found = features(mask, 0.1)
+    assert (found.width_px, found.fragments) == (11, 2)
+    mask[25, 32] = False  # a hole counts
+    assert features(mask, 0.1).width_px == pytest.approx(11)
+    mask[25, 5:60:6] = False
+    assert features(mask, 0.1).width_px < 8
+
+
+def test_the_frame_ends_the_circle():
+    assert features(np.ones((10, 40), bool), None).width_px == 10
+
+
+def test_millimetres_only_with_a_pixel_size():
+    found = features(TRUTH == 3, None)
+    assert found.area_mm2 is None and found.width_mm is None and found.area_px > 0

@@ -1,0 +1,75 @@
+"""Runs side by side, and each tested against the first: `python -m tools.compare RUN RUN`.
+
+What `evaluate` has left in a run is read; what is missing is evaluated, and nothing written there.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fetal_tf.startup import run_command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns 0, or 2 with one line on stderr."""
+    args = _parser().parse_args(argv)
+    return run_command(lambda: _compare(args), "nothing was written")
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from fetal_tf.comparison_table import compare_runs
+    from fetal_tf.comparison_text import comparison_lines, comparison_markdown
+    from fetal_tf.edge.files import write_text_atomic
+    from fetal_tf.result_files import csv_text, json_text
+    from fetal_tf.short_names import short_names
+    from fetal_tf.staging import staged_entries
+    from fetal_tf.stored_evaluation import judge
+
+    references = [args.first, *args.others]
+    judged = []
+    for label, reference in zip(short_names(references), references, strict=True):
+        judged.append(judge(label, reference, args.format, args.split, args.data_root))
+        source = judged[-1].stored_in or "evaluated just now"
+        print(f"{label}: {len(judged[-1].rows)} images, {source}", flush=True)
+    comparison = compare_runs(judged, args.metrics)
+    print("\n" + comparison_markdown(comparison, bar="|"))
+    if args.out is None:
+        return 0
+    with staged_entries(args.out) as folder:
+        write_text_atomic(folder / "comparison.csv", csv_text(comparison_lines(comparison)))
+        write_text_atomic(folder / "comparison.json", json_text(comparison.as_record()))
+        write_text_atomic(folder / "comparison.md", comparison_markdown(comparison))
+    for name in ("comparison.csv", "comparison.json", "comparison.md"):
+        print(args.out / name)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.compare", description=__doc__, allow_abbrev=False
+    )
+    parser.add_argument("first", metavar="RUN", help="what the others are held against")
+    parser.add_argument("others", metavar="RUN", nargs="+", help="runs, or bundles")
+    parser.add_argument(
+        "--split",
+        choices=("train", "val", "test", "all"),
+        default="test",
+        help="part of each run's split (default: test); all: every annotated image found",
+    )
+    parser.add_argument("--data-root", type=Path, metavar="DIR", help="another copy, or other data")
+    parser.add_argument(
+        "--format", metavar="FORMAT", help="keras, int8, float32, onnx … (default: keras for a run)"
+    )
+    parser.add_argument(
+        "--metrics",
+        type=lambda text: [name.strip() for name in text.split(",") if name.strip()],
+        metavar="A,B",
+        help="columns of per_image.csv (default: the headline metrics)",
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="also write the comparison there")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Scores against noise, speckle, blur, contrast, gamma, shadow: `python -m tools.robustness RUN`.
+
+Of several runs, one experiment trained from several seeds, it also says how far they agree.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fetal_tf.startup import run_command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns 0, or 2 with one line on stderr."""
+    args = _parser().parse_args(argv)
+    return run_command(lambda: _study(args), "nothing was written")
+
+
+def _study(args: argparse.Namespace) -> int:
+    from fetal_tf.edge.files import make_writable_folder, write_bytes_atomic, write_text_atomic
+    from fetal_tf.figures import png_bytes
+    from fetal_tf.figures_robustness import robustness_curves
+    from fetal_tf.provenance import describe
+    from fetal_tf.result_files import csv_text, json_text
+    from fetal_tf.robustness import conditions, points, spread
+    from fetal_tf.robustness_text import screen_text, study_record, title
+    from fetal_tf.run import open_subject
+    from fetal_tf.seed_agreement import check_one_experiment
+    from fetal_tf.short_names import short_names
+    from fetal_tf.staging import staged_entries
+
+    labels = short_names(args.runs)
+    subjects = {
+        label: open_subject(reference, args.format)
+        for label, reference in zip(labels, args.runs, strict=True)
+    }
+    differing = check_one_experiment(subjects)
+    first = subjects[labels[0]]
+    samples = spread(first.samples(args.split, args.data_root), args.limit)
+    out = args.out or (first.run_path or Path()) / "robustness"
+    make_writable_folder(out)  # known before hours of work, rather than after them
+
+    found, clean = [], {}
+    for label, subject in subjects.items():
+        print(f"{label}: {len(samples)} images, undistorted and at every level", flush=True)
+        task, seed = subject.task, subject.config.seed
+        # Every run meets the same distorted frames: their seed is not that of its training.
+        for condition in conditions(subject.predictor, samples, task, seed=0, progress=True):
+            found += points(label, condition, task, seed)
+            if condition.undistorted:
+                clean[label] = condition.rows
+
+    evaluated = {
+        label: describe(subject, samples, args.split, args.data_root, None, None)
+        for label, subject in subjects.items()
+    }
+    record = study_record(found, clean, evaluated, first.task, differing)
+    figure = robustness_curves(found, title(record))
+    with staged_entries(out) as folder:
+        write_text_atomic(folder / "robustness.csv", csv_text([p.as_line() for p in found]))
+        write_text_atomic(folder / "summary.json", json_text(record))
+        if figure is not None:
+            write_bytes_atomic(folder / "robustness.png", png_bytes(figure))
+        names = sorted(path.name for path in folder.iterdir())
+    print(screen_text(found, record, first.task))
+    for name in names:
+        print(out / name)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.robustness", description=__doc__, allow_abbrev=False
+    )
+    parser.add_argument(
+        "runs", metavar="RUN", nargs="+", help="a run; several: seeds of one experiment"
+    )
+    parser.add_argument(
+        "--split",
+        choices=("train", "val", "test", "all"),
+        default="test",
+        help="part of the run's split (default: test); all: every annotated image found",
+    )
+    parser.add_argument("--data-root", type=Path, metavar="DIR", help="another copy, or other data")
+    parser.add_argument(
+        "--format", metavar="FORMAT", help="keras, int8, float32, onnx … (default: keras)"
+    )
+    parser.add_argument(
+        "--limit", type=_at_least_two, metavar="N", help="study N images, evenly spread over them"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/robustness")
+    return parser
+
+
+def _at_least_two(text: str) -> int:
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text!r}: at least 2 images are expected")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
