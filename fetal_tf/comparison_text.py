@@ -50,7 +50,11 @@ def _scores_table(comparison: Comparison) -> Table:
         line = [run]
         for name in comparison.metrics:
             score = standing.scores.get(name)
-            line.append(DASH if score is None else _with_interval(score["mean"], score, name))
+            if score is None:
+                line.append(DASH)
+                continue
+            some = f" n={score['n']}" if score["n"] < comparison.images else ""
+            line.append(_with_interval(score["mean"], score, name) + some)
         line += [
             str(n)
             for n in (

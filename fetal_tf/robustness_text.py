@@ -129,17 +129,21 @@ _ICC_KINDS = {"seen_by_all": "every run sees it", "absent_as_zero": "absent coun
 
 
 def _icc_text(column: str, found: Mapping[str, Any], kind: str) -> str:
-    """`ICC(2,1) of CSP area (px) between runs: 0.931 [0.884 to 0.961], 31 images of 40 (…`."""
+    """`ICC(2,1) of CSP area (px) between runs: 0.931 [0.884 to 0.961] over 31 of 40 images …`."""
     icc, (low, high), n = (found[kind][key] for key in ("icc", "ci95", "n"))
-    name = f"ICC(2,1) of {metric_label(column)} between runs"
-    where = f"{plural(n, 'image')} of {found['images']} ({_ICC_KINDS[kind]}"
-    if kind == "seen_by_all" and found["seen_by_some"]:
-        where += f"; {found['seen_by_some']} left out where only some do"
-    if icc is None:
-        return f"{name}: {DASH}, {where})"
-    interval = DASH if low is None else f"{low:.3f} to {high:.3f}"
-    verdict = "reached" if icc >= found["target"] else "missed"
-    return f"{name}: {icc:.3f} [{interval}], {where}); target {found['target']} {verdict}"
+    value, verdict = DASH, "not tested"
+    if icc is not None:
+        value = f"{icc:.3f} [{DASH if low is None else f'{low:.3f} to {high:.3f}'}]"
+        verdict = "reached" if icc >= found["target"] else "missed"
+    left_out = {"unmeasured by a run": found["unmeasured"]}
+    if kind == "seen_by_all":
+        left_out |= {"seen by some": found["seen_by_some"], "by none": found["seen_by_none"]}
+    without = ", ".join(f"{count} {why}" for why, count in left_out.items() if count)
+    return (
+        f"ICC(2,1) of {metric_label(column)} between runs: {value} over {n} of {found['images']} "
+        f"images ({_ICC_KINDS[kind]}{'; left out: ' + without if without else ''}); "
+        f"target {found['target']}: {verdict}"
+    )
 
 
 def _label(name: str) -> str:

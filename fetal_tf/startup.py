@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+import warnings
 from collections.abc import Callable
 
 from fetal_tf.edge.errors import FetalTFError, MissingExtraError
@@ -65,6 +66,7 @@ def _begin() -> None:
         MissingExtraError: with the pip line that installs what is missing.
     """
     require("train")
+    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for its version
     with captured_noise():

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from fetal_tf.edge.images import write_png
 from fetal_tf.gallery import TILE, soft_overlap, validation_gallery
 
 SIZE = (32, 48)
+NO_GATES = SimpleNamespace(layers=[])
 
 
 class BrightTask:
@@ -48,7 +51,7 @@ def cache(tmp_path):
 
 
 def test_the_worst_frames_come_first(cache):
-    pictures = validation_gallery(cache, BrightTask(), ConstantPredictor)(None)
+    pictures = validation_gallery(cache, BrightTask(), ConstantPredictor)(NO_GATES)
     assert set(pictures) == {"validation/fixed", "validation/worst"}
     assert pictures["validation/worst"].shape == (4, *TILE, 3)
     gray = [int(p[TILE[0] // 2, TILE[1] // 2, 1]) for p in pictures["validation/worst"]]

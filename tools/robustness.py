@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fetal_tf.edge.errors import DataError
 from fetal_tf.startup import run_command
 
 
@@ -38,6 +39,8 @@ def _study(args: argparse.Namespace) -> int:
     differing = check_one_experiment(subjects)
     first = subjects[labels[0]]
     samples = spread(first.samples(args.split, args.data_root), args.limit)
+    if not samples:
+        raise DataError(f"{args.data_root or first.config.data.root}: no annotated image found")
     out = args.out or (first.run_path or Path()) / "robustness"
     make_writable_folder(out)  # known before hours of work, rather than after them
 

@@ -57,8 +57,8 @@ def _locate(root: Path) -> Path:
     if not root.is_dir():
         raise DataError(
             f"data.root: {root} is not a folder; expected the one that holds {PLANE}/{PLANE}/. The "
-            "dataset is Zenodo record 8265464; `python -m tools.phantom fetal_head_biometry` "
-            "writes a phantom of it."
+            "dataset is Zenodo record 8265464; `python -m tools.phantom fetal_head_biometry --out "
+            f"{root}` writes a phantom of it."
         )
     if not (root / PLANE / PLANE).is_dir():
         raise DataError(

@@ -219,11 +219,16 @@ def fit_thresholds(
     disagreement_scores: Iterable[float | None],
     false_alarm_rate: float,
 ) -> dict[str, float]:
-    """The scores that a share of the validation images reaches.
+    """Thresholds that together flag at most a share of the validation images.
 
-    Each score has its own threshold at `false_alarm_rate`, so that up to twice that share may be
-    flagged by one or the other. None and NaN do not count. Below 1 robust standard deviation of
-    shape, and below 0.01 of disagreement, there is no alarm whatever the validation images say.
+    Both scores get the same quantile: the lowest between 1 - rate and 1 - rate / 2 at which no more
+    than `false_alarm_rate` of the images exceed one threshold or the other. None and NaN do not
+    count. Below 1 robust standard deviation of shape, and below 0.01 of disagreement, there is no
+    alarm whatever the validation images say.
+
+    Args:
+        shape_scores, disagreement_scores: of the same images in the same order.
+        false_alarm_rate: between 0 and 1.
 
     Returns:
         `shape_score`, `disagreement_score`, `false_alarm_rate`, and `n`, the number of images
@@ -231,20 +236,33 @@ def fit_thresholds(
         no key; where none has one, `n` is what there was.
 
     Raises:
-        ValueError: a rate that is not between 0 and 1.
+        ValueError: a rate that is not between 0 and 1, or scores of another number of images.
     """
     if not 0 < false_alarm_rate < 1:
         raise ValueError(f"false_alarm_rate must lie between 0 and 1, found {false_alarm_rate}")
-    given = {"shape_score": shape_scores, "disagreement_score": disagreement_scores}
-    known = {
-        name: [float(score) for score in scores if score is not None and math.isfinite(score)]
-        for name, scores in given.items()
+    scores = {
+        "shape_score": _with_nan(shape_scores),
+        "disagreement_score": _with_nan(disagreement_scores),
     }
-    fitted = {
-        name: max(float(np.quantile(scores, 1 - false_alarm_rate)), _MIN_THRESHOLDS[name])
-        for name, scores in known.items()
-        if len(scores) >= MIN_CALIBRATION
-    }
-    counts = [len(known[name]) for name in fitted]
-    n = min(counts) if counts else max(map(len, known.values()))
-    return fitted | {"false_alarm_rate": false_alarm_rate, "n": n}
+    if len({len(values) for values in scores.values()}) > 1:
+        raise ValueError(f"scores of {[len(v) for v in scores.values()]} images, not the same")
+    counts = {name: int(np.isfinite(values).sum()) for name, values in scores.items()}
+    fitting = {name: scores[name] for name, n in counts.items() if n >= MIN_CALIBRATION}
+    if not fitting:
+        return {"false_alarm_rate": false_alarm_rate, "n": max(counts.values())}
+    for share in np.linspace(false_alarm_rate, false_alarm_rate / len(fitting), 21):
+        fitted = {
+            name: max(float(np.nanquantile(values, 1 - share)), _MIN_THRESHOLDS[name])
+            for name, values in fitting.items()
+        }
+        flagged = np.any([values > fitted[name] for name, values in fitting.items()], axis=0)
+        if flagged.mean() <= false_alarm_rate:
+            break
+    n = min(counts[name] for name in fitting)
+    return {**fitted, "false_alarm_rate": false_alarm_rate, "n": n}
+
+
+def _with_nan(scores: Iterable[float | None]) -> np.ndarray:
+    known = [np.nan if score is None else float(score) for score in scores]
+    values = np.array(known, np.float64)
+    return np.where(np.isfinite(values), values, np.nan)

@@ -64,7 +64,8 @@ class Features:
             centres: 1 for every digitised convex shape.
         width_px, width_mm: diameter of the largest circle inside; of several fragments, in the
             widest. The border runs halfway between neighbouring pixel centres: an upright bar of
-            n pixels is n wide, slanted and round ones come out up to about 1 px narrower.
+            n pixels is n wide, slanted and round ones come out 0 to 0.4 px narrower in the mean and
+            1.7 px at most.
         fragments: parts that touch not even at a corner.
     """
 
@@ -316,5 +317,7 @@ def _inscribed_diameter(mask: np.ndarray) -> float:
     grid[1::2, ::2] = pairs == 2
     grid[::2, 1::2] = padded[:, 1:] + padded[:, :-1] == 2
     grid[1::2, 1::2] = pairs[:, 1:] + pairs[:, :-1] >= 3
-    # A distance of one step on this grid is a radius of half a pixel, a diameter of one.
-    return float(cv2.distanceTransform(grid, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
+    # A distance of one step on this grid is a radius of half a pixel, a diameter of one. Its square
+    # is an integer; OpenCV's own last digits change from run to run.
+    steps = float(cv2.distanceTransform(grid, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
+    return math.sqrt(round(steps * steps))

@@ -253,26 +253,41 @@ def test_without_doubts_the_score_is_zero_and_without_a_brain_none():
 
 @settings(max_examples=30)
 @given(
-    st.lists(st.floats(1.5, 30), min_size=20, max_size=60),
-    st.lists(st.floats(0.02, 1), min_size=20, max_size=60),
-    st.floats(0.01, 0.5),
+    st.integers(20, 120),
+    st.floats(-1, 1),
+    st.floats(0.02, 0.4),
+    st.integers(0, 10_000),
 )
-def test_thresholds_are_quantiles(shapes, disagreements, rate):
-    found = anomaly.fit_thresholds([*shapes, None, math.nan], [None, *disagreements], rate)
-    for name, scores in (("shape_score", shapes), ("disagreement_score", disagreements)):
-        assert found[name] == pytest.approx(np.quantile(scores, 1 - rate))
-        above = np.count_nonzero(np.asarray(scores) > found[name])
-        assert above <= rate * len(scores) + 1e-6 + 1  # between two scores it is interpolated
-    assert found["false_alarm_rate"] == rate
-    assert found["n"] == min(len(shapes), len(disagreements))
+def test_both_thresholds_together_flag_no_more_than_the_rate(n, correlation, rate, seed):
+    """Whether the two scores speak of the same images or of others."""
+    rng = np.random.default_rng(seed)
+    first = rng.standard_normal(n)
+    second = correlation * first + math.sqrt(1 - correlation**2) * rng.standard_normal(n)
+    shapes, disagreements = 2 + np.exp(first), 0.05 + 0.1 / (1 + np.exp(-second))
+    found = anomaly.fit_thresholds(shapes, disagreements, rate)
+    limits = found["shape_score"], found["disagreement_score"]
+    flagged = (shapes > limits[0]) | (disagreements > limits[1])
+    assert flagged.mean() <= rate + 1 / n  # a quantile between two scores may flag one more
+    for scores, limit in zip((shapes, disagreements), limits, strict=True):
+        low, high = np.quantile(scores, [1 - rate, 1 - rate / 2])
+        assert low - 1e-9 <= limit <= high + 1e-9
+    assert (found["false_alarm_rate"], found["n"]) == (rate, n)
     assert json.loads(json.dumps(found)) == found
+
+
+def test_one_score_alone_is_cut_at_its_quantile():
+    shapes = list(np.linspace(1.5, 9.0, 50))
+    found = anomaly.fit_thresholds([*shapes, None, math.nan], [None] * 52, 0.1)
+    assert found["shape_score"] == pytest.approx(np.quantile(shapes, 0.9))
+    assert "disagreement_score" not in found and found["n"] == 50
 
 
 def test_few_scores_make_no_threshold():
     nineteen, twenty = [2.0] * 19, [0.5] * 20
-    found = anomaly.fit_thresholds([*nineteen, None, math.nan, math.inf], twenty, 0.05)
+    found = anomaly.fit_thresholds([*nineteen, None], twenty, 0.05)
     assert found == {"disagreement_score": 0.5, "false_alarm_rate": 0.05, "n": 20}
-    assert anomaly.fit_thresholds(nineteen, [], 0.05) == {"false_alarm_rate": 0.05, "n": 19}
+    none = [None] * 19
+    assert anomaly.fit_thresholds(nineteen, none, 0.05) == {"false_alarm_rate": 0.05, "n": 19}
     assert anomaly.fit_thresholds([], [], 0.05) == {"false_alarm_rate": 0.05, "n": 0}
 
 
@@ -284,4 +299,9 @@ def test_no_alarm_below_what_nobody_would_look_at():
 @pytest.mark.parametrize("rate", [0, 1, -0.1, math.nan])
 def test_rates_that_are_none(rate):
     with pytest.raises(ValueError, match="false_alarm_rate"):
-        anomaly.fit_thresholds([1.0] * 30, [], rate)
+        anomaly.fit_thresholds([1.0] * 30, [1.0] * 30, rate)
+
+
+def test_scores_of_other_images_are_refused():
+    with pytest.raises(ValueError, match="not the same"):
+        anomaly.fit_thresholds([1.0] * 30, [1.0] * 29, 0.05)

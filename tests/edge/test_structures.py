@@ -356,13 +356,13 @@ def test_features_of_any_mask_by_brute_force(mask):
     box = (found.bbox_x_px, found.bbox_y_px, found.bbox_width_px, found.bbox_height_px)
     assert box == (columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)
     (short, long), axis = brute_force(mask)
-    assert found.eccentricity == pytest.approx(math.sqrt(max(0, 1 - short / long)), abs=0.06)
+    assert 1 - found.eccentricity**2 == pytest.approx(short / long, abs=0.01)
     if long > 1.2 * short:
         direction = math.radians(found.orientation_deg)
         assert abs(math.cos(direction) * axis[0] + math.sin(direction) * axis[1]) > 0.999
     assert -90 < found.orientation_deg <= 90
     assert found.solidity == pytest.approx(mask.sum() / hull_pixels(mask))
-    assert found.width_px == pytest.approx(largest_circle(mask), rel=1e-5)
+    assert found.width_px == pytest.approx(largest_circle(mask), rel=1e-9)
     assert found.width_mm == pytest.approx(found.width_px / 2)
 
 
@@ -380,9 +380,11 @@ def test_ellipses(semi_major, ratio, degrees, shift):
     assert found.area_px == pytest.approx(truth.area, abs=0.3 * truth.perimeter)
     assert found.centroid_x_px == pytest.approx(truth.center_x, abs=0.3)
     assert found.centroid_y_px == pytest.approx(truth.center_y, abs=0.3)
-    assert math.sqrt(1 - found.eccentricity**2) == pytest.approx(semi_minor / semi_major, abs=0.03)
+    assert math.sqrt(1 - found.eccentricity**2) == pytest.approx(
+        semi_minor / semi_major, abs=0.8 / semi_minor
+    )
     assert found.solidity == 1.0
-    assert -1.35 < found.width_px - 2 * semi_minor <= 1.0
+    assert -1.7 < found.width_px - 2 * semi_minor <= 1.0
     assert found.fragments == 1
     if semi_minor < 0.8 * semi_major:
         off = (found.orientation_deg - degrees + 90) % 180 - 90
@@ -405,7 +407,8 @@ def test_rectangles(width, elongation, degrees, shift):
     if width > 10:
         assert math.sqrt(1 - found.eccentricity**2) == pytest.approx(1 / elongation, rel=0.12)
         off = (found.orientation_deg - degrees + 90) % 180 - 90
-        assert abs(off) < 8  # a small upright one stays upright when it is turned a little
+        # Two pixels at either end: a small upright one stays upright when it is turned a little.
+        assert abs(off) < math.degrees(4 / length)
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 3), st.integers(0, 3))

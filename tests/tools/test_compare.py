@@ -231,6 +231,8 @@ def test_images_that_one_run_refused_are_left_out_of_the_test(runs, samples, tmp
     figures = paired_test(record, "dice")["figures"]
     assert (figures["n"], figures["n_left_out"]) == (8, 1)
     assert record["runs"]["a"]["failed"] == 1
+    # A mean over fewer images than the table's says so.
+    assert "n=8" in (tmp_path / "out" / "comparison.md").read_text()
 
 
 def test_fewer_than_two_common_images_are_refused(runs, samples, tmp_path, capsys):

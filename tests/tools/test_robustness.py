@@ -162,7 +162,7 @@ def test_several_runs_meet_the_same_frames_and_their_spread_is_stated(
     printed = capsys.readouterr().out
     assert "sd over 3 runs" in printed
     icc = next(line for line in printed.splitlines() if line.startswith("ICC(2,1) of HC"))
-    assert f"{agreement['seen_by_all']['icc']:.3f}" in icc and "target 0.9 reached" in icc
+    assert f"{agreement['seen_by_all']['icc']:.3f}" in icc and "target 0.9: reached" in icc
 
 
 def test_runs_that_differ_in_more_than_the_seed_are_named(runs, samples, tmp_path, capsys):
@@ -230,6 +230,14 @@ def test_nothing_but_broken_images_is_an_error_and_writes_nothing(runs, samples,
     assert main([runs("net", samples), "--out", str(tmp_path / "out")]) == 2
     assert "not one of 4 images" in capsys.readouterr().err.splitlines()[-1]
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_no_image_is_an_error_and_writes_nothing(runs, samples, tmp_path, capsys):
+    path = runs("net", samples)
+    runs.known[path].samples = lambda *_: []
+    assert main([path, "--out", str(tmp_path / "out")]) == 2
+    assert "no annotated image" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_one_broken_image_is_counted_as_unmeasured(runs, samples, tmp_path):
