@@ -60,7 +60,9 @@ def test_the_worst_frames_come_first(cache):
 
 def test_fixed_frames_do_not_change(cache):
     draw = validation_gallery(cache, BrightTask(), ConstantPredictor)
-    np.testing.assert_array_equal(draw(None)["validation/fixed"], draw(None)["validation/fixed"])
+    np.testing.assert_array_equal(
+        draw(NO_GATES)["validation/fixed"], draw(NO_GATES)["validation/fixed"]
+    )
 
 
 def test_overlap_of_same_half_and_none():

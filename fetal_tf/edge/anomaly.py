@@ -227,7 +227,8 @@ def fit_thresholds(
     alarm whatever the validation images say.
 
     Args:
-        shape_scores, disagreement_scores: of the same images in the same order.
+        shape_scores: one per image.
+        disagreement_scores: of the same images in the same order.
         false_alarm_rate: between 0 and 1.
 
     Returns:

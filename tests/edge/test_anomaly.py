@@ -267,7 +267,8 @@ def test_both_thresholds_together_flag_no_more_than_the_rate(n, correlation, rat
     found = anomaly.fit_thresholds(shapes, disagreements, rate)
     limits = found["shape_score"], found["disagreement_score"]
     flagged = (shapes > limits[0]) | (disagreements > limits[1])
-    assert flagged.mean() <= rate + 1 / n  # a quantile between two scores may flag one more
+    # The quantile of a few scores lies between two of them and may leave one above it, twice.
+    assert flagged.mean() <= rate + 2 / n
     for scores, limit in zip((shapes, disagreements), limits, strict=True):
         low, high = np.quantile(scores, [1 - rate, 1 - rate / 2])
         assert low - 1e-9 <= limit <= high + 1e-9
