@@ -1,6 +1,7 @@
 """What the model card says about a measurement before any figure: use, limits, flags."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 
 from fetal_tf.edge.head import HeadLimits
 
@@ -17,6 +18,7 @@ class CardText:
         not_for: what it must not be used for, beside diagnosis.
         quantities: name → meaning.
         flags: code → when it is raised and what to do.
+        needs: quantity or flag → the class that a model must have for it to mean anything.
     """
 
     title: str
@@ -24,6 +26,15 @@ class CardText:
     not_for: tuple[str, ...]
     quantities: dict[str, str]
     flags: dict[str, str]
+    needs: dict[str, str] = field(default_factory=dict)
+
+    def of(self, classes: Collection[str]) -> "CardText":
+        """The words that apply to a model of these classes."""
+
+        def kept(texts: dict[str, str]) -> dict[str, str]:
+            return {k: v for k, v in texts.items() if self.needs.get(k, "") in ("", *classes)}
+
+        return replace(self, quantities=kept(self.quantities), flags=kept(self.flags))
 
 
 CARD_TEXTS: dict[str, CardText] = {
@@ -107,6 +118,13 @@ CARD_TEXTS: dict[str, CardText] = {
             ),
             "unusual_shape": "a shape descriptor far from the training masks; it is named",
             "unstable": "views of the same frame disagree: look at the heatmap",
+        },
+        needs={
+            "csp_area_mm2": "csp",
+            "off_midline": "csp",
+            "lv_area_mm2": "lv",
+            "lv_width_mm": "lv",
+            "ventriculomegaly": "lv",
         },
     ),
 }

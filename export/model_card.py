@@ -1,7 +1,7 @@
 """MODEL_CARD.md: every figure in it is read from what was measured for this bundle."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from export.card_texts import CARD_TEXTS, CardText
@@ -11,11 +11,19 @@ from fetal_tf.data.splits import SplitRow
 from fetal_tf.report_tables import interval, metric_label
 from fetal_tf.report_tables import number as metric_number
 from fetal_tf.run import Run
+from fetal_tf.tasks.task import Task
 
 PHANTOM_WARNING = (
     "> **PHANTOM.** This model was trained and measured on generated images. The figures show that "
     "the software works; they say nothing about patients. Do not use it on anybody."
 )
+
+
+ABSENT_RULES = {
+    "skip": " An image whose truth does not show a structure has no Dice of it.",
+    "one": " An image whose truth does not show a structure counts 1 where none was found, else 0.",
+    "zero": " An image whose truth does not show a structure counts 0.",
+}
 
 
 def model_card(
@@ -35,6 +43,7 @@ def model_card(
         grouping: what the split promises about persons.
     """
     text = CARD_TEXTS.get(bundle["measurement"]) or _plain_text(bundle)
+    text = text.of(bundle["classes"])
     sections = [
         f"# {bundle['name']}: {text.title}",
         PHANTOM_WARNING if bundle["phantom"] else "",
@@ -43,7 +52,7 @@ def model_card(
         _use(bundle, text),
         _interface(bundle, text),
         _data(bundle, run.splits.values(), grouping),
-        _results(parity, run.task.headline, bundle["phantom"]),
+        _results(parity, run.task, bundle["phantom"]),
         _parity(parity),
         _speed(benchmark),
         _failures(parity, text),
@@ -109,14 +118,17 @@ def _data(bundle: Mapping[str, Any], splits: Iterable[SplitRow], grouping: str) 
     )
 
 
-def _results(parity: Mapping[str, Any], headline: Sequence[str], phantom: bool) -> str:
+def _results(parity: Mapping[str, Any], task: Task, phantom: bool) -> str:
+    headline, pooled = task.headline, task.pooled_headline
     subjects = {"keras": parity["keras"], **{n: f["measured"] for n, f in _formats(parity)}}
     header = ["format", "n", *(f"{metric_label(m)} [95 % CI]" for m in headline)]
+    header += [f"{metric_label(m)}, pooled over pixels" for m in pooled]
     rows = [
         [
             name,
             str(summary["images"]["n"]),
             *(_with_interval(summary["metrics"][metric], metric) for metric in headline),
+            *(_pooled(summary, metric) for metric in pooled),
             *(str(summary["images"][kind]) for kind in ("flagged", "refused", "failed")),
         ]
         for name, summary in subjects.items()
@@ -128,11 +140,20 @@ def _results(parity: Mapping[str, Any], headline: Sequence[str], phantom: bool) 
         else ""
     )
     kind = "PHANTOM images" if phantom else "images"
+    absent = parity["keras"].get("absent_rule")
+    rule = ABSENT_RULES[absent] if absent else ""
     return (
         f"## Measured\n\nMeans over the {parity['images']} {kind} of the {parity['split']} "
-        f"split, flagged ones included.{caution} The interval is a bootstrap of the mean over "
+        f"split, flagged ones included.{caution}{rule} The interval is a bootstrap over whole "
         f"examinations.\n\n{markdown_table([*header, 'flagged', 'refused', 'failed'], rows)}"
     )
+
+
+def _pooled(summary: Mapping[str, Any], name: str) -> str:
+    if "pooled" not in summary:
+        return number(None)
+    found = summary["pooled"][name]
+    return f"{metric_number(found['value'], name)} [{interval(found['ci95'], name)}]"
 
 
 def _with_interval(metric: Mapping[str, Any], name: str) -> str:

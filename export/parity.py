@@ -23,10 +23,12 @@ from typing import Any
 import numpy as np
 
 from fetal_tf.edge.errors import ConfigError
-from fetal_tf.evaluation import finite, flag_codes
+from fetal_tf.evaluation import flag_codes
 from fetal_tf.registry import nearest
+from fetal_tf.scores import finite
 from fetal_tf.tasks.task import Row
 
+_NOT_MEASURABLE = "not measurable (no image gave both values; choose another export.parity_split)"
 UNITS = ("mm2", "mm", "px", "percent", "deg", "weeks", "days")
 KINDS = ("delta_mean", "abs_delta_mean", "abs_delta_p95", "abs_delta_max")
 SHARED = ("unpaired_share", "probability_abs_delta_max", "probability_abs_delta_mean")
@@ -81,7 +83,7 @@ class Parity:
         """One line per broken limit: format, metric, value, limit."""
         return [
             f"{self.format}: {c.metric} is "
-            f"{'not measurable' if c.value is None else f'{c.value:.4g}'}, limit {c.limit:g}"
+            f"{_NOT_MEASURABLE if c.value is None else f'{c.value:.4g}'}, limit {c.limit:g}"
             for c in self.checks
             if not c.passed
         ]

@@ -19,12 +19,13 @@ from export.formats import Format
 from export.latency import whole_way
 from export.model_card import benchmark_table, model_card, parity_table
 from export.tables import text_table
+from fetal_tf.calibration import calibrated
 from fetal_tf.config import Config, save_config
 from fetal_tf.data.splits import write_splits
 from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.edge.images import read_gray
 from fetal_tf.experiment import select
-from fetal_tf.run import KerasPredictor, Run, calibrated
+from fetal_tf.run import KerasPredictor, Run
 from fetal_tf.staging import staged_folder
 
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from fetal_tf.agreement import holm, paired_comparison
 from fetal_tf.edge.errors import ConfigError, DataError
-from fetal_tf.evaluation import finite, summarise_rows
+from fetal_tf.evaluation import summarise_rows
 from fetal_tf.registry import nearest
 from fetal_tf.report_tables import better
-from fetal_tf.scores import summarise
+from fetal_tf.scores import finite, summarise
 from fetal_tf.stored_evaluation import Judged
 from fetal_tf.tasks.task import Row
 

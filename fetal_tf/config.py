@@ -189,7 +189,8 @@ def merge(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]
     """Lay `child` over `parent`: mappings merge, everything else replaces.
 
     A mapping that names another component than its parent replaces it: the parameters of one model
-    mean nothing to another.
+    mean nothing to another. An empty mapping empties what the parent holds: there is no other way
+    to say that a child oversamples nothing.
     """
     merged = dict(parent)
     for key, value in child.items():
@@ -198,7 +199,7 @@ def merge(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _laid_over(old: Any, new: Any) -> Any:
-    if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
+    if not (isinstance(old, Mapping) and isinstance(new, Mapping) and new):
         return new
     same_component = new.get("name", old.get("name")) == old.get("name")
     return merge(old, new) if same_component else new

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from fetal_tf.command_options import add_judging_options
 from fetal_tf.edge.errors import DataError
 from fetal_tf.startup import run_command
 
@@ -35,20 +36,22 @@ def _evaluate(args: argparse.Namespace) -> int:
     if not samples:
         raise DataError(f"{args.data_root or subject.config.data.root}: no annotated image found")
     out = args.out or subject.default_out(args.split)
-    predictor = FlipAverage(subject.predictor) if args.tta == "flip" else subject.predictor
-    task = subject.task
+    average = FlipAverage if args.tta == "flip" else None
+    predictor, task = subject.predictor, subject.task
 
-    rows = evaluate_samples(predictor, samples, task, progress=True)
+    rows = evaluate_samples(predictor, samples, task, progress=True, average=average)
     summary = summarise_rows(rows, task, seed=subject.config.seed)
     evaluated = describe(subject, samples, args.split, args.data_root, args.dataset, args.tta)
     worst = worst_rows(rows, task, WORST_CASES)
-    overlays = draw_rows(predictor, samples, task, worst)
+    overlays = draw_rows(predictor, samples, task, worst, average)
     cases = [Case(row, overlay) for row, overlay in zip(worst, overlays, strict=True)]
 
     with staged_entries(out) as folder:
         paths = write_evaluation(folder, rows, summary, evaluated, task.tables(rows))
         page = write_report(folder, rows, summary, evaluated, task, cases, subject.history)
-    print(_table(summary, task.headline))
+    if evaluated.phantom:
+        print("PHANTOM: generated images, which say nothing about patients")
+    print(_table(summary, task))
     for path in (*paths, page):
         print(out / path.name)
     if summary["images"]["failed"] == len(rows):
@@ -56,21 +59,30 @@ def _evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
-def _table(summary, headline) -> str:
-    """Two lines: names, and the figures under them."""
+def _table(summary, task) -> str:
+    """Names, and the figures under them; where a task pools, its pooled figures in a line more."""
     from fetal_tf.report_tables import metric_label, number
 
     images = summary["images"]
     columns = {"n": str(images["n"])}
-    for name in headline:
+    for name in task.headline:
         columns[metric_label(name)] = number(summary["metrics"][name]["mean"], name)
     columns |= {name: str(images[name]) for name in ("flagged", "refused", "failed")}
     widths = [max(len(name), len(value)) for name, value in columns.items()]
     lines = (columns.keys(), columns.values())
-    return "\n".join(
+    table = [
         "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
         for line in lines
-    )
+    ]
+    if task.pooled_headline and "pooled" in summary:
+        figures = (
+            f"{metric_label(name)} {number(summary['pooled'][name]['value'], name)}"
+            for name in task.pooled_headline
+        )
+        rule = summary["absent_rule"]
+        table.append(f"above: means over images (absent structures: {rule}); pooled over pixels: ")
+        table[-1] += ", ".join(figures)
+    return "\n".join(table)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,17 +90,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m fetal_tf.evaluate", description=__doc__, allow_abbrev=False
     )
     parser.add_argument("subject", metavar="RUN|BUNDLE|zoo:NAME", help="what to evaluate")
-    parser.add_argument(
-        "--split",
-        choices=("train", "val", "test", "all"),
-        default="test",
-        help="part of the run's split (default: test); all: every annotated image found",
-    )
-    parser.add_argument("--data-root", type=Path, metavar="DIR", help="another copy, or other data")
+    add_judging_options(parser)
     parser.add_argument("--dataset", metavar="NAME", help="the layout of --data-root's files")
-    parser.add_argument(
-        "--format", metavar="FORMAT", help="keras, int8, float32, onnx … (default: keras for a run)"
-    )
     parser.add_argument("--tta", choices=("flip",), help="average with the mirror image's output")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the results go")
     return parser

@@ -3,9 +3,6 @@
 Keras, each TFLite variant and ONNX pass through the same lines, so their figures can be compared.
 """
 
-import csv
-import io
-import json
 import math
 import os
 import re
@@ -24,11 +21,13 @@ from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.edge.images import read_gray
 from fetal_tf.edge.preprocess import Letterbox, letterboxed
 from fetal_tf.edge.runtimes import Predictor
-from fetal_tf.scores import BOOTSTRAP_RESAMPLES, summarise
+from fetal_tf.result_files import csv_text, json_text
+from fetal_tf.scores import BOOTSTRAP_RESAMPLES, finite, summarise
 from fetal_tf.tasks.task import Row, Task
 
 SUMMARY_SCHEMA = 1
 Distortion = Callable[[np.ndarray], np.ndarray]
+Average = Callable[[Predictor], Predictor]
 BATCH_SIZE = 8
 
 
@@ -38,6 +37,8 @@ class Evaluated:
 
     Attributes:
         data_root: the folder's own name; the path before it belongs to one machine.
+        samples_sha256: of the ids, groups and pixel sizes: other data in a folder of the same name
+            differ in it.
         trained_on: how many of the images the model was trained on, None where nobody knows.
     """
 
@@ -48,6 +49,7 @@ class Evaluated:
     split: str
     tta: str | None
     phantom: bool
+    samples_sha256: str
     trained_on: int | None
     date: str
     versions: Mapping[str, str]
@@ -79,6 +81,7 @@ def evaluate_samples(
     *,
     progress: bool = False,
     distort: Distortion | None = None,
+    average: Average | None = None,
 ) -> list[Row]:
     """Predict and score every sample: one row each, in the order of `samples`.
 
@@ -88,11 +91,13 @@ def evaluate_samples(
         task: scores an output.
         progress: show a progress bar.
         distort: what to do to an image uint8 [H, W] first, of the same shape; the truth stays.
+        average: over test-time views, around what the measurer looks at: inside of it, the views
+            that it compares would agree by construction.
 
     A file that cannot be read or scored keeps its row, with the reason in `error` and no figures,
     so nothing drops out of a mean unseen. `error` is empty for all others.
     """
-    predictor = task.measurer.prepared(predictor)
+    predictor = _prepared(predictor, task, average)
     rows: list[Row] = []
     with tqdm(total=len(samples), unit="image", disable=None if progress else True) as bar:
         for start in range(0, len(samples), BATCH_SIZE):
@@ -100,6 +105,11 @@ def evaluate_samples(
             rows += _evaluate_batch(predictor, batch, task, distort)
             bar.update(len(batch))
     return rows
+
+
+def _prepared(predictor: Predictor, task: Task, average: Average | None) -> Predictor:
+    prepared = task.measurer.prepared(predictor)
+    return prepared if average is None else average(prepared)
 
 
 def _evaluate_batch(
@@ -160,13 +170,17 @@ def worst_rows(rows: Iterable[Row], task: Task, count: int = 12) -> list[Row]:
 
 
 def draw_rows(
-    predictor: Predictor, samples: Iterable[Sample], task: Task, rows: Sequence[Row]
+    predictor: Predictor,
+    samples: Iterable[Sample],
+    task: Task,
+    rows: Sequence[Row],
+    average: Average | None = None,
 ) -> list[np.ndarray]:
     """Predict the samples of `rows` once more and draw truth and prediction, RGB uint8 [H, W, 3].
 
     A dozen second predictions cost less than keeping a thousand probability maps in memory.
     """
-    predictor = task.measurer.prepared(predictor)
+    predictor = _prepared(predictor, task, average)
     by_id = {sample.id: sample for sample in samples}
     overlays = []
     for row in rows:
@@ -242,45 +256,9 @@ def write_evaluation(
     """
     out.mkdir(parents=True, exist_ok=True)
     tree = {"schema": SUMMARY_SCHEMA, "evaluated": asdict(evaluated), **summary}
-    text = json.dumps(_jsonable(tree), indent=2, ensure_ascii=False, allow_nan=False)
     paths = [out / "summary.json"]
-    write_text_atomic(paths[0], text + "\n")
+    write_text_atomic(paths[0], json_text(tree))
     for name, lines in {"per_image": rows, **tables}.items():
         paths.append(out / f"{name}.csv")
-        write_text_atomic(paths[-1], _csv_text(lines))
+        write_text_atomic(paths[-1], csv_text(lines))
     return paths
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _jsonable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_jsonable(item) for item in value]
-    if isinstance(value, (float, np.floating)):
-        return round(float(value), 6) if math.isfinite(value) else None
-    return value
-
-
-def _csv_text(rows: Sequence[Row]) -> str:
-    names = dict.fromkeys(name for row in rows for name in row if name != "error")
-    columns = [*names, *(["error"] if any("error" in row for row in rows) else [])]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
-    return buffer.getvalue()
-
-
-def _cell(value: float | str | None) -> str:
-    if value is None or isinstance(value, str):
-        return value or ""
-    if isinstance(value, int):
-        return str(value)  # pixel counts, which must add up
-    return f"{value:.6g}" if math.isfinite(value) else ""
-
-
-def finite(value: float | str | None) -> float | None:
-    """A number as float; text, None, NaN and infinity as None."""
-    if value is None or isinstance(value, str) or not math.isfinite(value):
-        return None
-    return float(value)

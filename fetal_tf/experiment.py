@@ -147,7 +147,7 @@ def open_experiment(
     Args:
         config: the resolved tree.
         measurement_settings: what a trained run has fitted for its measurer, see
-            `fetal_tf.calibration`.
+            `fetal_tf.measurement_settings`.
 
     Raises:
         ConfigError: the first unknown name, unknown parameter or wrong type, by its key.

@@ -62,6 +62,12 @@ def predict(options: argparse.Namespace) -> tuple[list[Prediction], int]:
     bundle = Bundle.open(resolve_bundle(options.bundle))
     predictor = bundle.predictor(options.format, options.threads)
     form = options.format or bundle.default_format
+    if bundle.phantom:
+        print(
+            "warning: PHANTOM: this model was trained on generated images; "
+            "its measurements say nothing about patients",
+            file=sys.stderr,
+        )
     if bundle.failed_parity(form):
         print(
             f"warning: {form} does not measure as well as the float model (see "

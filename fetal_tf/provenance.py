@@ -1,6 +1,7 @@
 """What was evaluated, on which data, with which versions: the part of a result that dates."""
 
 import datetime
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,12 @@ from fetal_tf.data.sample import Sample
 from fetal_tf.environment import versions
 from fetal_tf.evaluation import Evaluated
 from fetal_tf.run import Subject
+
+
+def fingerprint(samples: Sequence[Sample]) -> str:
+    """SHA-256 over the samples' ids, groups and pixel sizes, in any order."""
+    lines = sorted(f"{s.id}\t{s.group}\t{s.mm_per_pixel!r}" for s in samples)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def describe(
@@ -38,6 +45,7 @@ def describe(
         split=split,
         tta=tta,
         phantom=is_phantom(samples[0].image_path),
+        samples_sha256=fingerprint(samples),
         trained_on=trained_on,
         date=datetime.date.today().isoformat(),
         versions=versions(),

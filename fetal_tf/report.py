@@ -20,7 +20,7 @@ from fetal_tf import figures
 from fetal_tf.edge.files import write_bytes_atomic, write_text_atomic
 from fetal_tf.edge.images import write_png
 from fetal_tf.evaluation import Evaluated, finite
-from fetal_tf.figures import Quantity
+from fetal_tf.quantities import Quantity
 from fetal_tf.report_figures import report_plots
 from fetal_tf.report_section import Section
 from fetal_tf.report_structures import structures_section

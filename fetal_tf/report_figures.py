@@ -8,9 +8,9 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from fetal_tf import figures
-from fetal_tf.evaluation import finite
-from fetal_tf.figures import Pairs, Quantity
+from fetal_tf.quantities import Pairs, Quantity
 from fetal_tf.report_tables import metric_label, plural
+from fetal_tf.scores import finite
 from fetal_tf.tasks.task import Row, Task
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from fetal_tf.evaluation import finite
 from fetal_tf.figures_structures import feature_distributions
 from fetal_tf.report_figures import Plot
 from fetal_tf.report_section import Section, Table
 from fetal_tf.report_tables import DASH, interval, number, plural
+from fetal_tf.scores import finite
 from fetal_tf.tasks.task import Row, Task
 
 NAMES = {"csp": "CSP", "lv": "LV", "brain": "brain", "background": "background"}

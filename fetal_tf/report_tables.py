@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from fetal_tf.evaluation import finite, flag_codes
-from fetal_tf.figures import Quantity, written
+from fetal_tf.evaluation import flag_codes
+from fetal_tf.quantities import Quantity, written
+from fetal_tf.scores import finite
 from fetal_tf.tasks.task import Row
 
 DASH = "\N{EN DASH}"  # stands for "no value"

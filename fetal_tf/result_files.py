@@ -5,6 +5,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ TEXT_COLUMNS = ("id", "group", "flags", "refused", "error")  # whatever number a
 
 
 def json_text(tree: Mapping[str, Any]) -> str:
-    """Indented JSON with 6 decimals; what is missing, NaN or infinite is null."""
+    """Indented JSON with 6 decimals, integers exactly; what is missing, NaN or infinite is null."""
     return json.dumps(_jsonable(tree), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -28,12 +29,15 @@ def _jsonable(value: Any) -> Any:
         return [_jsonable(item) for item in value]
     if isinstance(value, (float, np.floating)):
         return round(float(value), 6) if math.isfinite(value) else None
-    return value
+    return int(value) if isinstance(value, np.integer) else value
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A header of all columns, then the rows; what is missing, NaN or infinite is empty."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    """A header of all columns, `error` last, then the rows.
+
+    Numbers to 6 digits, integers exactly; what is missing, NaN or infinite is empty.
+    """
+    columns = sorted(dict.fromkeys(name for row in rows for name in row), key="error".__eq__)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
@@ -42,8 +46,10 @@ def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cell(value: float | str | None) -> str:
-    if value is None or isinstance(value, (str, int)):
-        return "" if value is None else str(value)
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, Integral):
+        return str(value)  # pixel counts, which must add up
     return f"{value:.6g}" if math.isfinite(value) else ""
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +10,6 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from fetal_tf.calibration import fit_settings, read_settings
 from fetal_tf.checkpoint import load_model
 from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.config import Config, load_config, save_config
@@ -21,6 +21,7 @@ from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.edge.runtimes import Predictor
 from fetal_tf.environment import environment
 from fetal_tf.experiment import Experiment, open_experiment
+from fetal_tf.measurement_settings import read_settings
 from fetal_tf.staging import staged_folder
 from fetal_tf.tasks.task import Task
 
@@ -95,16 +96,6 @@ def open_run(path: Path) -> Run:
         raise ConfigError(f"{path}: not a run: it has no config.yaml")
     settings = read_settings(Path(path))
     return Run(Path(path), open_experiment(load_config(config_path), settings))
-
-
-def calibrated(run: Run, data_root: Path | None = None) -> Run:
-    """The run with its measurer fitted, which costs a pass over training truth and validation.
-
-    A run that holds settings for its best.keras is returned as it is.
-    """
-    if read_settings(run.path) or not fit_settings(run, data_root):
-        return run
-    return open_run(run.path)
 
 
 def create_run(
@@ -245,6 +236,12 @@ def open_subject(reference: str, format: str | None = None) -> Subject:
     is_run = (path / "best.keras").is_file()
     if is_run and format in (None, "keras"):
         run = open_run(path)
+        if run.task.fits_measurer and not read_settings(path):
+            warnings.warn(
+                f"{path}: no thresholds belong to its best.keras, so nothing is scored as unusual; "
+                "`python -m export` fits them, and so does training when it ends",
+                stacklevel=2,
+            )
         predictor = run.keras_predictor()
         return Subject(
             run.config.name, "keras", predictor, run.experiment, run.splits, path, run.history

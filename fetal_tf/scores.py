@@ -4,6 +4,7 @@ These are the figures of `evaluate` and of the parity check. They see masks at t
 size and numbers in mm; which framework predicted them they cannot know.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -146,8 +147,8 @@ def summarise(
         of one image, the interval of one group, everything of no image.
     """
     all_values = np.array([np.nan if v is None else v for v in values], np.float64)
-    finite = np.isfinite(all_values)
-    kept = all_values[finite]
+    known = np.isfinite(all_values)
+    kept = all_values[known]
     if not len(kept):
         nothing = dict.fromkeys(("mean", "sd", "median", "min", "max"))
         return {"n": 0, **nothing, "ci95": [None, None]}
@@ -159,7 +160,7 @@ def summarise(
         "median": float(np.median(kept)),
         "min": float(kept.min()),
         "max": float(kept.max()),
-        "ci95": _bootstrap_interval(kept, names[finite], seed),
+        "ci95": _bootstrap_interval(kept, names[known], seed),
     }
 
 
@@ -225,3 +226,10 @@ def _check_masks(pred: np.ndarray, truth: np.ndarray) -> None:
             raise ValueError(f"{name} must be [height, width], found shape {mask.shape}")
     if pred.shape != truth.shape:
         raise ValueError(f"pred is {pred.shape}, truth is {truth.shape}: compare them at one size")
+
+
+def finite(value: float | str | None) -> float | None:
+    """A number as float; text, None, NaN and infinity as None."""
+    if value is None or isinstance(value, str) or not math.isfinite(value):
+        return None
+    return float(value)

@@ -10,14 +10,15 @@ import numpy as np
 
 from fetal_tf.agreement import icc_2_1
 from fetal_tf.edge.errors import ConfigError
-from fetal_tf.evaluation import finite
 from fetal_tf.experiment import Experiment
-from fetal_tf.figures import Quantity
+from fetal_tf.quantities import Quantity
 from fetal_tf.run import Subject
+from fetal_tf.scores import finite
 from fetal_tf.tasks.task import Row, Task
 
 ICC_TARGET = 0.9  # "excellent", Koo & Li 2016, J Chiropr Med 15:155
-AREA = "_area_px"
+# The first where every frame has a pixel size: how far an examiner zoomed in is no anatomy.
+AREAS = ("_area_mm2", "_area_px")
 MAY_DIFFER = ("name", "seed")
 
 
@@ -122,14 +123,20 @@ def measurement_agreement(rows: Mapping[str, Sequence[Row]], task: Task) -> dict
             "seen_by_none": int((seen == 0).sum()),
             "seen_by_all": _icc(values[seen == len(rows)], total),
         }
-        if column.endswith(AREA):
+        if column.endswith(AREAS):
             found[column]["absent_as_zero"] = _icc(np.nan_to_num(values, nan=0.0), total)
     return found
 
 
 def _columns(rows: Mapping[str, Sequence[Row]], task: Task) -> list[str]:
     """Areas of the task's classes and predicted quantities, as far as a row holds them."""
-    areas = [f"{name}{AREA}" for name in task.classes]
+    in_mm = all(
+        finite(row.get("mm_per_pixel")) is not None
+        for of_run in rows.values()
+        for row in of_run
+        if not row.get("error")
+    )
+    areas = [f"{name}{AREAS[0] if in_mm else AREAS[1]}" for name in task.classes]
     quantities = [q.predicted for name in task.quantities if (q := Quantity.of_metric(name))]
     held = {name for of_run in rows.values() for row in of_run for name in row}
     return [name for name in (*areas, *quantities) if name in held]

@@ -9,7 +9,7 @@ from typing import Any
 from fetal_tf.edge.bundle import resolve_bundle
 from fetal_tf.edge.errors import DataError
 from fetal_tf.evaluation import SUMMARY_SCHEMA, evaluate_samples
-from fetal_tf.provenance import describe
+from fetal_tf.provenance import describe, fingerprint
 from fetal_tf.result_files import read_rows
 from fetal_tf.run import Subject, open_subject
 from fetal_tf.tasks.task import Row, Task
@@ -49,13 +49,13 @@ def judge(
     subject = open_subject(reference, format)
     task, seed = subject.task, subject.config.seed
     folder = subject.default_out(split)
-    stored = _stored(folder, subject, reference, split, data_root)
-    if stored is not None:
-        evaluated, rows = stored
-        return Judged(label, evaluated, rows, task, seed, folder)
     samples = subject.samples(split, data_root)
     if not samples:
         raise DataError(f"{data_root or subject.config.data.root}: no annotated image found")
+    stored = _stored(folder, subject, reference, split, fingerprint(samples))
+    if stored is not None:
+        evaluated, rows = stored
+        return Judged(label, evaluated, rows, task, seed, folder)
     rows = evaluate_samples(subject.predictor, samples, task, progress=True)
     if all(row.get("error") for row in rows):
         raise DataError(
@@ -66,7 +66,7 @@ def judge(
 
 
 def _stored(
-    folder: Path, subject: Subject, reference: str, split: str, data_root: Path | None
+    folder: Path, subject: Subject, reference: str, split: str, samples_sha256: str
 ) -> tuple[dict[str, Any], list[Row]] | None:
     summary_path, rows_path = folder / "summary.json", folder / "per_image.csv"
     if not (summary_path.is_file() and rows_path.is_file()):
@@ -78,12 +78,11 @@ def _stored(
         raise DataError(
             f"{summary_path}: cannot be read ({error}); evaluate once more, or remove {folder}"
         ) from error
-    root = data_root or subject.config.data.root
     expected = {
         "subject": subject.name,
         "format": subject.format,
         "dataset": subject.config.data.dataset,
-        "data_root": root.resolve().name,
+        "samples_sha256": samples_sha256,
         "split": split,
         "tta": None,
     }
@@ -93,7 +92,8 @@ def _stored(
     if any(path.stat().st_mtime_ns > written for path in _model_files(subject, reference)):
         return None
     rows = read_rows(rows_path)
-    return (evaluated, rows) if _complete(rows, subject, split) else None
+    complete = rows and set(subject.task.metric_names) <= rows[0].keys()
+    return (evaluated, rows) if complete else None
 
 
 def _model_files(subject: Subject, reference: str) -> list[Path]:
@@ -103,13 +103,3 @@ def _model_files(subject: Subject, reference: str) -> list[Path]:
     else:
         paths = [resolve_bundle(reference) / "bundle.json"]
     return [path for path in paths if path.is_file()]
-
-
-def _complete(rows: list[Row], subject: Subject, split: str) -> bool:
-    """Whether the rows hold every metric of the task, and just the images of the split."""
-    if not set(subject.task.metric_names) <= rows[0].keys():
-        return False
-    if split == "all":
-        return True
-    asked = {id for id, row in subject.splits.items() if row.split == split}
-    return asked == {str(row["id"]) for row in rows}

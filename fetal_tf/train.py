@@ -32,8 +32,10 @@ def _choose(args: argparse.Namespace) -> int:
 
 
 def _train(config: "Config", resume: bool) -> int:
+    from fetal_tf.calibration import calibrated
+    from fetal_tf.data.phantom import is_phantom
     from fetal_tf.experiment import open_experiment
-    from fetal_tf.run import calibrated, create_run, open_run, reopen_run
+    from fetal_tf.run import create_run, open_run, reopen_run
     from fetal_tf.training import load_frames, prepare_model, train
 
     run = Path("runs") / config.name
@@ -44,6 +46,8 @@ def _train(config: "Config", resume: bool) -> int:
     if not resume:
         create_run(run, config, frames.splits, sys.argv, frames.class_pixels)
     print(f"{run}: {_sizes(frames.splits)}; tensorboard --logdir {run / 'tensorboard'}")
+    if is_phantom(config.data.root):
+        print("PHANTOM: trained on generated images; its figures say nothing about patients")
 
     verbose = 1 if sys.stdout.isatty() else 2
     outcome = train(experiment, model, frames, run, resume=resume, verbose=verbose)

@@ -1,5 +1,6 @@
 """Training a run: assemble data, model and callbacks, and fit from the last finished epoch."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from fetal_tf.data.sample import Sample
 from fetal_tf.data.sampler import oversampling_weights
 from fetal_tf.data.splits import SplitRow
 from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.experiment import Experiment, select
 from fetal_tf.gallery import validation_gallery
 from fetal_tf.optimization import Schedule
@@ -71,9 +73,10 @@ def load_frames(experiment: Experiment, splits: dict[str, SplitRow] | None = Non
         caches.append(_cache(experiment, chosen))
         caches[-1].fill(label, config.train.workers)
     train_cache, val_cache = caches
+    pixels = _class_pixels(experiment, train_cache)  # first: it says what no frame shows
     factors = config.sampler.oversample
     weights = oversampling_weights(train_cache.samples, factors) if factors else None
-    return Frames(rows, train_cache, val_cache, _class_pixels(experiment, train_cache), weights)
+    return Frames(rows, train_cache, val_cache, pixels, weights)
 
 
 def _cache(experiment: Experiment, samples: Sequence[Sample]) -> FrameCache:
@@ -115,6 +118,7 @@ def train(
     options = config.train
     steps = steps_per_epoch(len(frames.train), options.batch_size)
     schedule = experiment.compile(model, steps, frames.class_pixels)
+    write_text_atomic(run / "loss.json", json.dumps(model.loss.get_config(), indent=2) + "\n")
     checkpoint = run / "last.keras"
     state = restore(model, checkpoint) if resume and checkpoint.exists() else TrainingState()
     first_epoch, last_epoch = state.finished_epochs, options.epochs

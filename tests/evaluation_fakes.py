@@ -33,6 +33,7 @@ class BrightnessTask:
     measurement = "head"
     metric_names = ("dice", "hc_error_mm", "hc_abs_error_mm")
     headline = ("dice", "hc_abs_error_mm")
+    pooled_headline = ()
     quantities = ("hc_abs_error_mm",)
     parity_limits = {}  # noqa: RUF012
     measurer = MEASURERS["head"](("head",), {})

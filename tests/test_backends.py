@@ -1,26 +1,14 @@
 """Models, losses and metrics speak `keras.ops`: they run where TensorFlow is not even installed."""
 
-import os
-import subprocess
-import sys
+from tests.jax_process import run_on_jax
 
 PROGRAM = """
-import sys
-
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("tensorflow", "torch"):
-            raise ImportError(f"{name} is blocked")
-
-sys.meta_path.insert(0, Blocked())
-import keras
 import numpy as np
 from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.losses import LOSSES
 from fetal_tf.metrics import Dice, IoU, PixelAccuracy
 from fetal_tf.models import MODELS
 
-assert keras.backend.backend() == "jax"
 image = np.random.default_rng(0).uniform(0, 255, (2, 32, 48, 1)).astype("float32")
 truth = (image > 128).astype("float32")
 for name in LOSSES.names():
@@ -40,10 +28,4 @@ print("trained without TensorFlow")
 
 
 def test_a_training_step_on_jax_with_tensorflow_out_of_reach():
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        env=os.environ | {"KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout.strip() == "trained without TensorFlow", done.stderr
+    assert run_on_jax(PROGRAM).strip() == "trained without TensorFlow"

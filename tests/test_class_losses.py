@@ -1,9 +1,5 @@
 """Losses of exclusive classes: NumPy oracles, gradients, absent classes, precision, files."""
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -22,6 +18,8 @@ from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.losses import LOSSES
 from fetal_tf.overlap_losses import Tversky, WeightedDice
+from tests.jax_process import run_on_jax
+from tests.loss_checks import check_keras_file, mixed_precision_losses
 
 CLASSES = ("background", "brain", "csp", "lv")
 COUNTED = ClassPixels(CLASSES, (7000, 2850, 50, 100), (10, 10, 4, 3))
@@ -347,14 +345,7 @@ def test_boundary_of_a_frame_of_one_class_is_plain_cross_entropy(pair):
 @every_spec
 def test_survives_a_keras_file(spec, oracle, pair, tmp_path):
     loss = LOSSES.build("loss", spec, COUNTED)
-    pixels = keras.Input((9, 12, 1))
-    model = keras.Model(pixels, keras.layers.Conv2D(4, 1, activation="softmax")(pixels))
-    model.compile("sgd", loss)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    assert type(loaded.loss) is type(loss)
-    assert loaded.loss.get_config() == loss.get_config()
-    assert float(loaded.loss(*pair)) == float(loss(*pair))
+    check_keras_file(loss, pair, "softmax", tmp_path / "model.keras")
 
 
 @every_loss
@@ -362,18 +353,7 @@ def test_survives_a_keras_file(spec, oracle, pair, tmp_path):
 def test_trains_in_mixed_precision(name, policy, pair):
     truth = pair[0]
     image = truth @ np.array([[0.0], [1], [2], [3]], np.float32)
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        keras.utils.set_random_seed(0)
-        pixels = keras.Input((9, 12, 1))
-        x = keras.layers.Conv2D(8, 3, padding="same", activation="relu")(pixels)
-        x = keras.layers.Conv2D(4, 1, activation="softmax", dtype="float32")(x)
-        model = keras.Model(pixels, x)
-        model.compile(keras.optimizers.Adam(0.03), build(name))
-        losses = [float(model.train_on_batch(image, truth)) for _ in range(8)]
-    finally:
-        keras.config.set_dtype_policy(before)
+    losses = mixed_precision_losses(policy, build(name), image, truth, "softmax")
     assert np.isfinite(losses).all()
     assert losses[-1] < 0.9 * losses[0]
 
@@ -429,14 +409,11 @@ def test_weights_for_another_number_of_classes_are_refused(pair):
 
 
 JAX = """
-import sys
 import jax
-import keras
 import numpy as np
 from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.losses import LOSSES
 
-assert keras.backend.backend() == "jax"
 data = np.load(sys.argv[1])
 counted = ClassPixels(("background", "brain", "csp", "lv"), (7000, 2850, 50, 100), (10, 10, 4, 3))
 for name in sys.argv[2].split(","):
@@ -451,14 +428,8 @@ def test_values_and_gradients_are_the_same_on_jax(pair, tmp_path):
     path = tmp_path / "pair.npz"
     gradients = {name: gradient for name, (_, gradient) in expected.items()}
     np.savez(path, truth=pair[0], p=pair[1], **gradients)
-    done = subprocess.run(
-        [sys.executable, "-c", JAX, str(path), ",".join(NAMES)],
-        env=os.environ | {"KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = [line.split() for line in done.stdout.splitlines()]
+    printed = run_on_jax(JAX, path, ",".join(NAMES))
+    lines = [line.split() for line in printed.splitlines()]
     assert [name for name, *_ in lines] == NAMES
     for name, value, worst in lines:
         assert float(value) == pytest.approx(expected[name][0], rel=1e-5)

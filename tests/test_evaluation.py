@@ -25,7 +25,17 @@ from tests.evaluation_fakes import (
 
 TASK = BrightnessTask()
 EVALUATED = Evaluated(
-    "net", "int8", "hc18", "data", "test", None, False, None, "2026-01-31", {"fetal_tf": "0"}
+    "net",
+    "int8",
+    "hc18",
+    "data",
+    "test",
+    None,
+    False,
+    "0a1b",
+    None,
+    "2026-01-31",
+    {"fetal_tf": "0"},
 )
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from fetal_tf.figures import (
     INK,
-    Quantity,
     bland_altman,
     inline_svg,
     learning_curves,
@@ -14,6 +13,7 @@ from fetal_tf.figures import (
     predicted_against_measured,
     score_histogram,
 )
+from fetal_tf.quantities import Quantity
 from tests.evaluation_fakes import row
 
 HC = Quantity("hc", "HC", "mm")
@@ -24,27 +24,6 @@ ROWS = [
     row("004_HC", true=100.0, refused="no_head: nothing"),
     row("005_HC", error="truncated"),
 ]
-
-
-def test_quantity_of_a_metric():
-    assert Quantity.of_metric("hc_abs_error_mm") == HC
-    assert Quantity.of_metric("ofd_abs_error_mm") == Quantity("ofd", "OFD", "mm")
-    assert Quantity.of_metric("dice") is None
-    assert Quantity.of_metric("hc_error_mm") is None
-
-
-def test_pairs_are_the_rows_with_both_values():
-    pairs = HC.pairs(ROWS)
-    np.testing.assert_array_equal(pairs.errors, [2, -1, 5])
-    np.testing.assert_array_equal(pairs.flagged, [False, True, False])
-
-
-def test_limits_of_agreement():
-    errors = np.array([2.0, -1.0, 5.0])
-    bias, low, high = HC.pairs(ROWS).limits()
-    assert bias == pytest.approx(2.0)
-    assert high - bias == pytest.approx(1.96 * np.sqrt(np.sum((errors - 2) ** 2) / 2))
-    assert bias - low == pytest.approx(high - bias)
 
 
 def test_bland_altman_shows_bias_and_limits_in_words_and_lines():

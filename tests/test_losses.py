@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.losses import LOSSES
+from tests.loss_checks import check_keras_file, mixed_precision_losses
 
 SHAPE = (3, 8, 10, 2)
 OVERLAPPING = ("bce", "bce_dice", "dice")  # the others: test_class_losses.py
@@ -136,15 +137,8 @@ def test_large_images_do_not_overflow_in_float16(name):
     ],
 )
 def test_survives_a_keras_file(spec, pair, tmp_path):
-    pixels = keras.Input(SHAPE[1:])
-    model = keras.Model(pixels, keras.layers.Conv2D(2, 1, activation="sigmoid")(pixels))
     loss = LOSSES.build("loss", spec, None)
-    model.compile("sgd", loss)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    assert type(loaded.loss) is type(loss)
-    assert loaded.loss.get_config() == loss.get_config()
-    assert float(loaded.loss(*pair)) == float(loss(*pair))
+    check_keras_file(loss, pair, "sigmoid", tmp_path / "model.keras")
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -152,18 +146,7 @@ def test_survives_a_keras_file(spec, pair, tmp_path):
 def test_trains_in_mixed_precision(name, policy):
     truth = np.zeros((4, 16, 16, 1), np.float32)
     truth[:, 4:12, 4:12] = 1
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        keras.utils.set_random_seed(0)
-        pixels = keras.Input((16, 16, 1))
-        x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(pixels)
-        x = keras.layers.Conv2D(1, 1, activation="sigmoid", dtype="float32")(x)
-        model = keras.Model(pixels, x)
-        model.compile(keras.optimizers.Adam(0.05), build(name))
-        losses = [float(model.train_on_batch(truth, truth)) for _ in range(6)]
-    finally:
-        keras.config.set_dtype_policy(before)
+    losses = mixed_precision_losses(policy, build(name), truth, truth, "sigmoid")
     assert np.isfinite(losses).all()
     assert losses[-1] < losses[0]
 

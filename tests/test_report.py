@@ -30,6 +30,7 @@ def evaluated(**changes):
         "split": "test",
         "tta": None,
         "phantom": False,
+        "samples_sha256": "0a1b",
         "trained_on": 0,
         "date": "2026-01-31",
         "versions": {"fetal_tf": "0.1.0"},

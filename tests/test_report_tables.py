@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fetal_tf.figures import Quantity
+from fetal_tf.quantities import Quantity
 from fetal_tf.report_tables import (
     better,
     flag_table,

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from fetal_tf.edge.errors import DataError
@@ -44,5 +45,18 @@ def test_a_missing_table_is_named(tmp_path):
 
 
 def test_json_is_strict_and_short():
-    tree = json.loads(json_text({"a": float("inf"), "b": (1 / 3, None), "c": {"d": 2}}))
-    assert tree == {"a": None, "b": [0.333333, None], "c": {"d": 2}}
+    tree = {"a": float("inf"), "b": (1 / 3, None), "c": {"d": 2}, "e": np.float32("nan")}
+    assert json.loads(json_text(tree)) == {
+        "a": None, "b": [0.333333, None], "c": {"d": 2}, "e": None
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [int, np.int64, np.uint32])
+def test_integers_are_written_exactly(number):
+    assert csv_text([{"n": number(1234567891)}]) == "n\n1234567891\n"
+    assert json.loads(json_text({"n": number(1234567891)})) == {"n": 1234567891}
+
+
+def test_the_error_stands_last_and_other_columns_as_they_come():
+    rows = [{"id": "1", "error": "x"}, {"id": "2", "dice": 1 / 3}, {"id": "3", "b": float("inf")}]
+    assert csv_text(rows) == "id,dice,b,error\n1,,,x\n2,0.333333,,\n3,,,\n"

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fetal_tf.command_options import add_judging_options
 from fetal_tf.startup import run_command
 
 
@@ -51,16 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("first", metavar="RUN", help="what the others are held against")
     parser.add_argument("others", metavar="RUN", nargs="+", help="runs, or bundles")
-    parser.add_argument(
-        "--split",
-        choices=("train", "val", "test", "all"),
-        default="test",
-        help="part of each run's split (default: test); all: every annotated image found",
-    )
-    parser.add_argument("--data-root", type=Path, metavar="DIR", help="another copy, or other data")
-    parser.add_argument(
-        "--format", metavar="FORMAT", help="keras, int8, float32, onnx … (default: keras for a run)"
-    )
+    add_judging_options(parser)
     parser.add_argument(
         "--metrics",
         type=lambda text: [name.strip() for name in text.split(",") if name.strip()],

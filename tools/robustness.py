@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fetal_tf.command_options import add_judging_options
 from fetal_tf.edge.errors import DataError
 from fetal_tf.startup import run_command
 
@@ -79,16 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "runs", metavar="RUN", nargs="+", help="a run; several: seeds of one experiment"
     )
-    parser.add_argument(
-        "--split",
-        choices=("train", "val", "test", "all"),
-        default="test",
-        help="part of the run's split (default: test); all: every annotated image found",
-    )
-    parser.add_argument("--data-root", type=Path, metavar="DIR", help="another copy, or other data")
-    parser.add_argument(
-        "--format", metavar="FORMAT", help="keras, int8, float32, onnx … (default: keras)"
-    )
+    add_judging_options(parser)
     parser.add_argument(
         "--limit", type=_at_least_two, metavar="N", help="study N images, evenly spread over them"
     )

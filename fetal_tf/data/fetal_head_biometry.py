@@ -148,6 +148,7 @@ def _sample(
         load_mask=functools.partial(load_labels, mask, size, tuple(structures), tolerant),
         present=frozenset(shown - {_BACKGROUND}),
         condition=_condition(files.conditions.get(id, [])),
+        labels=(_BACKGROUND, "brain", *structures),
     )
     return sample, found.foreign_px
 
@@ -169,10 +170,9 @@ def _only_mask(masks: Sequence[MaskSource], image: Path) -> MaskSource:
         raise DataError(
             f"{image}: no mask of this name in any {MASK_FOLDER}/ folder or *{ARCHIVE_ENDING}"
         )
-    if len(masks) > 1:
-        raise DataError(
-            f"{len(masks)} masks for {image.stem}: {' and '.join(map(str, masks))}; keep one"
-        )
+    if len(masks) > 1 and len({mask.read() for mask in masks}) > 1:
+        places = " and ".join(map(str, masks))
+        raise DataError(f"{len(masks)} masks for {image.stem} that differ: {places}; keep one")
     return masks[0]
 
 

@@ -22,6 +22,7 @@ class Sample:
         official_split: train, val or test where the dataset prescribes one.
         present: the structures that the truth shows, of all that the dataset annotates; None where
             the reader does not look.
+        labels: what the indices of the mask mean, where the dataset has more than one structure.
         condition: `normal` or the name of an anomaly, where the dataset tells.
     """
 
@@ -34,3 +35,4 @@ class Sample:
     official_split: str | None = None
     present: frozenset[str] | None = None
     condition: str | None = None
+    labels: tuple[str, ...] | None = None

@@ -221,10 +221,10 @@ def fit_thresholds(
 ) -> dict[str, float]:
     """Thresholds that together flag at most a share of the validation images.
 
-    Both scores get the same quantile: the lowest between 1 - rate and 1 - rate / 2 at which no more
-    than `false_alarm_rate` of the images exceed one threshold or the other. None and NaN do not
-    count. Below 1 robust standard deviation of shape, and below 0.01 of disagreement, there is no
-    alarm whatever the validation images say.
+    Both scores flag the same number of images, the largest with which no more than the share
+    reaches one threshold or the other. A threshold lies just above the largest score that is not
+    flagged. None and NaN do not count. Below 1 robust standard deviation of shape, and below 0.01
+    of disagreement, there is no alarm whatever the validation images say.
 
     Args:
         shape_scores: one per image.
@@ -232,9 +232,10 @@ def fit_thresholds(
         false_alarm_rate: between 0 and 1.
 
     Returns:
-        `shape_score`, `disagreement_score`, `false_alarm_rate`, and `n`, the number of images
-        behind the less supported threshold. A score with fewer than 20 values has no threshold and
-        no key; where none has one, `n` is what there was.
+        `shape_score`, `disagreement_score`, `false_alarm_rate` as asked for, `flagged_share` as
+        reached, and `n`, the number of images behind the less supported threshold. A score with
+        fewer than 20 values has no threshold and no key; where none has one, `n` is what there was
+        and nothing is flagged.
 
     Raises:
         ValueError: a rate that is not between 0 and 1, or scores of another number of images.
@@ -251,16 +252,20 @@ def fit_thresholds(
     fitting = {name: scores[name] for name, n in counts.items() if n >= MIN_CALIBRATION}
     if not fitting:
         return {"false_alarm_rate": false_alarm_rate, "n": max(counts.values())}
-    for share in np.linspace(false_alarm_rate, false_alarm_rate / len(fitting), 21):
-        fitted = {
-            name: max(float(np.nanquantile(values, 1 - share)), _MIN_THRESHOLDS[name])
-            for name, values in fitting.items()
-        }
-        flagged = np.any([values > fitted[name] for name, values in fitting.items()], axis=0)
-        if flagged.mean() <= false_alarm_rate:
-            break
     n = min(counts[name] for name in fitting)
-    return {**fitted, "false_alarm_rate": false_alarm_rate, "n": n}
+    for flagged_by_each in range(int(false_alarm_rate * n), -1, -1):
+        limits = {name: _above(name, v, flagged_by_each) for name, v in fitting.items()}
+        flagged = np.any([values >= limits[name] for name, values in fitting.items()], axis=0)
+        share = float(np.count_nonzero(flagged) / n)
+        if share <= false_alarm_rate:
+            break
+    return {**limits, "false_alarm_rate": false_alarm_rate, "flagged_share": share, "n": n}
+
+
+def _above(name: str, scores: np.ndarray, flagged: int) -> float:
+    """The smallest number above all scores but the `flagged` largest."""
+    known = np.sort(scores[np.isfinite(scores)])
+    return max(float(np.nextafter(known[-1 - flagged], np.inf)), _MIN_THRESHOLDS[name])
 
 
 def _with_nan(scores: Iterable[float | None]) -> np.ndarray:

@@ -1,137 +1,25 @@
-"""The fetal brain: from class probabilities to structures, their features, grades and doubts."""
+"""From class probabilities or a label map to the measured structures of a fetal brain."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from fetal_tf.edge import anomaly, clinical
+from fetal_tf.edge import anomaly
 from fetal_tf.edge.brain_flags import anomaly_flags, brain_flags
+from fetal_tf.edge.brain_measurement import BrainMeasurement
+from fetal_tf.edge.cleaning import Cleaning, clean
 from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.edge.structures import (
     BACKGROUND,
     BRAIN,
-    Cleaning,
-    Features,
-    clean,
     features,
     label_map,
 )
 
 _MIN_AREA_SHARE = 0.005  # of the frame, as for a head: a smaller brain is refused
-# Recorded of every structure; the width is the ventricle's alone.
-_RECORDED = (
-    "area_px",
-    "area_mm2",
-    "centroid_x_px",
-    "centroid_y_px",
-    "bbox_x_px",
-    "bbox_y_px",
-    "bbox_width_px",
-    "bbox_height_px",
-    "eccentricity",
-    "orientation_deg",
-    "solidity",
-    "fragments",
-)
-
-
-@dataclass(frozen=True)
-class BrainMeasurement:
-    """Measured brain structures, or the reason why there are none.
-
-    Attributes:
-        classes: names of the label map's values: background, brain, then the structures.
-        labels: what was measured, uint8 [H, W] of the original frame.
-        raw_labels: the same before cleaning.
-        mm_per_pixel: as given; without it nothing is in mm.
-        structures: features by class name, without background; `brain` is the parenchyma, without
-            the structures inside. None = not seen, or refused.
-        shape_z: robust z-score by shape descriptor; empty without a reference.
-        shape_score: the largest of their magnitudes.
-        disagreement_score: of the test-time views, 0..1; None where there was one view only.
-        anomaly_score: the larger of both in units of its threshold: from 1 on it is flagged. None
-            where no threshold was fitted.
-        flags: reasons to look again, each "code: sentence".
-        refused: "no_brain: sentence", or None.
-        probability: the map [h, w, K] that was measured, for drawing.
-        disagreement: the map [h, w] of the views' disagreement, for drawing.
-        letterbox: the geometry of both.
-    """
-
-    classes: tuple[str, ...]
-    labels: np.ndarray = field(repr=False, compare=False)
-    raw_labels: np.ndarray = field(repr=False, compare=False)
-    mm_per_pixel: float | None
-    structures: Mapping[str, Features | None]
-    shape_z: Mapping[str, float] = field(default_factory=dict)
-    shape_score: float | None = None
-    disagreement_score: float | None = None
-    anomaly_score: float | None = None
-    flags: tuple[str, ...] = ()
-    refused: str | None = None
-    probability: np.ndarray | None = field(default=None, repr=False, compare=False)
-    disagreement: np.ndarray | None = field(default=None, repr=False, compare=False)
-    letterbox: Letterbox | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def ventriculomegaly(self) -> str:
-        """none, mild, moderate or severe; empty where no ventricle or no pixel size is known."""
-        ventricle = self.structures.get("lv")
-        if ventricle is None or ventricle.width_mm is None:
-            return ""
-        return clinical.ventriculomegaly_grade(ventricle.width_mm)
-
-    def headline(self) -> str:
-        """Cavum and ventricle for the screen; empty where refused."""
-        if self.refused:
-            return ""
-        parts = []
-        for name in self.classes[2:] or self.classes[1:]:
-            structure, title = self.structures[name], name if name == "brain" else name.upper()
-            if structure is None:
-                parts.append(f"no {title} seen")
-            elif name == "lv":
-                parts.append(f"{title} width {self._width(structure)}")
-            elif structure.area_mm2 is None:
-                parts.append(f"{title} {structure.area_px:.0f} px²")
-            else:
-                parts.append(f"{title} {structure.area_mm2:.0f} mm²")
-        return ", ".join(parts)
-
-    def _width(self, ventricle: Features) -> str:
-        if ventricle.width_mm is None:
-            return f"{ventricle.width_px:.0f} px"
-        grade = self.ventriculomegaly.replace("none", "no")
-        return f"{ventricle.width_mm:.1f} mm ({grade} ventriculomegaly)"
-
-    def as_record(self) -> dict[str, float | str | None]:
-        """Flat row for CSV and JSON: the same keys for the same classes, units in the names.
-
-        None = unknown: of a structure that is not seen, of everything where refused.
-        """
-        record: dict[str, float | str | None] = {}
-        for name in self.classes[1:]:
-            structure = self.structures[name]
-            if name != "brain":
-                seen = None if self.refused else float(structure is not None)
-                record[f"{name}_present"] = seen
-            for key in _RECORDED:
-                record[f"{name}_{key}"] = _value(structure, key)
-            if name == "lv":
-                record["lv_width_px"] = _value(structure, "width_px")
-                record["lv_width_mm"] = _value(structure, "width_mm")
-                record["ventriculomegaly"] = self.ventriculomegaly
-        return record | {
-            "shape_score": self.shape_score,
-            "disagreement_score": self.disagreement_score,
-            "anomaly_score": self.anomaly_score,
-            "mm_per_pixel": self.mm_per_pixel,
-            "flags": "; ".join(self.flags),
-            "refused": self.refused or "",
-        }
 
 
 def measure_brain(
@@ -221,6 +109,31 @@ def _check_arguments(classes: tuple[str, ...], mm_per_pixel: float | None) -> No
         raise ValueError(f"classes must begin with background, brain; found {', '.join(classes)}")
 
 
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Make sure that `measure_brain` can use its settings, before the first frame comes.
+
+    Raises:
+        ValueError: names the key.
+    """
+    cleaning_of(settings)
+    reference, thresholds = settings.get("reference", {}), settings.get("thresholds", {})
+    if not (isinstance(reference, Mapping) and isinstance(thresholds, Mapping)):
+        raise ValueError("reference and thresholds must be mappings of names to numbers")
+    for name, entry in reference.items():
+        known: Mapping[str, Any] = entry if isinstance(entry, Mapping) else {}
+        median, scale = known.get("median", math.nan), known.get("scale", math.nan)
+        if not (_is_finite(median) and _is_finite(scale) and scale > 0):
+            raise ValueError(f"reference.{name}: a finite median and a positive scale are expected")
+    for name in ("shape_score", "disagreement_score"):
+        if name in thresholds and not (_is_finite(thresholds[name]) and thresholds[name] > 0):
+            raise ValueError(f"thresholds.{name}: a positive number is expected")
+
+
+def _is_finite(value: Any) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and math.isfinite(value)
+
+
 def cleaning_of(settings: Mapping[str, Any]) -> Cleaning | None:
     """How label maps are cleaned; None for not at all. Raises ValueError for unknown fields."""
     given = settings.get("cleaning", {})
@@ -302,10 +215,3 @@ def _exceedances(
             raise ValueError(f"thresholds.{name} must be a positive number, found {threshold}")
         ratios[name] = score / threshold
     return ratios
-
-
-def _value(structure: Features | None, key: str) -> float | None:
-    if structure is None:
-        return None
-    value = getattr(structure, key)
-    return None if value is None else float(value)

@@ -1,18 +1,15 @@
 """Reasons to look at a measured brain again, each "code: sentence with the numbers"."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from fetal_tf.edge import anomaly, clinical
+from fetal_tf.edge.brain_measurement import BrainMeasurement
 from fetal_tf.edge.ellipse import ramanujan_perimeter
 from fetal_tf.edge.head import HeadLimits
 from fetal_tf.edge.structures import BACKGROUND
-
-if TYPE_CHECKING:
-    from fetal_tf.edge.brain import BrainMeasurement
 
 _MAX_BORDER_SHARE = 0.02  # of the brain's circumference, as for a head
 _SIGNIFICANT_SHARE = 0.05  # of the brain's area: smaller second brains are crumbs
@@ -23,7 +20,7 @@ _MAX_CSP_ACROSS = 0.35
 _MIN_ECCENTRICITY = 0.4
 
 
-def brain_flags(measurement: "BrainMeasurement") -> Iterator[str]:
+def brain_flags(measurement: BrainMeasurement) -> Iterator[str]:
     """Doubts about the mask, and a ventricle that is too wide; of a brain that is not refused."""
     inside = measurement.labels != BACKGROUND
     circumference_px = float(ramanujan_perimeter(*anomaly.brain_semi_axes(measurement.structures)))
@@ -52,9 +49,7 @@ def brain_flags(measurement: "BrainMeasurement") -> Iterator[str]:
         )
 
 
-def anomaly_flags(
-    measurement: "BrainMeasurement", thresholds: Mapping[str, float]
-) -> Iterator[str]:
+def anomaly_flags(measurement: BrainMeasurement, thresholds: Mapping[str, float]) -> Iterator[str]:
     """Scores that reach their threshold; the shape's names the descriptor that is furthest off."""
     score, limit = measurement.shape_score, thresholds.get("shape_score")
     if score is not None and limit is not None and score >= limit:
@@ -72,7 +67,7 @@ def anomaly_flags(
         )
 
 
-def _fragments(measurement: "BrainMeasurement") -> Iterator[str]:
+def _fragments(measurement: BrainMeasurement) -> Iterator[str]:
     """By the map before cleaning for the brain, as measured for its structures."""
     parts = _significant_parts(measurement.raw_labels != BACKGROUND)
     if parts > 1:
@@ -83,7 +78,7 @@ def _fragments(measurement: "BrainMeasurement") -> Iterator[str]:
             yield f"fragmented: {name} has {structure.fragments} separate parts, expected {usual}"
 
 
-def _misplaced_cavum(measurement: "BrainMeasurement") -> Iterator[str]:
+def _misplaced_cavum(measurement: BrainMeasurement) -> Iterator[str]:
     brain, cavum = measurement.structures["brain"], measurement.structures.get("csp")
     if brain is None or cavum is None or brain.eccentricity < _MIN_ECCENTRICITY:
         return

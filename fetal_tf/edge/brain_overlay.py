@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import cv2
 import numpy as np
 
-from fetal_tf.edge.brain import BrainMeasurement
+from fetal_tf.edge.brain_measurement import BrainMeasurement
 from fetal_tf.edge.drawing import (
     TRUTH,
     caliper_line,
@@ -29,7 +29,6 @@ STRUCTURE_COLORS: Mapping[str, Color] = {
 CALIPER: Color = (240, 228, 66)  # as on a scanner's screen
 STRUCTURE_NAMES: Mapping[str, str] = {"brain": "brain", "csp": "CSP", "lv": "LV"}
 
-_WORDS = {"mm²": "sq mm", "px²": "sq px", "≥": "at least ", "≤": "at most "}
 _MIN_WIDTH = 720  # narrower frames are enlarged, so that the small pictures stay readable
 _FILL_OPACITY = 0.4
 _MISMATCH_SIGMA = 0.006  # share of the frame's diagonal: 6 px of 800x540
@@ -199,20 +198,20 @@ def _entries(measurement: BrainMeasurement, truth: BrainMeasurement | None) -> I
     if ventricle is not None:
         yield Entry(_width_text(ventricle, measurement.ventriculomegaly), CALIPER)
     if truth is not None:
-        yield Entry(_in_font(f"expert (dashed): {truth.headline() or truth.refused}"), TRUTH)
+        yield Entry(f"expert (dashed): {truth.headline() or truth.refused}", TRUTH)
     yield from _anomaly_entries(measurement)
     if measurement.refused:
-        yield Entry(_in_font(measurement.refused), color=ALARM, own_line=True)
+        yield Entry(measurement.refused, color=ALARM, own_line=True)
     for flag in measurement.flags:
-        yield Entry(_in_font(flag), color=ALARM, own_line=True)
+        yield Entry(flag, color=ALARM, own_line=True)
 
 
 def _area(features: Features) -> str:
     """In square millimetres, or pixels without a pixel size."""
     area_mm2 = features.area_mm2
     if area_mm2 is None:
-        return f"{features.area_px:.0f} sq px"
-    return f"{area_mm2:.1f} sq mm" if area_mm2 < 10 else f"{area_mm2:.0f} sq mm"
+        return f"{features.area_px:.0f} px²"
+    return f"{area_mm2:.1f} mm²" if area_mm2 < 10 else f"{area_mm2:.0f} mm²"
 
 
 def _width_text(ventricle: Features, grade: str) -> str:
@@ -236,10 +235,3 @@ def _anomaly_entries(measurement: BrainMeasurement) -> Iterator[Entry]:
         return
     color = ALARM if score >= 1 else TEXT
     yield Entry(f"anomaly score {score:.2f}, flagged from 1 ({known})", color=color)
-
-
-def _in_font(text: str) -> str:
-    """What the legend's font has no sign for, in words."""
-    for sign, words in _WORDS.items():
-        text = text.replace(sign, words)
-    return text

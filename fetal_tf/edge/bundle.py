@@ -69,6 +69,7 @@ class Bundle:
         manifest = _read_manifest(path / MANIFEST)
         bundle = cls(path, manifest)
         check_seal(path, {file["path"]: file["sha256"] for file in manifest["files"].values()})
+        _ = bundle.measurer  # made now, so that settings it cannot use are found now
         return bundle
 
     @property
@@ -94,6 +95,11 @@ class Bundle:
         return str(self.manifest["default_format"])
 
     @property
+    def phantom(self) -> bool:
+        """Whether the model was trained on generated images."""
+        return bool(self.manifest.get("phantom"))
+
+    @property
     def measurement_settings(self) -> dict[str, Any]:
         """What the measurer was fitted to: reference shapes, thresholds; empty for most."""
         return self.manifest.get("measurement_settings", {})
@@ -102,7 +108,10 @@ class Bundle:
     def measurer(self) -> Measurer:
         """How this bundle's output becomes a measurement and a picture."""
         factory = MEASURERS[self.manifest["measurement"]]
-        return factory(self.classes, self.measurement_settings)
+        try:
+            return factory(self.classes, self.measurement_settings)
+        except ValueError as error:
+            raise BundleError(f"{self.path / MANIFEST}: measurement_settings: {error}") from error
 
     def failed_parity(self, format: str) -> bool:
         """Whether export found that this format does not measure as well as the float model."""

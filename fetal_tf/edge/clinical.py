@@ -81,6 +81,9 @@ def cephalic_index(bpd: float, ofd: float) -> float:
 def ventriculomegaly_grade(width_mm: float) -> str:
     """Grade of a lateral ventricle by the width of its atrium in mm, at any gestational age.
 
+    The width is rounded to the tenth of a millimetre in which the bands are defined and a width is
+    written, so that number and grade never contradict each other.
+
     Returns:
         none below 10 mm, mild from 10 to 12, moderate above 12, severe from 15.
 
@@ -89,7 +92,7 @@ def ventriculomegaly_grade(width_mm: float) -> str:
 
     Source: Gaglioti et al. 2005, Ultrasound Obstet Gynecol 25:372 (10-12, 12.1-14.9, from 15 mm).
     """
-    width = _positive("width_mm", width_mm)
+    width = round(_positive("width_mm", width_mm), 1)
     if width >= VENTRICULOMEGALY_MM["severe"]:
         return "severe"
     if width > VENTRICULOMEGALY_MM["moderate"]:

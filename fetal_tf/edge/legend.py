@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from fetal_tf.edge.lettering import draw_text, text_size, text_width, wrapped
 
 Color = tuple[int, int, int]
 TEXT: Color = (235, 235, 235)
@@ -31,11 +32,8 @@ class Entry:
 
 
 def legend_strip(width: int, entries: Iterable[Entry]) -> np.ndarray:
-    """Set the entries in lines, RGB uint8 (height as needed, `width`, 3).
-
-    The text grows with the width, from 14 to 120 px, so that it survives the picture being shrunk.
-    """
-    size = min(max(14, round(width / 46)), 120)
+    """Set the entries in lines, RGB uint8 (height as needed, `width`, 3)."""
+    size = text_size(width)
     line_height, margin = round(1.5 * size), size // 2
     placed = list(_placed(entries, width - margin, size, margin))
     rows = 1 + max((row for _, row, _, _ in placed), default=0)
@@ -45,7 +43,7 @@ def legend_strip(width: int, entries: Iterable[Entry]) -> np.ndarray:
         middle = margin // 2 + row * line_height + line_height // 2
         if entry.swatch:
             pen.line([(x, middle), (x + 1.2 * size, middle)], entry.swatch, max(2, size // 6))
-        pen.text((x + _indent(entry, size), middle), text, entry.color, _font(size), anchor="lm")
+        draw_text(pen, (x + _indent(entry, size), middle), text, entry.color, size)
     return np.asarray(strip)
 
 
@@ -53,39 +51,19 @@ def _placed(
     entries: Iterable[Entry], right: int, size: int, left: int
 ) -> Iterator[tuple[float, int, str, Entry]]:
     """(x, row, text, its entry) for every piece of text between `left` and `right`."""
-    font = _font(size)
     x, row = float(left), 0
     for entry in entries:
-        needed = font.getlength(entry.text) + _indent(entry, size)
+        needed = text_width(entry.text, size) + _indent(entry, size)
         if x > left and (entry.own_line or x + needed > right):
             x, row = float(left), row + 1
         if not entry.own_line:
             yield x, row, entry.text, entry
             x += needed + size
             continue
-        for line in _wrapped(entry.text, font, right - left):
+        for line in wrapped(entry.text, size, right - left):
             yield x, row, line, entry
             row += 1
 
 
 def _indent(entry: Entry, size: int) -> float:
     return 1.6 * size if entry.swatch else 0.0
-
-
-def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and font.getlength(longer) > width:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
-
-
-@lru_cache(maxsize=8)
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    """Pillow's built-in font, the same on every machine."""
-    font = ImageFont.load_default(size)
-    assert isinstance(font, ImageFont.FreeTypeFont), "Pillow was built without FreeType"
-    return font

@@ -5,7 +5,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fetal_tf.edge.brain import BrainMeasurement, cleaning_of, measure_brain
+from fetal_tf.edge.brain import check_settings, measure_brain
+from fetal_tf.edge.brain_measurement import BrainMeasurement
 from fetal_tf.edge.brain_overlay import draw_brain
 from fetal_tf.edge.head import HeadMeasurement, measure_head
 from fetal_tf.edge.overlay import draw_head
@@ -92,9 +93,9 @@ class BrainMeasurer:
         """Measure `classes` with the settings of `measure_brain`.
 
         Raises:
-            ValueError: a cleaning that it does not know.
+            ValueError: settings that it cannot use.
         """
-        cleaning_of(settings)
+        check_settings(settings)
         self._classes, self._settings = classes, settings
 
     def prepared(self, predictor: Predictor) -> Predictor:

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fetal_tf.edge.legend import BACKGROUND, TEXT, _font, _wrapped
+from fetal_tf.edge.legend import BACKGROUND, TEXT
+from fetal_tf.edge.lettering import draw_text, text_size, text_width, wrapped
 
 _ROWS_BESIDE = 3  # small pictures under one another beside a portrait
 _SMALL_TITLE = 0.85  # of the text elsewhere
@@ -52,24 +53,19 @@ def arranged(main: Panel, small: Sequence[Panel]) -> np.ndarray:
     return _abreast([_cell(main, width, text), spacer, _grid(small, room, text, across)])
 
 
-def text_size(width: int) -> int:
-    """Height of the text in a picture of this width, px: the legend's own rule."""
-    return min(max(14, round(width / 46)), 120)
-
-
 def scale_strip(width: int, colors: np.ndarray, text: str) -> np.ndarray:
     """One line: `text`, 0, the bar of `colors` uint8 (256, 3), 1. RGB uint8 (height, width, 3)."""
     size = text_size(width)
     before, bar_width, gap = f"{text}   0", 9 * size, size // 2
-    needed = _font(size).getlength(f"{before} 1") + bar_width + 3 * gap
+    needed = text_width(f"{before} 1", size) + bar_width + 3 * gap
     if needed > width:
         size = max(_MIN_TEXT, int(size * width / needed))
         bar_width, gap = 9 * size, size // 2
     strip = Image.new("RGB", (width, round(1.7 * size)), BACKGROUND)
     pen = ImageDraw.Draw(strip)
-    middle, left = strip.height // 2, gap + round(_font(size).getlength(before)) + gap
-    pen.text((gap, middle), before, TEXT, _font(size), anchor="lm")
-    pen.text((left + bar_width + gap, middle), "1", TEXT, _font(size), anchor="lm")
+    middle, left = strip.height // 2, gap + round(text_width(before, size)) + gap
+    draw_text(pen, (gap, middle), before, TEXT, size)
+    draw_text(pen, (left + bar_width + gap, middle), "1", TEXT, size)
     bar = cv2.resize(colors[None], (bar_width, size), interpolation=cv2.INTER_LINEAR)
     strip.paste(Image.fromarray(bar), (left, middle - size // 2))
     return np.asarray(strip)
@@ -91,9 +87,9 @@ def _title_setting(panels: Sequence[Panel], width: int, text: int) -> tuple[int,
     """Size in px and number of lines with which every title fits, if any size does."""
     lines = 1
     for size in range(round(_SMALL_TITLE * text), _MIN_TEXT - 1, -1):
-        wrapped = [_wrapped(panel.title, _font(size), _room(width, size)) for panel in panels]
-        lines = max(map(len, wrapped))
-        longest = max(_font(size).getlength(x) for y in wrapped for x in y)
+        titles = [wrapped(panel.title, size, _room(width, size)) for panel in panels]
+        lines = max(map(len, titles))
+        longest = max(text_width(line, size) for title in titles for line in title)
         if lines <= 2 and longest <= _room(width, size):
             return size, lines
     return _MIN_TEXT, min(lines, 2)
@@ -109,9 +105,9 @@ def _cell(panel: Panel, width: int, text: int, lines: int = 1) -> np.ndarray:
         picture = cv2.resize(picture, (width, height), interpolation=interpolation)
     title = Image.new("RGB", (width, _title_height(text, lines)), BACKGROUND)
     pen = ImageDraw.Draw(title)
-    for row, line in enumerate(_wrapped(panel.title, _font(text), _room(width, text))[:lines]):
+    for row, line in enumerate(wrapped(panel.title, text, _room(width, text))[:lines]):
         place = (text // 3, round((0.8 + row * _LINE) * text))
-        pen.text(place, line, TEXT, _font(text), anchor="lm")
+        draw_text(pen, place, line, TEXT, text)
     return np.concatenate([np.asarray(title), picture])
 
 

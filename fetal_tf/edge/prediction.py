@@ -87,6 +87,7 @@ def write_json(
     tree = {
         "bundle": bundle.name,
         "format": format_name,
+        "phantom": bundle.phantom,
         "units": bundle.manifest.get("units", {}),
         "measurements": _rows(predictions, path.parent),
     }

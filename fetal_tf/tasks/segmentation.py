@@ -52,7 +52,9 @@ class SegmentationTask:
 
     name = "segmentation"
     headline: tuple[str, ...] = ("dice", "hc_abs_error_mm")
+    pooled_headline: tuple[str, ...] = ()
     quantities: tuple[str, ...] = ("hc_abs_error_mm",)
+    fits_measurer = False
     parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
     target_interpolation: Literal["linear", "nearest"] = "linear"
 
@@ -96,7 +98,9 @@ class SegmentationTask:
         return [Dice(name="dice"), IoU(name="iou"), PixelAccuracy(name="pixel_accuracy")]
 
     def fit_measurer(
-        self, training: Iterable[Sample], validation: Iterable[Measurement]
+        self,
+        training: Iterable[Sample],
+        validation: Iterable[tuple[Sample, Measurement]],
     ) -> dict[str, Any]:
         """Nothing is fitted: `HeadLimits` hold for every net."""
         return {}

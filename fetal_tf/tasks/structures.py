@@ -1,7 +1,6 @@
 """Exclusive structures inside the fetal head: brain, cavum septi pellucidi, lateral ventricles."""
 
 import dataclasses
-import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -10,44 +9,55 @@ import numpy as np
 from pydantic import NonNegativeFloat
 
 from fetal_tf import class_scores, scores
+from fetal_tf.class_metrics import ClassAccuracy, ClassDice, ForegroundDice, WeightedIoU
 from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.class_scores import AbsentRule
-from fetal_tf.confusions import confusion, confusion_columns, confusions_of_rows
+from fetal_tf.confusions import SMALL_STRUCTURES, confusion, confusion_columns
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.targets import one_hot
-from fetal_tf.detection import auroc, presence_detection
 from fetal_tf.edge import anomaly
-from fetal_tf.edge.brain import BrainMeasurement, measure_brain_labels
+from fetal_tf.edge.brain import measure_brain_labels
+from fetal_tf.edge.brain_measurement import BrainMeasurement
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.measurements import MEASURERS, Measurement
 from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.edge.structures import Features
-from fetal_tf.metrics import ClassAccuracy, ClassDice, ForegroundDice, WeightedIoU
 from fetal_tf.registry import nearest
-from fetal_tf.tasks import TASKS
+from fetal_tf.tasks import TASKS, structures_summary
+from fetal_tf.tasks.structures_summary import ANOMALY_SCORES, RAW
 from fetal_tf.tasks.task import Row, Task
 
 BACKGROUND = "background"
+MEASUREMENT = "brain"
 PER_CLASS = ("dice", "iou", "precision", "recall", "f1")
-RAW = "raw_"  # columns of the label map before it was cleaned
 TRUE = "true_"  # columns of what the expert's mask measures
 FEATURES = tuple(field.name for field in dataclasses.fields(Features))
 LV_WIDTH = "lv_width"
-ANOMALY_SCORES = ("anomaly_score", "shape_score", "disagreement_score")
-NORMAL = "normal"
 FALSE_ALARM_RATE = 0.05  # share of the validation frames that the anomaly thresholds flag
 
 
-def _limits(dice: float, pooled: float, classes: Iterable[str]) -> dict[str, float]:
-    """Per class, the change of its mean Dice and of its pooled Dice."""
-    per_image = {f"{name}_dice_delta_mean": dice for name in classes}
-    return per_image | {f"pooled_{name}_dice_delta": pooled for name in classes}
+# How far an exported file may drift from the float model: Dice of every structure, pooled and image
+# by image, cleaned and raw (cleaning may hide what the raw map shows); the ventricle's width in
+# pixels of the original frame; the anomaly score, whose threshold the float model was given.
+_FLOAT = {"dice": 1e-4, "width_px": 0.01, "anomaly_score": 1e-3}
+_HALF = {"dice": 1e-3, "width_px": 0.1, "anomaly_score": 0.01}
+_INT8 = {"dice": 5e-3, "width_px": 0.5, "anomaly_score": 0.05}
+_PRECISION = {
+    "float32": _FLOAT,
+    "onnx": _FLOAT,
+    "float16": _HALF,
+    "dynamic": _INT8,
+    "int8": _INT8,
+    "int16x8": _INT8,
+    "onnx-int8": _INT8,
+}
 
 
 class StructuresTask:
     """Each pixel is one of `classes`, background first; every other class is a structure."""
 
     name = "structures"
+    fits_measurer = True
     target_interpolation: Literal["linear", "nearest"] = "nearest"
 
     def __init__(
@@ -80,20 +90,17 @@ class StructuresTask:
         self.metric_names = (
             *self.headline[:-1],
             *(f"{RAW}{name}" for name in self.headline[:-1]),
-            *(f"{c}_{metric}" for c in self.structures for metric in PER_CLASS[1:]),
+            f"{BACKGROUND}_dice",
+            *(f"{c}_{metric}" for c in self.classes for metric in PER_CLASS[1:]),
             "pixel_accuracy",
             *(f"{name}_mismatch" for name in self.structures),
             "mismatch_score",
             *(f"{LV_WIDTH}_{kind}" for kind in ("error_mm", "abs_error_mm") if self.quantities),
             *ANOMALY_SCORES,
         )
+        self.pooled_headline = dice
         self.parity_limits: Mapping[str, Mapping[str, float]] = {
-            "float32": _limits(1e-4, 1e-4, self.structures),
-            "onnx": _limits(1e-4, 1e-4, self.structures),
-            "float16": _limits(1e-3, 1e-3, self.structures),
-            **dict.fromkeys(
-                ("dynamic", "int8", "int16x8", "onnx-int8"), _limits(5e-3, 5e-3, self.structures)
-            ),
+            form: self._limits(precision) for form, precision in _PRECISION.items()
         }
 
     def target(self, sample: Sample, letterbox: Letterbox) -> np.ndarray:
@@ -140,19 +147,31 @@ class StructuresTask:
         ]
 
     def fit_measurer(
-        self, training: Iterable[Sample], validation: Iterable[Measurement]
+        self,
+        training: Iterable[Sample],
+        validation: Iterable[tuple[Sample, Measurement]],
     ) -> dict[str, Any]:
         """The shapes of the expert's masks in training, and thresholds by what validation gives.
 
-        The thresholds are the values that `FALSE_ALARM_RATE` of the validation frames exceed, as
-        the trained net measures them: they absorb its own errors of shape.
+        The thresholds are the values that `FALSE_ALARM_RATE` of the validation frames reach, as
+        the trained net measures them: they absorb its own errors of shape. Frames that the dataset
+        calls abnormal take no part; where it does not tell, `fitted_on` says so.
         """
-        descriptors = []
+        descriptors, untold = [], 0
         for sample in training:
+            if sample.condition not in (None, structures_summary.NORMAL):
+                continue
+            untold += sample.condition is None
             truth = measure_brain_labels(self._labels(sample), self.classes, sample.mm_per_pixel)
             descriptors.append(anomaly.shape_descriptors(truth.structures, sample.mm_per_pixel))
         reference = anomaly.fit_reference(descriptors)
-        measured = [m for m in validation if isinstance(m, BrainMeasurement) and not m.refused]
+        measured = [
+            m
+            for sample, m in validation
+            if sample.condition in (None, structures_summary.NORMAL)
+            and isinstance(m, BrainMeasurement)
+            and not m.refused
+        ]
         shape_scores = []
         for m in measured:
             found = anomaly.shape_descriptors(m.structures, m.mm_per_pixel)
@@ -161,7 +180,10 @@ class StructuresTask:
         thresholds = anomaly.fit_thresholds(
             shape_scores, [m.disagreement_score for m in measured], FALSE_ALARM_RATE
         )
-        return {"reference": reference, "thresholds": thresholds}
+        fitted_on = "all images: the dataset does not tell which are normal"
+        if not untold:
+            fitted_on = "images that the dataset calls normal"
+        return {"reference": reference, "thresholds": thresholds, "fitted_on": fitted_on}
 
     def evaluate(self, probabilities: np.ndarray, sample: Sample, letterbox: Letterbox) -> Row:
         """Overlap per class, mismatch with the expert, features and anomaly scores, in pixels of
@@ -192,7 +214,7 @@ class StructuresTask:
         row |= {f"{TRUE}{name}": true_record[name] for name in self._true_columns(true_record)}
         if self.quantities:
             width = f"{LV_WIDTH}_mm"
-            expert = _number(true_record[width])
+            expert = scores.finite(true_record[width])
             reference = {} if expert is None else {width: expert}
             row |= scores.measurement_errors(record, reference, (LV_WIDTH,))
         row |= confusion_columns(cleaned, self.classes)
@@ -203,33 +225,11 @@ class StructuresTask:
 
     def pooled(self, rows: Sequence[Row]) -> dict[str, float | None]:
         """Scores over the pixels of all images together."""
-        confusions, _ = confusions_of_rows(rows, self.classes)
-        if not len(confusions):
-            return {}
-        return class_scores.pooled_metrics(confusions.sum(axis=0), self.classes)
+        return structures_summary.pooled(rows, self.classes)
 
     def summarise(self, rows: Sequence[Row], seed: int) -> dict[str, Any]:
-        """Pooled figures with intervals, cleaned and raw; Dice per image under every rule for
-        absent classes; presence detection; AUROC of the anomaly scores where conditions are known.
-        """
-        found: dict[str, Any] = {"classes": list(self.classes), "absent_rule": self.absent}
-        for prefix, title in (("", "pooled"), (RAW, "pooled_raw")):
-            confusions, kept = confusions_of_rows(rows, self.classes, prefix)
-            if not len(confusions):
-                return found
-            groups = [str(rows[place]["group"]) for place in kept]
-            total = confusions.sum(axis=0)
-            values = class_scores.pooled_metrics(total, self.classes)
-            intervals = class_scores.pooled_intervals(confusions, self.classes, groups, seed)
-            found[title] = {
-                name: {"value": value, "ci95": intervals[name]} for name, value in values.items()
-            }
-            if not prefix:
-                found["confusion_px"] = total.tolist()
-                found["per_image_dice"] = self._dice_by_rule(confusions, groups, seed)
-                found["presence"] = presence_detection(confusions, self.classes)
-        found["anomaly"] = self._anomaly(rows, seed)
-        return found
+        """See `structures_summary.summary`."""
+        return structures_summary.summary(rows, self.classes, self.absent, seed)
 
     def tables(self, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
         """`features.csv`: a line per image, structure and reader of it, the model or the expert."""
@@ -261,6 +261,12 @@ class StructuresTask:
     def _labels(self, sample: Sample) -> np.ndarray:
         if sample.load_mask is None:
             raise DataError(f"{sample.image_path}: sample {sample.id} has no mask to compare with")
+        if sample.labels is not None and sample.labels != self.classes:
+            raise DataError(
+                f"{sample.image_path}: its mask holds {', '.join(sample.labels)}; task.classes "
+                f"names {', '.join(self.classes)}. Let data.options.structures and task.classes "
+                "name the same structures in the same order."
+            )
         labels = sample.load_mask()
         if labels.max(initial=0) >= len(self.classes):
             raise DataError(
@@ -269,6 +275,17 @@ class StructuresTask:
                 "task.classes name the same."
             )
         return labels
+
+    def _limits(self, precision: Mapping[str, float]) -> dict[str, float]:
+        dice = precision["dice"]
+        limits = {f"pooled_{name}_dice_delta": dice for name in self.structures}
+        for prefix in ("", RAW):
+            limits |= {f"{prefix}{name}_dice_abs_delta_mean": dice for name in self.structures}
+        if self.quantities:
+            limits[f"{LV_WIDTH}_abs_delta_mean_px"] = precision["width_px"]
+        if "thresholds" in self.measurement_settings:
+            limits["anomaly_score_abs_delta_mean"] = precision["anomaly_score"]
+        return limits
 
     def _overlap(self, matrix: np.ndarray) -> Row:
         metrics = class_scores.class_metrics(matrix, self.absent)
@@ -292,57 +309,29 @@ class StructuresTask:
         shown = [f"{name}_present" for name in self.structures]
         return [name for name in (*shape, *shown, "ventriculomegaly") if name in record]
 
-    def _dice_by_rule(
-        self, confusions: np.ndarray, groups: Sequence[str], seed: int
-    ) -> dict[str, Any]:
-        """Rule → structure → Dice per image, summarised."""
-        found: dict[str, Any] = {}
-        for rule in typing.get_args(AbsentRule):
-            per_image = [class_scores.class_metrics(c, rule) for c in confusions]
-            found[rule] = {
-                name: scores.summarise([m[index]["dice"] for m in per_image], seed, groups)
-                for index, name in enumerate(self.classes)
-                if name != BACKGROUND
-            }
-        return found
-
-    def _anomaly(self, rows: Sequence[Row], seed: int) -> dict[str, Any]:
-        """Score → condition (or `any`) → AUROC against the normal images; empty without labels."""
-        known = [row for row in rows if row.get("condition") and not row.get("error")]
-        conditions = sorted({str(row["condition"]) for row in known} - {NORMAL})
-        found: dict[str, Any] = {}
-        for score in (*ANOMALY_SCORES, "mismatch_score"):
-            found[score] = {}
-            for condition in ("any", *conditions) if conditions else ():
-                chosen = [
-                    row
-                    for row in known
-                    if condition == "any" or row["condition"] in (NORMAL, condition)
-                ]
-                found[score][condition] = auroc(
-                    [_number(row.get(score)) for row in chosen],
-                    np.array([row["condition"] != NORMAL for row in chosen]),
-                    [str(row["group"]) for row in chosen],
-                    seed,
-                )
-        return found
-
-
-def _number(value: float | str | None) -> float | None:
-    return None if isinstance(value, str) else value
-
 
 def _check(classes: list[str], measurement: str, iou_weights: list[float] | None) -> None:
-    if len(classes) < 3 or classes[0] != BACKGROUND or len(set(classes)) < len(classes):
-        raise ConfigError(
-            f"task.classes: found {classes}; background comes first, then the brain and at least "
-            "one structure in it, each once"
-        )
     if measurement not in MEASURERS:
         raise ConfigError(
             f"task.measurement: unknown measurement {measurement!r}"
             f"{nearest(measurement, MEASURERS)}; allowed: {', '.join(sorted(MEASURERS))}"
         )
+    if measurement != MEASUREMENT:
+        raise ConfigError(
+            f"task.measurement: {measurement} does not measure structures; use {MEASUREMENT}"
+        )
+    inner = classes[2:]
+    if classes[:2] != [BACKGROUND, "brain"] or not inner or len(set(classes)) < len(classes):
+        raise ConfigError(
+            f"task.classes: found {classes}; background comes first, then brain and at least one "
+            "structure in it, each once"
+        )
+    for name in inner:
+        if name not in SMALL_STRUCTURES:
+            raise ConfigError(
+                f"task.classes: unknown structure {name!r}{nearest(name, SMALL_STRUCTURES)}; "
+                f"allowed inside the brain: {', '.join(SMALL_STRUCTURES)}"
+            )
     if iou_weights is not None and (len(iou_weights) != len(classes) or not any(iou_weights)):
         raise ConfigError(
             f"task.iou_weights: found {iou_weights}; one weight for each of {len(classes)} classes "
@@ -368,6 +357,6 @@ def structures(
         measurement: key of MEASURERS.
         absent: what a class counts in an image whose truth does not show it, see `class_scores`.
         iou_weights: of the training metric `weighted_iou`, per class; by default 0, 1, 2, 2.
-        cleaning: parameters of `edge.structures.Cleaning`; null measures the raw label map.
+        cleaning: parameters of `edge.cleaning.Cleaning`; null measures the raw label map.
     """
     return StructuresTask(classes, measurement, absent, iou_weights, cleaning, settings)

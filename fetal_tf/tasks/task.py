@@ -29,9 +29,11 @@ class Task(Protocol):
         metric_names: numeric columns of a row that a summary describes.
         headline: the columns that a one-line summary shows; the first is better when higher, the
             last sorts worst cases by its absolute value.
+        pooled_headline: the figures of `pooled` that are shown beside the headline; may be empty.
         quantities: the `…_abs_error_…` columns whose agreement the report draws.
         parity_limits: format → delta → limit that an exported file must keep.
         target_interpolation: how augmentation moves a target: coverage linearly, labels nearest.
+        fits_measurer: whether `fit_measurer` has anything to fit.
     """
 
     name: str
@@ -41,9 +43,11 @@ class Task(Protocol):
     measurement_settings: Mapping[str, Any]
     metric_names: tuple[str, ...]
     headline: tuple[str, ...]
+    pooled_headline: tuple[str, ...]
     quantities: tuple[str, ...]
     parity_limits: Mapping[str, Mapping[str, float]]
     target_interpolation: Literal["linear", "nearest"]
+    fits_measurer: bool
 
     def target(self, sample: Sample, letterbox: Letterbox) -> np.ndarray:
         """What augmentation moves, uint8 [h, w, T] in the network's frame."""
@@ -66,13 +70,15 @@ class Task(Protocol):
         ...
 
     def fit_measurer(
-        self, training: Iterable[Sample], validation: Iterable[Measurement]
+        self,
+        training: Iterable[Sample],
+        validation: Iterable[tuple[Sample, Measurement]],
     ) -> dict[str, Any]:
         """Settings fitted to a trained run, in JSON types; empty where nothing is fitted.
 
         Args:
             training: samples with the expert's truth.
-            validation: what the trained model measures on the validation frames.
+            validation: the validation samples, and what the trained model measures on them.
         """
         ...
 

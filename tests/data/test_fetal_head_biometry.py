@@ -285,7 +285,8 @@ def _second_image(root):
 
 
 def _second_mask(root):
-    data = (root / MASKS / f"{FIRST}.png").read_bytes()
+    write_png(root / "other.png", _mask()[:, ::-1].copy())
+    data = (root / "other.png").read_bytes()
     _write_zip(root / ARCHIVE, {f"SegmentationClass/{FIRST}.png": data})
 
 
@@ -311,7 +312,10 @@ def _rows(*lines):
         (_break_image, "{images}/{id}.png: not an image (10 bytes)"),
         (_cut_mask, "{masks}/{id}.png: cannot be read as a PNG"),
         (_second_image, "2 files for {id} ({id}.bmp, {id}.png); one expected"),
-        (_second_mask, "2 masks for {id}: {masks}/{id}.png and {archive}:SegmentationClass/{id}"),
+        (
+            _second_mask,
+            "2 masks for {id} that differ: {masks}/{id}.png and {archive}:SegmentationClass/{id}",
+        ),
         (_paint(_mask(shape=(41, 60))), "mask is 41x60 (height x width), image is 40x60"),
         (_paint(_mask()[..., 0]), "{masks}/{id}.png: a mask in colours is expected"),
         (_paint(np.zeros((*SHAPE, 3), np.uint8)), "{masks}/{id}.png: the mask is empty"),
@@ -497,3 +501,9 @@ def test_no_masks_at_all_is_one_message(root):
 def test_a_table_without_its_columns_is_refused(root):
     _write_table(root, f"{FIRST}.png,0.1", header="Label,Spacing")
     assert "one column 'Pixel in mm' is expected, found 0 in: Label,Spacing" in _refused(root)
+
+
+def test_masks_unpacked_beside_their_archive_are_the_same_masks(root):
+    data = (root / MASKS / f"{FIRST}.png").read_bytes()
+    _write_zip(root / ARCHIVE, {f"SegmentationClass/{FIRST}.png": data})
+    assert FIRST in [sample.id for sample in read_fetal_head_biometry(root)]

@@ -1,5 +1,6 @@
 """Measuring brain structures: units, grades, doubts and refusals."""
 
+import functools
 import math
 
 import numpy as np
@@ -9,23 +10,18 @@ from hypothesis import strategies as st
 
 from fetal_tf.edge import anomaly
 from fetal_tf.edge.brain import measure_brain, measure_brain_labels
-from fetal_tf.edge.ellipse import Ellipse, rasterise
+from fetal_tf.edge.ellipse import Ellipse
 from fetal_tf.edge.preprocess import Letterbox
+from tests.edge import painted_brain
+from tests.edge.painted_brain import CLASSES
 
-CLASSES = ("background", "brain", "csp", "lv")
 SHAPE = (540, 800)
 BOX = Letterbox(*SHAPE, 256, 256)
 MM_PER_PIXEL = 0.15
 BRAIN = Ellipse(400, 270, 230, 178, 12)
 CSP = Ellipse(310, 251, 34, 18, 12)
 LV = Ellipse(490, 330, 60, 25, 30)
-
-
-def painted(*parts, shape=SHAPE):
-    labels = np.zeros(shape, np.uint8)
-    for index, ellipse in parts:
-        labels[rasterise(ellipse, shape)] = index
-    return labels
+painted = functools.partial(painted_brain.painted, shape=SHAPE)
 
 
 TRUTH = painted((1, BRAIN), (2, CSP), (3, LV))

@@ -104,11 +104,14 @@ def test_cephalic_index():
     "width_mm, grade",
     [
         (0.5, "none"),
-        (9.99, "none"),
+        (9.94, "none"),
+        (9.96, "mild"),  # written as 10.0 mm
         (10.0, "mild"),
         (12.0, "mild"),
-        (12.01, "moderate"),
-        (14.99, "moderate"),
+        (12.04, "mild"),
+        (12.1, "moderate"),
+        (14.9, "moderate"),
+        (14.96, "severe"),
         (15.0, "severe"),
         (40.0, "severe"),
     ],

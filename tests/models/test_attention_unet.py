@@ -1,8 +1,5 @@
 """The Attention U-Net's own promises: the paper's gate, its place, its size, and clean int8."""
 
-import os
-import subprocess
-import sys
 from itertools import pairwise
 
 import keras
@@ -17,6 +14,7 @@ from fetal_tf.edge.errors import ConfigError
 from fetal_tf.models import MODELS
 from fetal_tf.models.attention_unet import attention_gate
 from fetal_tf.models.blocks import scaled_input
+from tests.jax_process import run_on_jax
 
 SHAPE = (32, 48, 1)
 SMALL = {"base": 4, "depth": 3}
@@ -264,20 +262,11 @@ def test_int8_holds_nothing_but_convolutions_gates_and_their_glue(trained, tmp_p
 
 
 JAX_STEP = """
-import sys
-
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("tensorflow", "torch"):
-            raise ImportError(f"{name} is blocked")
-
-sys.meta_path.insert(0, Blocked())
-import keras
 import numpy as np
 from fetal_tf.attention import gate_maps
 from fetal_tf.models import MODELS
+from tests.jax_process import run_on_jax
 
-assert keras.backend.backend() == "jax"
 model = MODELS.build(
     "model", {"name": "attention_unet", "base": 4, "depth": 2, "convs_per_block": 1}, (16, 24, 1), 3
 )
@@ -296,10 +285,4 @@ print("trained without TensorFlow")
 
 
 def test_a_training_step_on_jax_with_tensorflow_out_of_reach():
-    done = subprocess.run(
-        [sys.executable, "-c", JAX_STEP],
-        env=os.environ | {"KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout.strip() == "trained without TensorFlow", done.stderr
+    assert run_on_jax(JAX_STEP).strip() == "trained without TensorFlow"

@@ -28,13 +28,13 @@ def label_map(csp=True, lv=True, lv_semi_minor=LV_SEMI_MINOR_PX):
     return labels
 
 
-def sample_of(labels, id="Patient00001_Plane3_1_of_1", **changes):
+def sample_of(label_map, id="Patient00001_Plane3_1_of_1", **changes):
     fields = {
         "id": id,
         "image_path": None,
         "group": id[:12],
         "mm_per_pixel": MM_PER_PIXEL,
-        "load_mask": lambda: labels,
+        "load_mask": lambda: label_map,
         "present": frozenset(),
         "condition": "normal",
     }
@@ -160,7 +160,8 @@ def test_the_measurer_learns_the_shapes_and_flags_an_unusual_one():
         for i in range(12)
     ]
     measured = [
-        task.measurer.measure(sure(s.load_mask()), SAME_SIZE, MM_PER_PIXEL) for s in training * 3
+        (s, task.measurer.measure(sure(s.load_mask()), SAME_SIZE, MM_PER_PIXEL))
+        for s in training * 3
     ]
     settings = task.fit_measurer(training, measured)
     fitted = build(settings)
@@ -192,6 +193,43 @@ def test_a_mask_with_more_classes_than_the_task_names_both_keys():
         task.target(sample_of(label_map()), SAME_SIZE)
 
 
+def test_a_mask_whose_indices_mean_other_structures_is_refused():
+    """`structures: [lv, csp]` beside classes [csp, lv] would swap both without a word."""
+    swapped = sample_of(label_map(), labels=("background", "brain", "lv", "csp"))
+    with pytest.raises(DataError, match=r"holds background, brain, lv, csp; task\.classes names"):
+        build().target(swapped, SAME_SIZE)
+    build().target(sample_of(label_map(), labels=tuple(CLASSES)), SAME_SIZE)
+
+
+def test_abnormal_images_take_no_part_in_the_fit():
+    task = build()
+
+    def fit(abnormal):
+        training = [sample_of(label_map(lv_semi_minor=9.0 + 0.25 * i)) for i in range(12)]
+        wide = sample_of(label_map(lv_semi_minor=30.0), condition="ventriculomegaly")
+        measured = [
+            (s, task.measurer.measure(sure(s.load_mask()), SAME_SIZE, MM_PER_PIXEL))
+            for s in training * 2 + [wide] * abnormal
+        ]
+        return task.fit_measurer(training + [wide] * abnormal, measured)
+
+    assert fit(0) == fit(5)
+    assert fit(0)["fitted_on"] == "images that the dataset calls normal"
+    untold = [sample_of(label_map(), condition=None)] * 10
+    assert task.fit_measurer(untold, [])["fitted_on"].startswith("all images")
+
+
+def test_parity_bounds_raw_maps_widths_and_scores_as_well():
+    limits = build().parity_limits["int8"]
+    assert limits["pooled_csp_dice_delta"] == limits["raw_lv_dice_abs_delta_mean"] == 0.005
+    assert limits["lv_width_abs_delta_mean_px"] == 0.5
+    assert "anomaly_score_abs_delta_mean" not in limits, "nothing is scored before it is fitted"
+    fitted = {"reference": {}, "thresholds": {"shape_score": 3.0}}
+    assert build(fitted).parity_limits["int8"]["anomaly_score_abs_delta_mean"] == 0.05
+    without = build(classes=CLASSES[:3]).parity_limits["int8"]
+    assert not any("lv" in name for name in without)
+
+
 def test_pictures_show_prediction_and_truth():
     task, labels = build(), label_map()
     image = np.full(SHAPE, 60, np.uint8)
@@ -206,7 +244,11 @@ def test_pictures_show_prediction_and_truth():
     [
         ({"classes": ["brain", "csp"]}, "background comes first"),
         ({"classes": ["background", "brain", "csp", "csp"]}, "each once"),
+        ({"classes": ["background", "head", "csp"]}, "then brain"),
+        ({"classes": ["background", "brain", "cps"]}, "did you mean csp"),
         ({"measurement": "brian"}, "did you mean brain"),
+        ({"measurement": "head"}, "head does not measure structures"),
+        ({"cleaning": {"top_k": {"cps": 1}}}, "cps: no such structure"),
         ({"iou_weights": [0.0, 1.0]}, "one weight for each of 4"),
         ({"absent": "ignore"}, "task.absent"),
         ({"cleaning": {"min_aera": 0.1}}, "task.cleaning"),

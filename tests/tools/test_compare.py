@@ -9,47 +9,12 @@ import numpy as np
 import pytest
 from scipy.stats import wilcoxon
 
-import fetal_tf.run
-import fetal_tf.stored_evaluation
-from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.evaluate import main as evaluate
-from tests.evaluation_fakes import BrightnessPredictor, BrightnessTask, write_samples
-from tests.subject_fakes import Dimmed, PoolingTask, fake_subject
+from tests.evaluation_fakes import BrightnessPredictor, BrightnessTask
+from tests.subject_fakes import Dimmed, PoolingTask
 from tools.compare import main
 
 GRAYS = [100, 110, 130, 140, 150, 160, 170, 180, 190, 200]
-
-
-@pytest.fixture
-def samples(tmp_path):
-    folder = tmp_path / "machine" / "heads"
-    folder.mkdir(parents=True)
-    return write_samples(folder, GRAYS)
-
-
-@pytest.fixture
-def runs(tmp_path, monkeypatch):
-    """Runs by their path, as `open_subject` finds them, each with the file of its model."""
-    known = {}
-
-    def open_subject(path, format=None):
-        if path not in known:
-            raise FetalTFError(f"{path}: not a run")
-        return known[path]
-
-    monkeypatch.setattr(fetal_tf.run, "open_subject", open_subject)
-    monkeypatch.setattr(fetal_tf.stored_evaluation, "open_subject", open_subject)
-
-    def add(name, samples, **kwargs):
-        path = tmp_path / "runs" / name
-        path.mkdir(parents=True)
-        (path / "best.keras").write_bytes(b"weights")
-        os.utime(path / "best.keras", ns=(10**18, 10**18))  # long ago
-        known[str(path)] = fake_subject(path, samples, **kwargs)
-        return str(path)
-
-    add.known = known
-    return add
 
 
 def record_of(folder):
@@ -176,17 +141,22 @@ class TestStored:
         assert self.compare(paths, runs, tmp_path, "--split", "all")[1]
 
     def test_not_for_other_data(self, paths, runs, samples, tmp_path):
+        """Another phantom has the same ids, and other pixel sizes."""
         elsewhere = tmp_path / "elsewhere"
         elsewhere.mkdir()
+        for path in paths:
+            runs.known[path].samples = lambda *where: [
+                dataclasses.replace(sample, mm_per_pixel=0.2) for sample in samples
+            ]
         assert self.compare(paths, runs, tmp_path, "--data-root", str(elsewhere))[1]
-        assert runs.known[paths[0]].asked["data_root"] == elsewhere
 
     def test_not_after_the_model_has_changed(self, paths, runs, tmp_path):
         os.utime(f"{paths[0]}/best.keras", ns=(4 * 10**18, 4 * 10**18))
         assert self.compare(paths, runs, tmp_path)[1]
 
     def test_not_where_the_split_holds_other_images(self, paths, runs, tmp_path):
-        runs.known[paths[0]].splits.pop("000_HC")
+        found = runs.known[paths[0]].samples("test")[1:]
+        runs.known[paths[0]].samples = lambda *where: found
         assert self.compare(paths, runs, tmp_path)[1]
 
     def test_not_with_flip_averaging(self, paths, runs, tmp_path):

@@ -6,38 +6,14 @@ import json
 import numpy as np
 import pytest
 
-import fetal_tf.run
 from fetal_tf.agreement import icc_2_1
 from fetal_tf.distortions import DISTORTIONS
-from tests.evaluation_fakes import BrightnessTask, write_samples
-from tests.subject_fakes import Dimmed, PoolingTask, fake_subject
+from tests.evaluation_fakes import BrightnessTask
+from tests.subject_fakes import Dimmed, PoolingTask
 from tools.robustness import main
 
 GRAYS = [100, 130, 160, 190]
 LEVELS = sum(1 + len(distortion.levels) for distortion in DISTORTIONS.values())
-
-
-@pytest.fixture
-def samples(tmp_path):
-    folder = tmp_path / "machine" / "heads"
-    folder.mkdir(parents=True)
-    return write_samples(folder, GRAYS)
-
-
-@pytest.fixture
-def runs(tmp_path, monkeypatch):
-    """Runs by their path, as `open_subject` finds them."""
-    known = {}
-    monkeypatch.setattr(fetal_tf.run, "open_subject", lambda path, format: known[path])
-
-    def add(name, samples, **kwargs):
-        path = tmp_path / "runs" / name
-        path.mkdir(parents=True)
-        known[str(path)] = fake_subject(path, samples, **kwargs)
-        return str(path)
-
-    add.known = known
-    return add
 
 
 def lines_of(folder):

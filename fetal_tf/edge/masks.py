@@ -1,0 +1,25 @@
+"""Where a mask lies: its box, its borders, its convex hull."""
+
+import cv2
+import numpy as np
+
+
+def bounding_box(mask: np.ndarray) -> tuple[slice, slice] | None:
+    """Rows and columns of a mask bool (H, W), None where it is empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def outer_contours(mask: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Outer borders of every part, int32 (N, 1, 2) each as (x, y), corners alone."""
+    contours, _ = cv2.findContours(
+        mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+    )
+    return tuple(contours)
+
+
+def hull_corners(mask: np.ndarray) -> np.ndarray:
+    """Corners of the convex hull of the pixel centres, int32 (N, 2) as (x, y)."""
+    return cv2.convexHull(np.concatenate(outer_contours(mask)))[:, 0]

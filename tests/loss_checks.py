@@ -1,0 +1,34 @@
+"""What every loss must stand, whatever it compares."""
+
+import keras
+import numpy as np
+
+
+def check_keras_file(loss, pair, activation, path):
+    """A compiled model brings its loss back from a file, with all that it was given."""
+    pixels = keras.Input(pair[0].shape[1:])
+    channels = pair[0].shape[-1]
+    layer = keras.layers.Conv2D(channels, 1, activation=activation)
+    model = keras.Model(pixels, layer(pixels))
+    model.compile("sgd", loss)
+    model.save(path)
+    loaded = keras.saving.load_model(path, safe_mode=True)
+    assert type(loaded.loss) is type(loss)
+    assert loaded.loss.get_config() == loss.get_config()
+    assert float(loaded.loss(*pair)) == float(loss(*pair))
+
+
+def mixed_precision_losses(policy, loss, image, truth, activation, steps=8):
+    """The losses (steps,) of a tiny net that learns `truth` from `image` under a dtype policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        keras.utils.set_random_seed(0)
+        pixels = keras.Input(image.shape[1:])
+        x = keras.layers.Conv2D(8, 3, padding="same", activation="relu")(pixels)
+        last = keras.layers.Conv2D(truth.shape[-1], 1, activation=activation, dtype="float32")
+        model = keras.Model(pixels, last(x))
+        model.compile(keras.optimizers.Adam(0.03), loss)
+        return np.array([float(model.train_on_batch(image, truth)) for _ in range(steps)])
+    finally:
+        keras.config.set_dtype_policy(before)
