@@ -27,7 +27,7 @@ _FLOORS = {
     "along": 0.03,
     "across": 0.03,
     "axis_ratio": 0.05,
-    "solidity": 0.01,
+    "solidity": 0.03,  # a net's outline is ragged by that much where an expert's is smooth
     "width_share": 0.1,
     "width_mm": 0.5,
 }

@@ -23,8 +23,8 @@ class Cleaning:
 
     Attributes:
         closing: radius of the closing; gaps up to about twice this are bridged. 0 = off.
-        min_area: fragments of a structure below this area are removed. The smallest cavum is
-            about 1 % of the brain.
+        min_area: fragments of a structure below this area are removed. A cavum is about 1 % of the
+            brain; smaller marks are more often noise than anatomy.
         top_k: by class name, how many fragments of a structure are kept, the largest first. A
             class that is not named keeps all.
         margin: a structure lies inside the brain's hull grown by this; what lies beyond is cut.
@@ -34,7 +34,7 @@ class Cleaning:
     """
 
     closing: float = 0.02
-    min_area: float = 0.001
+    min_area: float = 0.004
     top_k: Mapping[str, int] = field(default_factory=lambda: {"csp": 1, "lv": 2})
     margin: float = 0.05
 

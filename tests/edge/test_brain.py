@@ -169,7 +169,7 @@ def test_an_experts_mask_is_measured_as_it_is():
 def test_cleaning_can_be_tuned_and_switched_off():
     labels = TRUTH.copy()
     labels[20:40, 20:40] = 3
-    labels[180:196, 380:396] = 3
+    labels[176:200, 376:400] = 3
     cleaned, raw = measured(labels), measured(labels, settings={"cleaning": None})
     np.testing.assert_array_equal(raw.labels, raw.raw_labels)
     np.testing.assert_array_equal(cleaned.raw_labels, raw.raw_labels)
