@@ -28,8 +28,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     )
     from fetal_tf.provenance import describe
     from fetal_tf.report import Case, write_report
-    from fetal_tf.run import open_subject
     from fetal_tf.staging import staged_entries
+    from fetal_tf.subject import open_subject
 
     subject = open_subject(args.subject, args.format)
     samples = subject.samples(args.split, args.data_root, args.dataset)

@@ -9,7 +9,7 @@ from fetal_tf.data.phantom import is_phantom
 from fetal_tf.data.sample import Sample
 from fetal_tf.environment import versions
 from fetal_tf.evaluation import Evaluated
-from fetal_tf.run import Subject
+from fetal_tf.subject import Subject
 
 
 def fingerprint(samples: Sequence[Sample]) -> str:

@@ -12,8 +12,8 @@ from fetal_tf.agreement import icc_2_1
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.experiment import Experiment
 from fetal_tf.quantities import Quantity
-from fetal_tf.run import Subject
 from fetal_tf.scores import finite
+from fetal_tf.subject import Subject
 from fetal_tf.tasks.task import Row, Task
 
 ICC_TARGET = 0.9  # "excellent", Koo & Li 2016, J Chiropr Med 15:155

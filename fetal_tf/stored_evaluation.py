@@ -11,7 +11,7 @@ from fetal_tf.edge.errors import DataError
 from fetal_tf.evaluation import SUMMARY_SCHEMA, evaluate_samples
 from fetal_tf.provenance import describe, fingerprint
 from fetal_tf.result_files import read_rows
-from fetal_tf.run import Subject, open_subject
+from fetal_tf.subject import Subject, open_subject
 from fetal_tf.tasks.task import Row, Task
 
 

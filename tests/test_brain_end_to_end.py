@@ -1,4 +1,4 @@
-"""Brain structures from the phantom to the tablet: one small run, and what every command makes of it."""
+"""Brain structures from the phantom to the tablet: one small run through every command."""
 
 import csv
 import hashlib
@@ -21,7 +21,8 @@ from fetal_tf.checkpoint import load_model
 from fetal_tf.data.phantom import write_phantom
 from fetal_tf.edge.bundle import Bundle
 from fetal_tf.evaluate import main as evaluate
-from fetal_tf.run import open_run, open_subject, read_history
+from fetal_tf.run import open_run, read_history
+from fetal_tf.subject import open_subject
 from fetal_tf.train import main as train
 from tests.edge.test_imports import BLOCKED
 
@@ -150,7 +151,7 @@ def test_training_counts_its_pixels_and_keeps_patients_whole(run, place):
     by_mask = Counter(name for id in parts["train"] for name in shown(place, id))
     images = dict(zip(counted["classes"], counted["images"], strict=True))
     assert images["background"] == images["brain"] == len(parts["train"])
-    for name in ("csp", "lv"):  # a structure of a few pixels may be lost at 64×64
+    for name in ("csp", "lv"):  # a structure of a few pixels may be lost at this size
         assert 0 < images[name] <= by_mask[name] < len(parts["train"])
 
 

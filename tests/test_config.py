@@ -52,6 +52,23 @@ def test_the_written_config_reads_back_equal(config_file, tmp_path):
         ("split={folds: 3, fold: 3}", "fold 3 needs folds: 4 or more"),
         ("data.image_size=[1, 96]", "data.image_size.0: "),
         ("data.image_size=64", "data.image_size: "),
+        (
+            "sampler.oversampel={csp: 3}",
+            "sampler.oversampel: unknown key (did you mean oversample?)",
+        ),
+        ("sampler.oversample={csp: 0}", "sampler.oversample.csp: Input should be greater than 0"),
+        ("sampler.oversample={csp: -2}", "sampler.oversample.csp: "),
+        pytest.param(
+            "sampler.oversample={csp: .inf}",
+            "sampler.oversample.csp: ",
+            marks=pytest.mark.xfail(
+                strict=True, reason="Section lets infinity in, Component does not"
+            ),
+        ),
+        ("sampler.oversample={csp: often}", "sampler.oversample.csp: Input should be a valid num"),
+        ("sampler.oversample=[csp]", "sampler.oversample: "),
+        ("sampler=3", "sampler: a section of keys is needed here, found 3"),
+        ("split.stratify=yes please", "split.stratify: Input should be a valid boolean"),
         ("loss=bce", "loss: a section of keys is needed here, found 'bce'"),
         ("name=a/b", "cannot name a folder"),
         (f"version={CONFIG_VERSION + 1}", "was written by a newer fetal_tf"),
@@ -88,6 +105,18 @@ def test_another_component_drops_the_parents_parameters(config_file):
     config = load_config(config_file, ["model.name=small_unet"])
     assert config.model.spec() == {"name": "small_unet"}
     assert load_config(config_file, ["model.base=16"]).model.spec() == {"name": "unet", "base": 16}
+
+
+def test_a_child_may_oversample_nothing(config_file, tmp_path):
+    assert load_config(config_file).sampler.oversample == {}
+    parent = load_config(config_file, ["sampler.oversample={csp: 3, lv: 2}"])
+    assert parent.sampler.oversample == {"csp": 3, "lv": 2}
+    more = load_config(config_file, ["sampler.oversample={csp: 3}", "sampler.oversample={lv: 2}"])
+    assert more.sampler.oversample == {"csp": 3, "lv": 2}
+    (tmp_path / "parent.yaml").write_text(BASE + "sampler: {oversample: {csp: 3}}\n")
+    child = tmp_path / "child.yaml"
+    child.write_text("extends: parent.yaml\nsampler: {oversample: {}}\n")
+    assert load_config(child).sampler.oversample == {}
 
 
 def test_extends_in_a_circle_is_refused(tmp_path):

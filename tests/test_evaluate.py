@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import fetal_tf.run
+import fetal_tf.subject
 from fetal_tf.data.splits import SplitRow
 from fetal_tf.edge.errors import BundleError
 from fetal_tf.evaluate import main
@@ -52,7 +52,7 @@ def subject(tmp_path, monkeypatch):
         asked=asked,
         files=samples,
     )
-    monkeypatch.setattr(fetal_tf.run, "open_subject", open_subject)
+    monkeypatch.setattr(fetal_tf.subject, "open_subject", open_subject)
     return fake
 
 
@@ -135,7 +135,7 @@ def test_an_error_is_one_line_and_exit_code_2(monkeypatch, capsys):
     def open_subject(reference, format):
         raise BundleError(f"{reference}: no such bundle")
 
-    monkeypatch.setattr(fetal_tf.run, "open_subject", open_subject)
+    monkeypatch.setattr(fetal_tf.subject, "open_subject", open_subject)
     assert main(["zoo:nothing"]) == 2
     assert capsys.readouterr().err == "error: zoo:nothing: no such bundle\n"
 

@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -224,3 +225,102 @@ def test_writing_leaves_two_files_and_replaces_old_ones(tmp_path):
         write_evaluation(tmp_path, rows, summarise_rows(rows, TASK), EVALUATED, {})
     assert sorted(p.name for p in tmp_path.iterdir()) == ["per_image.csv", "summary.json"]
     assert json.loads((tmp_path / "summary.json").read_text())["images"]["n"] == 1
+
+
+def test_distortions_meet_the_image_before_the_letterbox_and_leave_the_truth(tmp_path):
+    samples = write_samples(tmp_path, [50, 100], size=(20, 80))
+    seen = []
+
+    def brighter(image):
+        seen.append(image)
+        return image + np.uint8(60)
+
+    predictor = BrightnessPredictor((40, 40, 1))
+    rows = evaluate_samples(predictor, samples, TASK, distort=brighter)
+    assert [image.shape for image in seen] == [(20, 80)] * 2 and seen[0].dtype == np.uint8
+    (batch,) = predictor.batches
+    np.testing.assert_array_equal(batch[1, 15:25], 160)
+    assert not batch[:, :15].any() and not batch[:, 25:].any(), "the padding is not distorted"
+    np.testing.assert_allclose([r["dice"] for r in rows], [110 / 255, 160 / 255], rtol=1e-6)
+    np.testing.assert_allclose([r["hc_true_mm"] for r in rows], [5000 / 255, 10000 / 255])
+    plain = evaluate_samples(BrightnessPredictor(), samples, TASK)
+    assert plain[0]["dice"] == pytest.approx(50 / 255)
+
+
+def test_an_image_that_cannot_be_read_is_not_distorted(tmp_path):
+    (sample,) = write_samples(tmp_path, [50])
+    sample.image_path.write_bytes(b"")
+    distorted = []
+    (failed,) = evaluate_samples(BrightnessPredictor(), [sample], TASK, distort=distorted.append)
+    assert failed["error"] and not distorted
+
+
+class PreparingTask(BrightnessTask):
+    """Its measurer looks at a view of its own: whatever it asks of the net comes back doubled."""
+
+    class Measurer:
+        def prepared(self, predictor):
+            return SimpleNamespace(
+                input_shape=predictor.input_shape, predict=lambda x: 2 * predictor.predict(x)
+            )
+
+    measurer = Measurer()
+
+
+def test_the_measurer_prepares_the_net_for_rows_and_pictures(tmp_path):
+    samples, net = write_samples(tmp_path, [50]), BrightnessPredictor()
+    drawn = []
+
+    class Drawing(PreparingTask):
+        def draw(self, image, probabilities, letterbox, sample):
+            drawn.append(probabilities.max())
+            return np.repeat(image[..., None], 3, axis=-1)
+
+    (evaluated,) = evaluate_samples(net, samples, Drawing())
+    assert evaluated["dice"] == pytest.approx(100 / 255)
+    draw_rows(net, samples, Drawing(), [evaluated])
+    assert drawn == [pytest.approx(100 / 255)]
+
+
+def test_an_average_goes_around_what_the_measurer_looks_at(tmp_path):
+    """Around, not inside: an average that adds 1 adds it once, to the doubled output."""
+    samples, net = write_samples(tmp_path, [50]), BrightnessPredictor()
+
+    def plus_one(predictor):
+        return SimpleNamespace(
+            input_shape=predictor.input_shape, predict=lambda x: 1 + predictor.predict(x)
+        )
+
+    (found,) = evaluate_samples(net, samples, PreparingTask(), average=plus_one)
+    assert found["dice"] == pytest.approx(1 + 100 / 255)
+
+
+def test_further_tables_stand_beside_and_pixel_counts_stay_exact(tmp_path):
+    counts = [1234567, 89012345, 0]
+    rows = [{**ROWS[0], "id": str(n), "confusion_csp_csp_px": n} for n in counts]
+    lines = [{"id": "1", "area_px": 7654321, "share": 1 / 3}, {"id": "2", "area_px": None}]
+    tables = {"features": lines, "empty": []}
+    paths = write_evaluation(tmp_path, rows, summarise_rows(rows, TASK), EVALUATED, tables)
+    names = ["summary.json", "per_image.csv", "features.csv", "empty.csv"]
+    assert [path.name for path in paths] == names
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(names)
+    with paths[1].open(newline="") as file:
+        assert [line["confusion_csp_csp_px"] for line in csv.DictReader(file)] == [
+            str(n) for n in counts
+        ]
+    assert paths[2].read_text() == "id,area_px,share\n1,7654321,0.333333\n2,,\n"
+    assert not paths[3].read_text().strip()
+
+
+def test_a_task_adds_its_own_sections_to_the_summary():
+    asked = []
+
+    class Adding(BrightnessTask):
+        def summarise(self, rows, seed):
+            asked.append(([r["id"] for r in rows], seed))
+            return {"pooled": {"dice": 0.5}}
+
+    summary = summarise_rows(ROWS, Adding(), seed=4)
+    assert summary["pooled"] == {"dice": 0.5}
+    assert summary["images"]["n"] == len(ROWS)
+    assert asked == [([r["id"] for r in ROWS[:5]], 4)], "what failed has nothing to pool"

@@ -7,7 +7,8 @@ from fetal_tf.config import load_config, save_config
 from fetal_tf.data.phantom import write_phantom
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.experiment import open_experiment
-from fetal_tf.run import KerasPredictor, create_run, open_run, open_subject
+from fetal_tf.run import KerasPredictor, create_run, open_run
+from fetal_tf.subject import open_subject
 
 CONFIG = """
 name: trial

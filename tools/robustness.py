@@ -27,10 +27,10 @@ def _study(args: argparse.Namespace) -> int:
     from fetal_tf.result_files import csv_text, json_text
     from fetal_tf.robustness import conditions, points, spread
     from fetal_tf.robustness_text import screen_text, study_record, title
-    from fetal_tf.run import open_subject
     from fetal_tf.seed_agreement import check_one_experiment
     from fetal_tf.short_names import short_names
     from fetal_tf.staging import staged_entries
+    from fetal_tf.subject import open_subject
 
     labels = short_names(args.runs)
     subjects = {

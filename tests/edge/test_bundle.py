@@ -8,6 +8,7 @@ import pytest
 
 from fetal_tf.edge import bundle as bundle_module
 from fetal_tf.edge.bundle import Bundle, resolve_bundle
+from fetal_tf.edge.ellipse import Ellipse, rasterise
 from fetal_tf.edge.errors import BundleError
 from tests.edge.tiny_bundle import (
     HAS_ONNX,
@@ -27,6 +28,9 @@ def change(folder, **changes):
     manifest = json.loads(file.read_text()) | changes
     file.write_text(json.dumps({k: v for k, v in manifest.items() if v is not None}))
     seal(folder)
+
+
+BRAIN = {"measurement": "brain", "classes": ["background", "brain", "csp"]}
 
 
 def test_what_it_says_about_itself(bundle_path):
@@ -139,6 +143,13 @@ def test_a_newer_schema_asks_for_an_upgrade(bundle_path):
             "files.a.runtime: a text is expected",
         ),
         ({"measurement": "femur"}, "'femur' is unknown here; known: head"),
+        ({"measurement_settings": []}, "measurement_settings: an object with keys is expected"),
+        ({"measurement_settings": "none"}, "measurement_settings: an object with keys"),
+        (BRAIN | {"measurement_settings": {"cleaning": {"min_aera": 1}}}, "settings: .*min_aera"),
+        (
+            BRAIN | {"measurement_settings": {"thresholds": {"shape_score": "2"}}},
+            "settings: thresholds.shape_score",
+        ),
         ({"default_format": "int4"}, "'int4' is not among the files float32, int8"),
         ({"files": {"a": {"path": "a"}}, "default_format": "a"}, "files.a: sha256, runtime"),
         (
@@ -162,6 +173,39 @@ def test_manifests_that_make_no_sense(bundle_path, changes, said):
     with pytest.raises(BundleError, match=rf"bundle\.json: .*{said}") as error:
         Bundle.open(bundle_path)
     assert "\n" not in str(error.value)
+
+
+def test_a_bundle_without_measurement_settings_has_none(bundle_path):
+    bundle = Bundle.open(bundle_path)
+    assert "measurement_settings" not in bundle.manifest, "as bundles were written before"
+    assert bundle.measurement_settings == {}
+
+
+def test_measurement_settings_are_what_the_measurer_uses(bundle_path):
+    """A reference of 20 mild shapes: the score of a bundle with it is the z-score by hand."""
+    reference = {"brain_axis_ratio": {"median": -0.5, "scale": 0.05, "n": 20}}
+    settings = {"cleaning": None, "reference": reference, "thresholds": {"shape_score": 4.0}}
+    change(bundle_path, **BRAIN, measurement_settings=settings)
+    bundle = Bundle.open(bundle_path)
+    assert bundle.measurement_settings == settings
+    assert bundle.measurer is bundle.measurer, "made once, not for every frame"
+    ellipse = rasterise(Ellipse(48.0, 32.0, 36.0, 24.0, 0.0), (HEIGHT, WIDTH))
+
+    class Net:
+        input_shape = bundle.input_shape
+
+        def predict(self, images):
+            labels = np.where(ellipse, 1, 0)
+            labels[30:35, 20:25] = labels[5:6, 40:41] = 2  # and a speck outside of the brain
+            return np.repeat(np.eye(3, dtype=np.float32)[labels][None], len(images), axis=0)
+
+    found = bundle.measure(Net(), np.full((HEIGHT, WIDTH), 90, np.uint8))
+    assert found.shape_score == pytest.approx(abs(np.log(24 / 36) + 0.5) / 0.05, rel=0.25)
+    assert found.anomaly_score == pytest.approx(found.shape_score / 4)
+    assert found.structures["csp"].fragments == 2, "uncleaned"
+    change(bundle_path, measurement_settings={})
+    plain = Bundle.open(bundle_path).measure(Net(), np.full((HEIGHT, WIDTH), 90, np.uint8))
+    assert plain.shape_score is None and plain.structures["csp"].fragments == 1
 
 
 @pytest.mark.parametrize("opening", ["[", '{"schema": '])

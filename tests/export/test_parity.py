@@ -100,7 +100,9 @@ def test_both_sides_refusing_is_agreement():
 def test_what_was_not_measured_is_not_proven():
     without_size = [row("a", hc=None)]
     parity = compare_rows(without_size, without_size, {"hc_abs_delta_mean_mm": 0.3})
-    assert parity.failures == ["int8: hc_abs_delta_mean_mm is not measurable, limit 0.3"]
+    (line,) = parity.failures
+    assert line.startswith("int8: hc_abs_delta_mean_mm is not measurable (no image gave both")
+    assert line.endswith("limit 0.3")
     failed = [{"id": "a", "group": "a", "error": "truncated"}]
     assert not compare_rows(failed, failed, {"dice_abs_delta_mean": 1.0}).passed
     assert not Check("x", 1.0, None).passed
@@ -130,10 +132,63 @@ def test_errors_and_truth_are_not_compared():
     assert compared_columns([row("a")]) == ["dice", "hc_mm"]
 
 
+def test_what_the_expert_marked_and_pixel_counts_are_not_compared():
+    """They repeat themselves, or what is pooled of them; columns of other names stay."""
+    excluded = [
+        "mm_per_pixel", "true_csp_area_px", "true_csp_present", "lv_width_true_mm",
+        "lv_width_error_mm", "lv_width_abs_error_mm", "confusion_csp_lv_px",
+        "raw_confusion_csp_csp_px",
+    ]  # fmt: skip
+    kept = ["csp_dice", "raw_csp_dice", "csp_area_px", "csp_present", "lv_width_mm", "shape_score"]
+    text = {"id": "a", "group": "a", "condition": "normal", "ventriculomegaly": "", "flags": ""}
+    row = text | dict.fromkeys([*excluded, *kept], 1.0)
+    assert compared_columns([row, row | {"shape_score": None}]) == kept
+
+
+def pooled_by_hand(rows):
+    """Dice of one class over all rows: 2·hit over both areas; None where neither has a pixel."""
+    hit, areas = (sum(row[name] for row in rows) for name in ("hit", "areas"))
+    return {"csp_dice": 2 * hit / areas if areas else None}
+
+
+def pixels(id, hit, areas):
+    return {"id": id, "group": id, "hit": hit, "areas": areas, "flags": "", "refused": ""}
+
+
+@pytest.mark.parametrize(("limit", "passes"), [(0.04, False), (0.06, True)])
+def test_a_pooled_figure_has_one_delta(limit, passes):
+    """Large structures decide: 2·(50 + 4) / 120 and 2·(53 + 4) / 120 differ by 0.05."""
+    reference = [pixels("a", 50, 110), pixels("b", 4, 10)]
+    rows = [pixels("a", 53, 110), pixels("b", 4, 10)]
+    limits = {"pooled_csp_dice_delta": limit}
+    parity = compare("int8", reference, rows, OUTPUTS, limits, pooled_by_hand)
+    assert parity.deltas["pooled_csp_dice_delta"] == pytest.approx(0.05)
+    assert parity.passed is passes
+    worse = compare("int8", rows, reference, OUTPUTS, limits, pooled_by_hand)
+    assert worse.deltas["pooled_csp_dice_delta"] == pytest.approx(-0.05)
+    assert worse.passed is passes, "a loss counts like a gain"
+
+
+def test_a_figure_that_one_side_cannot_pool_is_not_proven():
+    reference, rows = [pixels("a", 5, 10)], [pixels("a", 0, 0)]
+    limits = {"pooled_csp_dice_delta": 1.0}
+    for first, second in ((reference, rows), (rows, reference), (rows, rows)):
+        parity = compare("int8", first, second, OUTPUTS, limits, pooled_by_hand)
+        assert parity.deltas["pooled_csp_dice_delta"] is None
+        assert not parity.passed
+
+
+def test_a_task_that_pools_nothing_has_no_such_delta():
+    deltas = compare_rows([row("a")], [row("a")]).deltas
+    assert not [name for name in deltas if name.startswith("pooled_")]
+
+
 @pytest.mark.parametrize(
     ("column", "name"),
     [
         ("dice", "dice_abs_delta_mean"),
+        ("csp_area_mm2", "csp_area_abs_delta_mean_mm2"),
+        ("lv_width_px", "lv_width_abs_delta_mean_px"),
         ("hc_mm", "hc_abs_delta_mean_mm"),
         ("pixel_accuracy", "pixel_accuracy_abs_delta_mean"),
         ("mean_surface_distance_mm", "mean_surface_distance_abs_delta_mean_mm"),
@@ -161,6 +216,9 @@ def test_config_limits_lie_over_the_tasks():
         ({"int9": {"dice_abs_delta_mean": 1}}, r"parity_limits\.int9: .*did you mean int8"),
         ({"int8": {"dice_abs": 1}}, r"parity_limits\.int8\.dice_abs: not a delta"),
         ({"int8": {"hc_mm_abs_delta_mean_mm_": 1}}, "not a delta"),
+        ({"int8": {"pooled_csp_dice": 1}}, "not a delta"),
+        ({"int8": {"pooled_delta": 1}}, "not a delta"),
+        ({"int8": {"csp_dice_delta": 1}}, "not a delta"),
     ],
 )
 def test_limits_that_mean_nothing_are_refused_early(limits, message):
@@ -169,5 +227,8 @@ def test_limits_that_mean_nothing_are_refused_early(limits, message):
 
 
 def test_limit_names_of_every_kind_are_accepted():
-    names = ["dice_delta_mean", "hc_abs_delta_p95_mm", "unpaired_share", "hc_abs_delta_max_mm"]
+    names = [
+        "dice_delta_mean", "hc_abs_delta_p95_mm", "unpaired_share", "hc_abs_delta_max_mm",
+        "csp_area_abs_delta_mean_mm2", "pooled_csp_dice_delta", "pooled_mean_iou_delta",
+    ]  # fmt: skip
     check_limit_names({"int8": dict.fromkeys(names, 1.0)}, FORMATS)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-import fetal_tf.run
+import fetal_tf.subject
 import fetal_tf.stored_evaluation
 from fetal_tf.edge.errors import FetalTFError
 from tests.evaluation_fakes import write_samples
@@ -29,7 +29,7 @@ def runs(tmp_path, monkeypatch):
             raise FetalTFError(f"{path}: not a run")
         return known[path]
 
-    monkeypatch.setattr(fetal_tf.run, "open_subject", open_subject)
+    monkeypatch.setattr(fetal_tf.subject, "open_subject", open_subject)
     monkeypatch.setattr(fetal_tf.stored_evaluation, "open_subject", open_subject)
 
     def add(name, samples, **kwargs):
