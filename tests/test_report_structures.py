@@ -7,7 +7,15 @@ from fetal_tf.evaluation import summarise_rows
 from fetal_tf.report import SECTIONS, write_report
 from fetal_tf.report_structures import FEATURES, NAMES, SCORES, structures_section
 from fetal_tf.tasks import TASKS
-from tests.tasks.test_structures import CLASSES, build, rows_of
+from tests.tasks.test_structures import (
+    CLASSES,
+    SAME_SIZE,
+    build,
+    label_map,
+    rows_of,
+    sample_of,
+    sure,
+)
 from tests.test_report import Page, evaluated
 
 DASH = "\N{EN DASH}"
@@ -133,7 +141,7 @@ def test_anomaly_scores_are_judged_by_condition(section):
     sizes = {"any": 3, "absent csp": 1, "large csp": 2}
     for condition, n in sizes.items():  # the score rises with the index: perfectly ordered
         assert value_of(line[f"{condition} (n = {n})"]) == 1
-    # Shape scores 0 1 0 of normal images, 1 0 1 of the others: 5 pairs won, 4 tied, none... by hand
+    # Shape scores are 0 1 0 of the normal images, 1 0 1 of the others.
     pairs = [(a > b) + 0.5 * (a == b) for a in (1, 0, 1) for b in (0, 1, 0)]
     assert value_of(table["shape"]["any (n = 3)"]) == pytest.approx(np.mean(pairs), abs=5e-5)
     assert table["disagreement"]["any (n = 3)"] == DASH, "one view only, so nothing to judge"
@@ -186,17 +194,23 @@ def test_without_a_scored_image_the_section_says_so(task, rows):
     assert not section.tables and not section.plots
 
 
-def test_the_cavum_alone_has_no_word_of_ventricles():
-    classes = CLASSES[:3]
-    task = build(classes=classes)
-    from tests.tasks.test_structures import SAME_SIZE, label_map, sample_of, sure
-
-    truth = label_map(lv=False)
+def cavum_section():
+    task, truth = build(classes=CLASSES[:3]), label_map(lv=False)
     row = task.evaluate(sure(truth, 3), sample_of(truth), SAME_SIZE)
-    section = section_of(task, [{**row, "error": ""}] * 2)
-    cells = [cell for t in section.tables for line in [t.header, *t.rows] for cell in line]
-    assert not [cell for cell in cells if "LV" in cell.replace("mean IoU of CSP and LV", "")]
-    assert list(tables_of(section)["Per class, pooled"]) == [NAMES[name] for name in classes]
+    return section_of(task, [{**row, "error": ""}] * 2)
+
+
+def test_the_cavum_alone_has_no_row_of_ventricles():
+    tables = tables_of(cavum_section())
+    assert list(tables["Per class, pooled"]) == ["background", "brain", "CSP"]
+    assert list(tables["Is the structure there at all?"]) == ["CSP"]
+    assert "as LV" not in tables["Where the expert's pixels went"]["brain"]
+
+
+@pytest.mark.xfail(strict=True, reason="TOTALS names CSP and LV whatever the classes are")
+def test_the_cavum_alone_has_no_word_of_ventricles():
+    tables = cavum_section().tables
+    assert not [c for t in tables for line in [t.header, *t.rows] for c in line if "LV" in c]
 
 
 def test_the_section_stands_in_the_page(task, rows, tmp_path):

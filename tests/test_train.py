@@ -1,5 +1,6 @@
 """The command itself, on a small phantom: what it writes, refuses, survives and repeats."""
 
+import csv
 import json
 import shutil
 import signal
@@ -9,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fetal_tf.checkpoint import load_model, load_state
+from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.data.phantom import write_phantom
+from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.run import read_history
 from fetal_tf.train import main
 
@@ -307,6 +311,127 @@ def test_a_diverging_run_stops_and_keeps_its_last_epoch(finished, capsys):
     assert code == 2
     assert "last.keras holds the last good epoch" in capsys.readouterr().err
     assert (finished / "last.keras").read_bytes() == before
+
+
+BRAIN = """
+name: brain
+data: {dataset: fetal_head_biometry, root: brain_phantom, image_size: [64, 64]}
+split: {val: 0.25, test: 0.25, stratify: true}
+task: {name: structures, classes: [background, brain, csp, lv], measurement: brain}
+model: {name: attention_unet, base: 8, depth: 2, convs_per_block: 1}
+loss: {name: weighted_cross_entropy}
+optimizer: {name: adam, learning_rate: 1e-3}
+train: {epochs: 1, batch_size: 2}
+"""
+BRAINS = 12
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+@pytest.fixture(scope="module")
+def brain_phantom(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "brain_phantom"
+    write_phantom("fetal_head_biometry", root, count=BRAINS, seed=3)
+    return root
+
+
+@pytest.fixture
+def brains(tmp_path, brain_phantom, monkeypatch):
+    """A folder with a config and a copy of the brain phantom; the masks' paths."""
+    (tmp_path / "brain.yaml").write_text(BRAIN)
+    copy = Path(shutil.copytree(brain_phantom, tmp_path / "brain_phantom"))
+    monkeypatch.chdir(tmp_path)
+    return sorted(copy.glob("**/SegmentationClass/*.png"))
+
+
+def train_brain(*arguments):
+    return main(["--config", "brain.yaml", *arguments])
+
+
+def repaint(path, old, new, pixels=None):
+    """Give the pixels of one colour another one; the first `pixels` of them, or all."""
+    mask = np.array(Image.open(path))
+    where = np.argwhere((mask == old).all(axis=-1))[:pixels]
+    mask[where[:, 0], where[:, 1]] = new
+    Image.fromarray(mask).save(path)
+    return len(where)
+
+
+def test_a_foreign_colour_is_refused_unless_tolerated(brains, tmp_path, capsys):
+    assert repaint(brains[0], RED, (200, 30, 10), pixels=5) == 5
+    assert train_brain("--dry-run") == 2
+    error = capsys.readouterr().err
+    assert brains[0].name in error and "tolerant" in error
+    assert train_brain("--dry-run", "--tolerant") == 0
+    captured = capsys.readouterr()
+    assert "tolerant: true" in captured.out
+    assert "5" in captured.err and "warning" in captured.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_tolerance_is_an_option_of_datasets_with_colours(workplace, capsys):
+    assert train("--dry-run", "--tolerant") == 2
+    assert "data.options.tolerant: unknown parameter of hc18" in capsys.readouterr().err
+
+
+def test_a_run_keeps_what_its_training_frames_hold(brains, tmp_path, monkeypatch, capsys):
+    """Counted before the first step; a training that stops there leaves it behind."""
+
+    def stop(*args, **kwargs):
+        raise FetalTFError("stopped before the first step")
+
+    monkeypatch.setattr("fetal_tf.training.train", stop)
+    assert train_brain("--set", "data.image_size=[256, 256]") == 2
+    assert "stopped before the first step" in capsys.readouterr().err
+    run = tmp_path / "runs" / "brain"
+    counted = ClassPixels.from_record(json.loads((run / "class_pixels.json").read_text()))
+    with (run / "splits.csv").open(newline="") as file:
+        training = [row["id"] for row in csv.DictReader(file) if row["split"] == "train"]
+    colours = {"background": (0, 0, 0), "brain": RED, "csp": (0, 255, 0), "lv": BLUE}
+    assert counted.classes == tuple(colours)
+    assert sum(counted.pixels) == len(training) * 256 * 256
+    masks = [np.asarray(Image.open(path)) for path in brains if path.stem in training]
+    scales = [(256 / max(mask.shape[:2])) ** 2 for mask in masks]
+    for name, pixels, images in zip(counted.classes, counted.pixels, counted.images, strict=True):
+        areas = [(mask == colours[name]).all(axis=-1).sum() for mask in masks]
+        assert images == np.count_nonzero(areas)
+        if name != "background":  # which the letterbox's padding joins
+            expected = sum(a * scale for a, scale in zip(areas, scales, strict=True))
+            assert pixels == pytest.approx(expected, rel=0.05), name
+
+
+def test_a_class_that_no_training_image_holds_is_refused_with_the_counts(brains, tmp_path, capsys):
+    assert sum(repaint(path, BLUE, RED) > 0 for path in brains) > 0
+    for oversample in ("{}", "{csp: 3, lv: 3}"):
+        assert train_brain("--set", f"sampler.oversample={oversample}") == 2
+        error = capsys.readouterr().err
+        assert "task.classes: no training image holds lv, so it cannot be learnt" in error
+        assert "lv in 0 (0 pixels)" in error and "brain in " in error
+        assert "Leave the class out, or add images" in error
+        assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("sampler.oversample={cps: 3}", "sampler.oversample.cps: no training frame shows it"),
+        ("task.classes=[background, brain, csp]", "data.options.structures and task.classes"),
+        ("data.options.structures=[csp]", "data.options.structures and task.classes"),
+        ("loss={name: hybrid, alpha: 0.9, beta: 0.3}", "loss.alpha: alpha 0.9 + beta 0.3"),
+        ("task.measurement=head", "task.measurement"),
+        ("task.cleaning={min_aera: 0.1}", "task.cleaning"),
+        ("model.head=sigmod", "model.head"),
+    ],
+)
+def test_a_brain_config_that_cannot_run_leaves_no_run(brains, tmp_path, capsys, override, expected):
+    assert train_brain("--set", override) == 2
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_oversampling_what_the_dataset_does_not_tell_is_refused(workplace, capsys):
+    assert train("--set", "sampler.oversample={head: 2}") == 2
+    assert "sampler.oversample: the dataset does not say" in capsys.readouterr().err
+    assert not (workplace / "runs").exists()
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])

@@ -15,7 +15,6 @@ from fetal_tf.class_scores import AbsentRule
 from fetal_tf.confusions import SMALL_STRUCTURES, confusion, confusion_columns
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.targets import one_hot
-from fetal_tf.edge import anomaly
 from fetal_tf.edge.brain import measure_brain_labels
 from fetal_tf.edge.brain_measurement import BrainMeasurement
 from fetal_tf.edge.errors import ConfigError, DataError
@@ -23,7 +22,7 @@ from fetal_tf.edge.measurements import MEASURERS, Measurement
 from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.edge.structures import Features
 from fetal_tf.registry import nearest
-from fetal_tf.tasks import TASKS, structures_summary
+from fetal_tf.tasks import TASKS, structures_fitting, structures_parity, structures_summary
 from fetal_tf.tasks.structures_summary import ANOMALY_SCORES, RAW
 from fetal_tf.tasks.task import Row, Task
 
@@ -34,23 +33,6 @@ TRUE = "true_"  # columns of what the expert's mask measures
 FEATURES = tuple(field.name for field in dataclasses.fields(Features))
 LV_WIDTH = "lv_width"
 FALSE_ALARM_RATE = 0.05  # share of the validation frames that the anomaly thresholds flag
-
-
-# How far an exported file may drift from the float model: Dice of every structure, pooled and image
-# by image, cleaned and raw (cleaning may hide what the raw map shows); the ventricle's width in
-# pixels of the original frame; the anomaly score, whose threshold the float model was given.
-_FLOAT = {"dice": 1e-4, "width_px": 0.01, "anomaly_score": 1e-3}
-_HALF = {"dice": 1e-3, "width_px": 0.1, "anomaly_score": 0.01}
-_INT8 = {"dice": 5e-3, "width_px": 0.5, "anomaly_score": 0.05}
-_PRECISION = {
-    "float32": _FLOAT,
-    "onnx": _FLOAT,
-    "float16": _HALF,
-    "dynamic": _INT8,
-    "int8": _INT8,
-    "int16x8": _INT8,
-    "onnx-int8": _INT8,
-}
 
 
 class StructuresTask:
@@ -99,9 +81,9 @@ class StructuresTask:
             *ANOMALY_SCORES,
         )
         self.pooled_headline = dice
-        self.parity_limits: Mapping[str, Mapping[str, float]] = {
-            form: self._limits(precision) for form, precision in _PRECISION.items()
-        }
+        self.parity_limits = structures_parity.limits(
+            self.structures, scored="thresholds" in self.measurement_settings
+        )
 
     def target(self, sample: Sample, letterbox: Letterbox) -> np.ndarray:
         """Class index of each network pixel, uint8 [h, w, 1]: nearest neighbour, padding is 0."""
@@ -157,33 +139,7 @@ class StructuresTask:
         the trained net measures them: they absorb its own errors of shape. Frames that the dataset
         calls abnormal take no part; where it does not tell, `fitted_on` says so.
         """
-        descriptors, untold = [], 0
-        for sample in training:
-            if sample.condition not in (None, structures_summary.NORMAL):
-                continue
-            untold += sample.condition is None
-            truth = measure_brain_labels(self._labels(sample), self.classes, sample.mm_per_pixel)
-            descriptors.append(anomaly.shape_descriptors(truth.structures, sample.mm_per_pixel))
-        reference = anomaly.fit_reference(descriptors)
-        measured = [
-            m
-            for sample, m in validation
-            if sample.condition in (None, structures_summary.NORMAL)
-            and isinstance(m, BrainMeasurement)
-            and not m.refused
-        ]
-        shape_scores = []
-        for m in measured:
-            found = anomaly.shape_descriptors(m.structures, m.mm_per_pixel)
-            z = anomaly.z_scores(found, reference)
-            shape_scores.append(max((abs(value) for value in z.values()), default=None))
-        thresholds = anomaly.fit_thresholds(
-            shape_scores, [m.disagreement_score for m in measured], FALSE_ALARM_RATE
-        )
-        fitted_on = "all images: the dataset does not tell which are normal"
-        if not untold:
-            fitted_on = "images that the dataset calls normal"
-        return {"reference": reference, "thresholds": thresholds, "fitted_on": fitted_on}
+        return structures_fitting.fit(training, validation, self._truth, FALSE_ALARM_RATE)
 
     def evaluate(self, probabilities: np.ndarray, sample: Sample, letterbox: Letterbox) -> Row:
         """Overlap per class, mismatch with the expert, features and anomaly scores, in pixels of
@@ -255,8 +211,11 @@ class StructuresTask:
         measured = self.measurer.measure(probabilities, letterbox, sample.mm_per_pixel)
         truth = None
         if sample.load_mask is not None:
-            truth = measure_brain_labels(self._labels(sample), self.classes, sample.mm_per_pixel)
+            truth = self._truth(sample)
         return self.measurer.draw(image, measured, truth=truth)
+
+    def _truth(self, sample: Sample) -> BrainMeasurement:
+        return measure_brain_labels(self._labels(sample), self.classes, sample.mm_per_pixel)
 
     def _labels(self, sample: Sample) -> np.ndarray:
         if sample.load_mask is None:
@@ -275,17 +234,6 @@ class StructuresTask:
                 "task.classes name the same."
             )
         return labels
-
-    def _limits(self, precision: Mapping[str, float]) -> dict[str, float]:
-        dice = precision["dice"]
-        limits = {f"pooled_{name}_dice_delta": dice for name in self.structures}
-        for prefix in ("", RAW):
-            limits |= {f"{prefix}{name}_dice_abs_delta_mean": dice for name in self.structures}
-        if self.quantities:
-            limits[f"{LV_WIDTH}_abs_delta_mean_px"] = precision["width_px"]
-        if "thresholds" in self.measurement_settings:
-            limits["anomaly_score_abs_delta_mean"] = precision["anomaly_score"]
-        return limits
 
     def _overlap(self, matrix: np.ndarray) -> Row:
         metrics = class_scores.class_metrics(matrix, self.absent)

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-import fetal_tf.subject
 import fetal_tf.stored_evaluation
+import fetal_tf.subject
 from fetal_tf.edge.errors import FetalTFError
 from tests.evaluation_fakes import write_samples
 from tests.subject_fakes import fake_subject
