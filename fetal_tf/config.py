@@ -23,7 +23,7 @@ CONFIG_VERSION = 1
 class Section(BaseModel):
     """A part of the tree: unknown keys and wrong types are errors, and nothing changes later."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Component(BaseModel):

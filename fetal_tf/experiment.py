@@ -109,6 +109,10 @@ class Experiment:
                 f"allowed: {', '.join(known)}"
             )
 
+    def check_loss(self, class_pixels: ClassPixels | None) -> None:
+        """Raises ConfigError where the loss cannot be built for what the training frames hold."""
+        LOSSES.build("loss", self.config.loss.spec(), class_pixels)
+
     def compile(
         self,
         model: keras.Model,

@@ -22,7 +22,7 @@ TOTALS = {
     "foreground_dice": "mean Dice of the structures",
     "mean_iou": "mean IoU, all classes",
     "mean_iou_foreground": "mean IoU without background",
-    "mean_iou_small": "mean IoU of CSP and LV",
+    "mean_iou_small": "mean IoU of {small}",
     "frequency_weighted_iou": "frequency-weighted IoU",
     "pixel_accuracy": "pixel accuracy",
 }
@@ -101,8 +101,9 @@ def _dice_table(summary: Mapping[str, Any]) -> Table:
 
 def _totals_table(summary: Mapping[str, Any]) -> Table:
     cleaned, raw = summary["pooled"], summary["pooled_raw"]
+    small = " and ".join(NAMES[name] for name in _structures(summary)[1:])
     rows = [
-        [label, _with_interval(cleaned[name]), _with_interval(raw[name])]
+        [label.format(small=small), _with_interval(cleaned[name]), _with_interval(raw[name])]
         for name, label in TOTALS.items()
         if name in cleaned
     ]

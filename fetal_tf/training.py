@@ -74,6 +74,7 @@ def load_frames(experiment: Experiment, splits: dict[str, SplitRow] | None = Non
         caches[-1].fill(label, config.train.workers)
     train_cache, val_cache = caches
     pixels = _class_pixels(experiment, train_cache)  # first: it says what no frame shows
+    experiment.check_loss(pixels)
     factors = config.sampler.oversample
     weights = oversampling_weights(train_cache.samples, factors) if factors else None
     return Frames(rows, train_cache, val_cache, pixels, weights)

@@ -207,7 +207,6 @@ def test_the_cavum_alone_has_no_row_of_ventricles():
     assert "as LV" not in tables["Where the expert's pixels went"]["brain"]
 
 
-@pytest.mark.xfail(strict=True, reason="TOTALS names CSP and LV whatever the classes are")
 def test_the_cavum_alone_has_no_word_of_ventricles():
     tables = cavum_section().tables
     assert not [c for t in tables for line in [t.header, *t.rows] for c in line if "LV" in c]

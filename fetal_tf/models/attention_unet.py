@@ -99,9 +99,12 @@ def attention_gate(skip: KerasTensor, signal: KerasTensor, *, name: str) -> Kera
     Source: Oktay et al. 2018, eq. 1-2, the gate's grid from figure 2. ReLU6 instead of ReLU.
     """
     between = max(1, skip.shape[-1] // 2)
+    # Every second pixel, taken before the convolution: the gradient of a strided 1x1 convolution
+    # corrupts memory in TensorFlow 2.21 on the CPU for fewer than 16 channels and odd batches.
+    every_second = layers.MaxPooling2D(1, strides=2, name=f"{name}_every_second")(skip)
     of_skip = layers.Conv2D(
-        between, 1, strides=2, use_bias=False, kernel_initializer="he_normal", name=f"{name}_wx"
-    )(skip)
+        between, 1, use_bias=False, kernel_initializer="he_normal", name=f"{name}_wx"
+    )(every_second)
     of_signal = layers.Conv2D(between, 1, kernel_initializer="he_normal", name=f"{name}_wg")(signal)
     x = layers.Add(name=f"{name}_add")([of_skip, of_signal])
     x = layers.ReLU(max_value=6.0, name=f"{name}_relu6")(x)

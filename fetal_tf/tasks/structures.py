@@ -82,7 +82,7 @@ class StructuresTask:
         )
         self.pooled_headline = dice
         self.parity_limits = structures_parity.limits(
-            self.structures, scored="thresholds" in self.measurement_settings
+            self.structures, scored=structures_fitting.is_scored(self.measurement_settings)
         )
 
     def target(self, sample: Sample, letterbox: Letterbox) -> np.ndarray:

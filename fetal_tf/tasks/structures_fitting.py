@@ -1,6 +1,6 @@
 """What the measurer of structures learns from a trained run: usual shapes, and when to doubt."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fetal_tf.data.sample import Sample
@@ -52,6 +52,12 @@ def fit(
     if untold:
         fitted_on = "all images: the dataset does not tell which are normal"
     return {"reference": reference, "thresholds": thresholds, "fitted_on": fitted_on}
+
+
+def is_scored(settings: Mapping[str, Any]) -> bool:
+    """Whether the settings hold a threshold: too few validation images give none."""
+    thresholds = settings.get("thresholds", {})
+    return any(name in thresholds for name in ("shape_score", "disagreement_score"))
 
 
 def _may_be_normal(sample: Sample) -> bool:

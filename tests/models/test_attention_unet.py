@@ -81,7 +81,9 @@ def test_every_skip_but_the_topmost_is_gated_by_the_level_below():
     below = {1: "decoder_2_conv1_relu6", 2: "bottleneck_conv1_relu6"}
     for level in (1, 2):
         skip = model.get_layer(f"encoder_{level}_conv1_relu6").output
-        assert model.get_layer(f"gate_{level}_wx").input is skip
+        every_second = model.get_layer(f"gate_{level}_every_second")
+        assert every_second.input is skip
+        assert model.get_layer(f"gate_{level}_wx").input is every_second.output
         assert model.get_layer(f"gate_{level}_wg").input is model.get_layer(below[level]).output
         assert model.get_layer(f"gate_{level}_gated").input[0] is skip
         joined = model.get_layer(f"skip_{level}").input[1]
@@ -252,7 +254,7 @@ def test_int8_holds_nothing_but_convolutions_gates_and_their_glue(trained, tmp_p
         "CONCATENATION": 2,
         "CONV_2D": 9,  # five blocks, the gate's three, the head
         "LOGISTIC": 1,
-        "MAX_POOL_2D": 2,
+        "MAX_POOL_2D": 3,  # two levels, and the gate's every second pixel
         "MUL": 1,
         "QUANTIZE": 2,  # uint8 to int8 and back
         "RESIZE_BILINEAR": 1,
