@@ -96,8 +96,8 @@ def auroc(
     Returns:
         `auroc`: the Mann-Whitney statistic over all pairs, a tie counts one half; None where one
         of the two kinds is missing. `ci95`: percentile bootstrap, 2000 resamples, without those
-        that drew only one kind (`resamples_left_out`). `n_positive`, `n_negative`, and `n_left_out`
-        images without a score.
+        that drew only one kind (`resamples_left_out`); None with a single group of a kind.
+        `n_positive`, `n_negative`, and `n_left_out` images without a score.
 
     Raises:
         TypeError: `positive` is not bool.
@@ -146,6 +146,8 @@ def _auroc_interval(
     pairs = (times @ np.bincount(of_high, minlength=count)) * (
         times @ np.bincount(of_low, minlength=count)
     )
+    if min(len(set(of_high.tolist())), len(set(of_low.tolist()))) < 2:
+        return [None, None], int((pairs == 0).sum())  # one patient's chance is no interval
     resampled = np.full(len(drawn), np.nan)
     np.divide(((times @ won) * times).sum(axis=1), pairs, out=resampled, where=pairs > 0)
     return percentile_interval(resampled), int((pairs == 0).sum())

@@ -35,7 +35,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     samples = subject.samples(args.split, args.data_root, args.dataset)
     if not samples:
         raise DataError(f"{args.data_root or subject.config.data.root}: no annotated image found")
-    out = args.out or subject.default_out(args.split)
+    out = args.out or subject.default_out(args.split, args.tta, args.data_root, args.dataset)
+    _check_replaceable(out)
     average = FlipAverage if args.tta == "flip" else None
     predictor, task = subject.predictor, subject.task
 
@@ -57,6 +58,17 @@ def _evaluate(args: argparse.Namespace) -> int:
     if summary["images"]["failed"] == len(rows):
         raise DataError(f"not one of {len(rows)} images could be evaluated; {rows[0]['error']}")
     return 0
+
+
+def _check_replaceable(out: Path) -> None:
+    """Make sure that nothing but an older evaluation is replaced."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / "summary.json").is_file():
+        raise DataError(
+            f"{out}: is there and holds no evaluation (no summary.json in it); "
+            "name another folder with --out"
+        )
 
 
 def _table(summary, task) -> str:

@@ -62,7 +62,8 @@ def _pictures(indices, outputs, cache: FrameCache, task: Task) -> np.ndarray:
 def _gates(model: keras.Model, indices, cache: FrameCache) -> np.ndarray:
     """What each attention gate lets through, drawn over the fixed frames."""
     frames = np.stack([cache[i].image for i in indices]).astype(np.float32)
-    maps = gate_maps(model).predict_on_batch(frames)
+    # Called, not `predict`ed: a function made anew at every epoch is what TensorFlow warns of.
+    maps = {name: np.asarray(v) for name, v in gate_maps(model)(frames, training=False).items()}
     pictures = []
     for place, index in enumerate(indices):
         one = {name: np.asarray(values[place]) for name, values in maps.items()}

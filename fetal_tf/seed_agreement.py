@@ -50,6 +50,14 @@ def check_one_experiment(subjects: Mapping[str, Subject]) -> list[str]:
                 f"{label}: its splits.csv differs from that of {first}; train with the same "
                 "split.seed and only another seed, so that the runs share their test images"
             )
+    seeds: dict[int, str] = {}
+    for label, subject in subjects.items():
+        other = seeds.setdefault(subject.config.seed, label)
+        if other != label:
+            raise ConfigError(
+                f"{label}: has the seed of {other}, {subject.config.seed}, and a net agrees with "
+                "itself; train with another --set seed=N"
+            )
     return sorted(
         {key for _, s in others for key in _differing(s.experiment, reference.experiment)}
     )

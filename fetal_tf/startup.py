@@ -1,6 +1,7 @@
 """Before a command imports its libraries: are they there, and are they quiet?"""
 
 import importlib.util
+import logging
 import os
 import sys
 import warnings
@@ -74,3 +75,6 @@ def _begin() -> None:
 
         if keras.backend.backend() == "tensorflow":
             import tensorflow  # noqa: F401
+    for handler in logging.getLogger("tensorflow").handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.stream = sys.__stderr__  # it kept the file that its noise was caught in

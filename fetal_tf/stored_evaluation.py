@@ -48,7 +48,7 @@ def judge(
     """
     subject = open_subject(reference, format)
     task, seed = subject.task, subject.config.seed
-    folder = subject.default_out(split)
+    folder = subject.default_out(split, data_root=data_root)
     samples = subject.samples(split, data_root)
     if not samples:
         raise DataError(f"{data_root or subject.config.data.root}: no annotated image found")

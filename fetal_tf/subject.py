@@ -42,11 +42,27 @@ class Subject:
         """Samples of a part, from the subject's own data or from another root."""
         return self.experiment.samples_of(part, self.splits, data_root, dataset)
 
-    def default_out(self, part: str) -> Path:
-        """RUN/evaluation/PART-FORMAT, or evaluation/NAME-PART-FORMAT for a bundle on its own."""
+    def default_out(
+        self,
+        part: str,
+        tta: str | None = None,
+        data_root: Path | None = None,
+        dataset: str | None = None,
+    ) -> Path:
+        """RUN/evaluation/PART-FORMAT, or evaluation/NAME-PART-FORMAT for a bundle on its own.
+
+        Averaging and other data than the subject's own are named as well, so that nothing takes
+        the place of the run's own results.
+        """
+        parts = [part, self.format]
+        if dataset and dataset != self.config.data.dataset:
+            parts.append(dataset)
+        if data_root and data_root.resolve() != self.config.data.root.resolve():
+            parts.append(data_root.resolve().name)
+        name = "-".join([*parts, *([tta] if tta else [])])
         if self.run_path:
-            return self.run_path / "evaluation" / f"{part}-{self.format}"
-        return Path("evaluation") / f"{self.name}-{part}-{self.format}"
+            return self.run_path / "evaluation" / name
+        return Path("evaluation") / f"{self.name}-{name}"
 
 
 def open_subject(reference: str, format: str | None = None) -> Subject:

@@ -48,7 +48,7 @@ def subject(tmp_path, monkeypatch):
         },
         history=[],
         samples=find,
-        default_out=lambda part: tmp_path / "out" / f"{part}-int8",
+        default_out=lambda part, *a: tmp_path / "out" / f"{part}-int8",
         asked=asked,
         files=samples,
     )

@@ -43,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FetalTFError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
     state = "written" if written else "was there already"
     print(f"{arguments.out}: {arguments.count} images, seed {arguments.seed}, {state}")
     return 0

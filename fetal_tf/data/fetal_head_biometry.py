@@ -39,6 +39,7 @@ from fetal_tf.data.trans_thalamic import (
 )
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.images import image_size
+from fetal_tf.edge.pixel_sizes import MM_PER_PIXEL_RANGE
 from fetal_tf.registry import nearest
 
 PALETTE: Palette = {
@@ -139,6 +140,8 @@ def _sample(
     found = decode_labels(mask.read(), str(mask), size, PALETTE, tolerant)
     if not found.labels.any():
         raise DataError(f"{mask}: the mask is empty, all its pixels are background")
+    if not (found.labels == 1).any():
+        raise DataError(f"{mask}: the mask shows structures but no brain around them")
     shown = {list(PALETTE)[index] for index in np.flatnonzero(np.bincount(found.labels.ravel()))}
     sample = Sample(
         id=id,
@@ -180,7 +183,15 @@ def _pixel_size(rows: Sequence[TableRow]) -> float | None:
     values = [row.positive(PIXEL_SIZE_COLUMN) for row in rows]
     if len(set(values)) > 1:
         raise DataError(_contradiction(rows, PIXEL_SIZE_COLUMN))
-    return values[0] if values else None
+    if not values or values[0] is None:
+        return None
+    least, most = MM_PER_PIXEL_RANGE
+    if not least <= values[0] <= most:
+        raise DataError(
+            f"{rows[0].place}: {PIXEL_SIZE_COLUMN!r} is {values[0]:g}, from {least:g} to {most:g} "
+            "mm are plausible"
+        )
+    return values[0]
 
 
 def _condition(rows: Sequence[TableRow]) -> str | None:

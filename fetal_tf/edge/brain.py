@@ -10,7 +10,7 @@ import numpy as np
 from fetal_tf.edge import anomaly
 from fetal_tf.edge.brain_flags import anomaly_flags, brain_flags
 from fetal_tf.edge.brain_measurement import BrainMeasurement
-from fetal_tf.edge.cleaning import Cleaning, clean
+from fetal_tf.edge.cleaning import STRUCTURES, Cleaning, clean
 from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.edge.structures import (
     BACKGROUND,
@@ -107,6 +107,21 @@ def _check_arguments(classes: tuple[str, ...], mm_per_pixel: float | None) -> No
         raise ValueError(f"mm_per_pixel must be a positive number or None, found {mm_per_pixel}")
     if tuple(classes[:2]) != ("background", "brain"):
         raise ValueError(f"classes must begin with background, brain; found {', '.join(classes)}")
+
+
+def check_classes(classes: tuple[str, ...]) -> None:
+    """Make sure that the classes are background, brain, then structures, each once.
+
+    Raises:
+        ValueError: they are not.
+    """
+    inner = classes[2:]
+    known = set(inner) <= set(STRUCTURES) and len(set(inner)) == len(inner)
+    if classes[:2] != ("background", "brain") or not known:
+        raise ValueError(
+            f"classes must be background, brain, then some of {', '.join(STRUCTURES)}, each once; "
+            f"found {', '.join(classes)}"
+        )
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fetal_tf.edge.brain import check_settings, measure_brain
+from fetal_tf.edge.brain import check_classes, check_settings, measure_brain
 from fetal_tf.edge.brain_measurement import BrainMeasurement
 from fetal_tf.edge.brain_overlay import draw_brain
 from fetal_tf.edge.head import HeadMeasurement, measure_head
@@ -93,8 +93,9 @@ class BrainMeasurer:
         """Measure `classes` with the settings of `measure_brain`.
 
         Raises:
-            ValueError: settings that it cannot use.
+            ValueError: classes that it does not measure, settings that it cannot use.
         """
+        check_classes(classes)
         check_settings(settings)
         self._classes, self._settings = classes, settings
 

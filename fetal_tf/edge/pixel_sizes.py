@@ -27,8 +27,8 @@ def parse_mm_per_pixel(text: str) -> float:
 def read_pixel_sizes(path: Path) -> dict[str, float]:
     """Millimetres per pixel by file name, from a table in HC18's layout.
 
-    The columns `filename` and `pixel size(mm)` are looked for whatever their case and blanks;
-    others are ignored.
+    The columns `filename` and `pixel size(mm)` are looked for whatever their case and blanks, as
+    are `Label` and `Pixel in mm` of the fetal head biometry dataset; others are ignored.
 
     Raises:
         DataError: unreadable, a column missing, a value outside 0.001 to 10, or a name with two
@@ -40,7 +40,9 @@ def read_pixel_sizes(path: Path) -> dict[str, float]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a table: {error}") from error
     header = ["".join(cell.lower().split()) for cell in rows[0]] if rows else []
-    columns = [_column(header, start) for start in ("filename", "pixelsize")]
+    columns = [
+        _column(header, start) for start in (("filename", "label"), ("pixelsize", "pixelin"))
+    ]
     if None in columns:
         raise DataError(
             f"{path}: columns 'filename' and 'pixel size(mm)' are expected, found "
@@ -49,7 +51,7 @@ def read_pixel_sizes(path: Path) -> dict[str, float]:
     return _by_name(path, rows[1:], *(column for column in columns if column is not None))
 
 
-def _column(header: list[str], start: str) -> int | None:
+def _column(header: list[str], start: tuple[str, ...]) -> int | None:
     return next((i for i, name in enumerate(header) if name.startswith(start)), None)
 
 

@@ -161,6 +161,11 @@ class SegmentationTask:
     def _mask(self, sample: Sample) -> np.ndarray:
         if sample.load_mask is None:
             raise DataError(f"{sample.image_path}: sample {sample.id} has no mask to compare with")
+        if sample.labels is not None:
+            raise DataError(
+                f"{sample.image_path}: its mask holds {', '.join(sample.labels)}, none of which is "
+                f"{self.classes[0]} as this task learns it"
+            )
         return sample.load_mask()
 
     def _measure_truth(self, truth_mask: np.ndarray, mm_per_pixel: float | None):

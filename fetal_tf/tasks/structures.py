@@ -63,7 +63,8 @@ class StructuresTask:
         try:
             self.measurer = MEASURERS[measurement](self.classes, self.measurement_settings)
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"task.cleaning: {error}") from error
+            where = "measurement.json" if settings else "task.cleaning"
+            raise ConfigError(f"{where}: {error}") from error
         dice = tuple(f"{name}_dice" for name in self.structures)
         self.headline: tuple[str, ...] = ("foreground_dice", *dice, "mismatch_score")
         self.quantities: tuple[str, ...] = ()
@@ -220,7 +221,12 @@ class StructuresTask:
     def _labels(self, sample: Sample) -> np.ndarray:
         if sample.load_mask is None:
             raise DataError(f"{sample.image_path}: sample {sample.id} has no mask to compare with")
-        if sample.labels is not None and sample.labels != self.classes:
+        if sample.labels is None:
+            raise DataError(
+                f"{sample.image_path}: its dataset does not annotate structures, and what it does "
+                "not show cannot be counted as absent"
+            )
+        if sample.labels != self.classes:
             raise DataError(
                 f"{sample.image_path}: its mask holds {', '.join(sample.labels)}; task.classes "
                 f"names {', '.join(self.classes)}. Let data.options.structures and task.classes "

@@ -37,6 +37,7 @@ def sample_of(label_map, id="Patient00001_Plane3_1_of_1", **changes):
         "load_mask": lambda: label_map,
         "present": frozenset(),
         "condition": "normal",
+        "labels": tuple(CLASSES),
     }
     return Sample(**(fields | changes))
 
@@ -228,6 +229,11 @@ def test_parity_bounds_raw_maps_widths_and_scores_as_well():
     assert build(fitted).parity_limits["int8"]["anomaly_score_abs_delta_mean"] == 0.05
     without = build(classes=CLASSES[:3]).parity_limits["int8"]
     assert not any("lv" in name for name in without)
+
+
+def test_a_dataset_that_annotates_no_structures_proves_no_absence():
+    with pytest.raises(DataError, match="does not annotate structures"):
+        build().evaluate(sure(label_map()), sample_of(label_map(), labels=None), SAME_SIZE)
 
 
 def test_pictures_show_prediction_and_truth():
