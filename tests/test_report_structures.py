@@ -196,7 +196,8 @@ def test_without_a_scored_image_the_section_says_so(task, rows):
 
 def cavum_section():
     task, truth = build(classes=CLASSES[:3]), label_map(lv=False)
-    row = task.evaluate(sure(truth, 3), sample_of(truth), SAME_SIZE)
+    sample = sample_of(truth, labels=tuple(CLASSES[:3]))
+    row = task.evaluate(sure(truth, 3), sample, SAME_SIZE)
     return section_of(task, [{**row, "error": ""}] * 2)
 
 
