@@ -7,6 +7,7 @@ from typing import Any
 
 from fetal_tf.edge.errors import BundleError
 from fetal_tf.edge.files import sha256_of, write_text_atomic
+from fetal_tf.staging import is_replaceable
 
 CHECKSUMS = "SHA256SUMS"
 
@@ -17,14 +18,11 @@ def check_replaceable(target: Path) -> None:
     Raises:
         BundleError: something else is there.
     """
-    if not target.exists():
-        return
-    if target.is_dir() and (not any(target.iterdir()) or (target / "bundle.json").is_file()):
-        return
-    raise BundleError(
-        f"{target}: exists and is not a bundle (no bundle.json in it); "
-        "name another folder with --out, or remove it"
-    )
+    if not is_replaceable(target, "bundle.json"):
+        raise BundleError(
+            f"{target}: exists and is not a bundle (no bundle.json in it); "
+            "name another folder with --out, or remove it"
+        )
 
 
 def write_json(path: Path, tree: Mapping[str, Any]) -> None:

@@ -14,9 +14,10 @@ from fetal_tf.run import Run, open_run
 def calibrated(run: Run, data_root: Path | None = None) -> Run:
     """The run with its measurer fitted, which costs a pass over training truth and validation.
 
-    A run that holds settings for its best.keras is returned as it is.
+    A run that holds settings for its best.keras is returned as it is, and so is one of a task that
+    fits nothing: its data are not even listed.
     """
-    if read_settings(run.path) or not fit_settings(run, data_root):
+    if not run.task.fits_measurer or read_settings(run.path) or not fit_settings(run, data_root):
         return run
     return open_run(run.path)
 

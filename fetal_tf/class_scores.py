@@ -11,7 +11,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from fetal_tf.confusions import SMALL_STRUCTURES, check_confusions
+from fetal_tf.confusions import check_confusions
+from fetal_tf.edge.structures import STRUCTURES
 from fetal_tf.scores import cluster_resamples, percentile_interval
 
 CLASS_METRICS = ("dice", "iou", "precision", "recall", "f1")
@@ -170,7 +171,7 @@ def _pooled(confusions: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndar
     per_class = _class_metrics(confusions)
     shown, _, hit = _margins(confusions)
     total, iou = shown.sum(axis=-1), per_class["iou"]
-    small = [k for k, name in enumerate(classes) if name in SMALL_STRUCTURES]
+    small = [k for k, name in enumerate(classes) if name in STRUCTURES]
     return {
         **{
             f"{name}_{metric}": per_class[metric][..., k]

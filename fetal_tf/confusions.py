@@ -11,8 +11,6 @@ import numpy as np
 
 from fetal_tf.edge.errors import DataError
 
-SMALL_STRUCTURES = ("csp", "lv")  # cavum septi pellucidi, lateral ventricle
-
 
 def confusion(pred: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
     """Count the pixels of each pair of true and predicted class.

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fetal_tf.confusions import SMALL_STRUCTURES, check_confusions
+from fetal_tf.confusions import check_confusions
+from fetal_tf.edge.structures import STRUCTURES
 from fetal_tf.scores import cluster_resamples, percentile_interval
 
 Z95 = 1.959963984540054  # two-sided 95 % of the normal distribution
@@ -35,7 +36,7 @@ def presence_detection(confusions: np.ndarray, classes: Sequence[str]) -> dict[s
     return {
         name: _presence(shown[:, k], predicted[:, k])
         for k, name in enumerate(classes)
-        if name in SMALL_STRUCTURES
+        if name in STRUCTURES
     }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fetal_tf.command_options import add_judging_options
 from fetal_tf.edge.errors import DataError
+from fetal_tf.staging import is_replaceable
 from fetal_tf.startup import run_command
 
 WORST_CASES = 12
@@ -62,9 +63,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 def _check_replaceable(out: Path) -> None:
     """Make sure that nothing but an older evaluation is replaced."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not (out / "summary.json").is_file():
+    if not is_replaceable(out, "summary.json"):
         raise DataError(
             f"{out}: is there and holds no evaluation (no summary.json in it); "
             "name another folder with --out"

@@ -85,6 +85,9 @@ def evaluate_samples(
 ) -> list[Row]:
     """Predict and score every sample: one row each, in the order of `samples`.
 
+    A file that cannot be read or scored keeps its row, with the reason in `error` and no figures,
+    so nothing drops out of a mean unseen. `error` is empty for all others.
+
     Args:
         predictor: the net; the task's measurer may look at more than one view of a frame with it.
         samples: what to judge on.
@@ -93,9 +96,6 @@ def evaluate_samples(
         distort: what to do to an image uint8 [H, W] first, of the same shape; the truth stays.
         average: over test-time views, around what the measurer looks at: inside of it, the views
             that it compares would agree by construction.
-
-    A file that cannot be read or scored keeps its row, with the reason in `error` and no figures,
-    so nothing drops out of a mean unseen. `error` is empty for all others.
     """
     predictor = _prepared(predictor, task, average)
     rows: list[Row] = []

@@ -10,6 +10,13 @@ from pathlib import Path
 from fetal_tf.edge.errors import FetalTFError
 
 
+def is_replaceable(target: Path, marker: str) -> bool:
+    """Whether `target` is absent, an empty folder, or one of those that hold the file `marker`."""
+    if not target.exists():
+        return True
+    return target.is_dir() and (not any(target.iterdir()) or (target / marker).is_file())
+
+
 @contextmanager
 def staged_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder beside `target` that takes its place when the block has succeeded.

@@ -85,6 +85,7 @@ class FittingTask:
 
     def __init__(self, fits=SETTINGS):
         self.fits, self.training, self.validation = fits, None, None
+        self.fits_measurer = bool(fits)
 
     def fit_measurer(self, training, validation):
         self.training = [sample.id for sample in training]
@@ -130,7 +131,9 @@ def test_a_task_that_fits_nothing_opens_no_net_and_writes_nothing(run):
     run.task = FittingTask(fits={})
     assert fit_settings(run) == {}
     assert run.opened == 0
+    run.asked.clear()
     assert calibrated(run) is run
+    assert run.asked == [], "the dataset is not read for nothing"
     assert [path.name for path in run.path.iterdir()] == ["best.keras"]
 
 

@@ -10,11 +10,12 @@ import numpy as np
 from fetal_tf.edge import anomaly
 from fetal_tf.edge.brain_flags import anomaly_flags, brain_flags
 from fetal_tf.edge.brain_measurement import BrainMeasurement
-from fetal_tf.edge.cleaning import STRUCTURES, Cleaning, clean
+from fetal_tf.edge.cleaning import Cleaning, clean
 from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.edge.structures import (
     BACKGROUND,
     BRAIN,
+    STRUCTURES,
     features,
     label_map,
 )

@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 
 from fetal_tf.edge.masks import bounding_box, hull_corners, outer_contours
-from fetal_tf.edge.structures import BACKGROUND, BRAIN
+from fetal_tf.edge.structures import BACKGROUND, BRAIN, STRUCTURES
 
-STRUCTURES = ("csp", "lv")
 _MAX_PASSES = 10  # cleaning settles after two; this only bounds what no brain looks like
 
 

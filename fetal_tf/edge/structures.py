@@ -11,6 +11,7 @@ from fetal_tf.edge.masks import bounding_box, hull_corners
 from fetal_tf.edge.preprocess import Letterbox
 
 BACKGROUND, BRAIN = 0, 1  # indices of the first two classes of every label map
+STRUCTURES = ("csp", "lv")  # inside the brain: cavum septi pellucidi, lateral ventricle
 _MOMENTS = ("00", "10", "01", "20", "11", "02")
 
 

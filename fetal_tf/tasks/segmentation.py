@@ -17,6 +17,7 @@ from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.metrics import Dice, IoU, PixelAccuracy
 from fetal_tf.registry import nearest
 from fetal_tf.tasks import TASKS
+from fetal_tf.tasks.precision import by_format
 from fetal_tf.tasks.task import Row, Task
 
 LEVEL = 0.5  # probability from which a pixel belongs to the raw mask
@@ -33,18 +34,11 @@ def _limits(dice: float, **hc: float) -> dict[str, float]:
     return {"dice_abs_delta_mean": dice, "mask_dice_abs_delta_mean": dice, **hc}
 
 
-_FLOAT = _limits(1e-4, hc_abs_delta_mean_mm=0.01)
-_HALF = _limits(5e-4, hc_abs_delta_mean_mm=0.05)
-_INT8 = _limits(2e-3, hc_abs_delta_mean_mm=0.3, hc_abs_delta_p95_mm=1.0)
-PARITY_LIMITS = {
-    "float32": _FLOAT,
-    "onnx": _FLOAT,
-    "float16": _HALF,
-    "dynamic": _INT8,
-    "int8": _INT8,
-    "int16x8": _INT8,
-    "onnx-int8": _INT8,
-}
+PARITY_LIMITS = by_format(
+    full=_limits(1e-4, hc_abs_delta_mean_mm=0.01),
+    half=_limits(5e-4, hc_abs_delta_mean_mm=0.05),
+    quantized=_limits(2e-3, hc_abs_delta_mean_mm=0.3, hc_abs_delta_p95_mm=1.0),
+)
 
 
 class SegmentationTask:

@@ -12,7 +12,7 @@ from fetal_tf import class_scores, scores
 from fetal_tf.class_metrics import ClassAccuracy, ClassDice, ForegroundDice, WeightedIoU
 from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.class_scores import AbsentRule
-from fetal_tf.confusions import SMALL_STRUCTURES, confusion, confusion_columns
+from fetal_tf.confusions import confusion, confusion_columns
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.targets import one_hot
 from fetal_tf.edge.brain import measure_brain_labels
@@ -20,7 +20,7 @@ from fetal_tf.edge.brain_measurement import BrainMeasurement
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.measurements import MEASURERS, Measurement
 from fetal_tf.edge.preprocess import Letterbox
-from fetal_tf.edge.structures import Features
+from fetal_tf.edge.structures import STRUCTURES, Features
 from fetal_tf.registry import nearest
 from fetal_tf.tasks import TASKS, structures_fitting, structures_parity, structures_summary
 from fetal_tf.tasks.structures_summary import ANOMALY_SCORES, RAW
@@ -281,10 +281,10 @@ def _check(classes: list[str], measurement: str, iou_weights: list[float] | None
             "structure in it, each once"
         )
     for name in inner:
-        if name not in SMALL_STRUCTURES:
+        if name not in STRUCTURES:
             raise ConfigError(
-                f"task.classes: unknown structure {name!r}{nearest(name, SMALL_STRUCTURES)}; "
-                f"allowed inside the brain: {', '.join(SMALL_STRUCTURES)}"
+                f"task.classes: unknown structure {name!r}{nearest(name, STRUCTURES)}; "
+                f"allowed inside the brain: {', '.join(STRUCTURES)}"
             )
     if iou_weights is not None and (len(iou_weights) != len(classes) or not any(iou_weights)):
         raise ConfigError(

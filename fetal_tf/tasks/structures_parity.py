@@ -2,20 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
+from fetal_tf.tasks.precision import by_format
 from fetal_tf.tasks.structures_summary import RAW
 
-_FLOAT = {"dice": 1e-4, "width_px": 0.01, "anomaly_score": 1e-3}
-_HALF = {"dice": 1e-3, "width_px": 0.1, "anomaly_score": 0.01}
-_INT8 = {"dice": 5e-3, "width_px": 0.5, "anomaly_score": 0.05}
-_PRECISION = {
-    "float32": _FLOAT,
-    "onnx": _FLOAT,
-    "float16": _HALF,
-    "dynamic": _INT8,
-    "int8": _INT8,
-    "int16x8": _INT8,
-    "onnx-int8": _INT8,
-}
+_PRECISION = by_format(
+    full={"dice": 1e-4, "width_px": 0.01, "anomaly_score": 1e-3},
+    half={"dice": 1e-3, "width_px": 0.1, "anomaly_score": 0.01},
+    quantized={"dice": 5e-3, "width_px": 0.5, "anomaly_score": 0.05},
+)
 
 
 def limits(structures: Sequence[str], *, scored: bool) -> Mapping[str, Mapping[str, float]]:
