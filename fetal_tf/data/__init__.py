@@ -9,4 +9,5 @@ from fetal_tf.registry import Registry
 DATASETS: Registry[list[Sample]] = Registry("dataset")
 
 from fetal_tf.data import fetal_head_biometry as fetal_head_biometry  # noqa: E402  (registers itself)
+from fetal_tf.data import focus as focus  # noqa: E402  (registers itself)
 from fetal_tf.data import hc18 as hc18  # noqa: E402  (registers itself)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fetal_tf.edge.ellipse import Ellipse
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -23,6 +25,8 @@ class Sample:
         present: the structures that the truth shows, of all that the dataset annotates; None where
             the reader does not look.
         labels: what the indices of the mask mean, where the dataset has more than one structure.
+        ellipses: annotated outlines by structure, in pixels of the original image, where the
+            dataset draws ellipses.
         condition: `normal` or the name of an anomaly, where the dataset tells.
     """
 
@@ -36,3 +40,4 @@ class Sample:
     present: frozenset[str] | None = None
     condition: str | None = None
     labels: tuple[str, ...] | None = None
+    ellipses: Mapping[str, Ellipse] = field(default_factory=dict)

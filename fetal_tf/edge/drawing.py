@@ -1,11 +1,14 @@
 """Lines on a frame: the whole-factor zoom, sub-pixel polylines, dashes, calipers."""
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
+from fetal_tf.edge.fit_doubts import LEVEL
 from fetal_tf.edge.legend import Color
+from fetal_tf.edge.preprocess import Letterbox
 
 # What the expert drew, in every picture: dashed, in this colour.
 TRUTH: Color = (90, 225, 60)
@@ -59,6 +62,18 @@ def dashed_outline(canvas: np.ndarray, points: np.ndarray, color: Color, thickne
     for start in range(0, 16 * dashes, 16):
         dash = np.column_stack([x, y])[start : start + 7]
         polyline(canvas, dash, color, thickness, closed=False)
+
+
+def mask_outlines(probability: np.ndarray, letterbox: Letterbox, zoom: int) -> list[np.ndarray]:
+    """Borders on the canvas, each (N, 2), of what a map (h, w) of the letterboxed frame holds."""
+    on_canvas = replace(
+        letterbox,
+        source_height=letterbox.source_height * zoom,
+        source_width=letterbox.source_width * zoom,
+    )
+    inside = on_canvas.restore(probability) >= LEVEL
+    contours, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    return [contour[:, 0].astype(np.float64) for contour in contours]
 
 
 def caliper_line(

@@ -45,6 +45,11 @@ class Ellipse:
         return math.pi * self.semi_major * self.semi_minor
 
     @property
+    def mean_radius(self) -> float:
+        """Radius of the circle of the same area, px."""
+        return math.sqrt(self.semi_major * self.semi_minor)
+
+    @property
     def major_endpoints(self) -> np.ndarray:
         """Both ends of the long axis, (2, 2)."""
         return self._from_axes(np.array([[-self.semi_major, 0.0], [self.semi_major, 0.0]]))

@@ -48,6 +48,11 @@ class EllipseFit:
     components: int
     border_fraction: float
 
+    @property
+    def residual_percent(self) -> float:
+        """The residual in per cent of the ellipse's mean radius."""
+        return 100 * self.residual_px / self.ellipse.mean_radius
+
 
 def sub_pixel_contour(probability: np.ndarray, level: float = 0.5) -> np.ndarray:
     """Where a map (h, w) crosses `level` between neighbours of a row or column, (N, 2) as (x, y).

@@ -1,21 +1,20 @@
 """The fetal head: from a probability map to circumference, diameters, age and doubts."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from fetal_tf.edge import clinical
+from fetal_tf.edge.fit_doubts import LEVEL, FitLimits, check_mm_per_pixel, fit_flags, refusal
 from fetal_tf.edge.geometry import Ellipse, EllipseFit, fit_mask_ellipse
 from fetal_tf.edge.preprocess import Letterbox
 
 QUANTITIES = ("hc", "bpd", "ofd")
-LEVEL = 0.5  # probability from which a pixel is head
 
 
 @dataclass(frozen=True)
-class HeadLimits:
+class HeadLimits(FitLimits):
     """When a head is refused or flagged.
 
     The defaults come from HC18's own masks, the same masks spoilt on purpose, and 236 held-out
@@ -212,15 +211,13 @@ def measure_head(
     measurement = HeadMeasurement(
         None, mm_per_pixel, ga_weeks, probability=probability, letterbox=letterbox
     )
-    refused = _refusal(content, fit, limits)
+    refused = refusal("head", content, fit, limits)
     if fit is None or refused:
         return replace(measurement, refused=refused)
-    # From the map without its padding to the original image; pixel centres are integers in both.
-    scale_x, scale_y = 1 / letterbox.scale_x, 1 / letterbox.scale_y
     measurement = replace(
         measurement,
-        ellipse=fit.ellipse.stretched(scale_x, scale_y, scale_x / 2 - 0.5, scale_y / 2 - 0.5),
-        fit_residual_percent=_residual_percent(fit),
+        ellipse=letterbox.content_to_source(fit.ellipse),
+        fit_residual_percent=fit.residual_percent,
         fit_iou=fit.iou,
     )
     return replace(
@@ -236,8 +233,7 @@ def _check_arguments(
     mm_per_pixel: float | None,
     ga_weeks: float | None,
 ) -> None:
-    if mm_per_pixel is not None and not (math.isfinite(mm_per_pixel) and mm_per_pixel > 0):
-        raise ValueError(f"mm_per_pixel must be a positive number or None, found {mm_per_pixel}")
+    check_mm_per_pixel(mm_per_pixel)
     expected = (letterbox.target_height, letterbox.target_width)
     if probability.shape != expected:
         raise ValueError(f"a map {expected} (height, width) is expected, not {probability.shape}")
@@ -245,43 +241,11 @@ def _check_arguments(
         clinical.intergrowth_reference("hc", ga_weeks)
 
 
-def _refusal(content: np.ndarray, fit: EllipseFit | None, limits: HeadLimits) -> str | None:
-    if fit is None:
-        return (
-            f"no_head: no structure above {LEVEL:.2f}, the highest probability is "
-            f"{float(content.max()):.2f}"
-        )
-    share = fit.area_px / content.size
-    if share < limits.min_area_share:
-        return (
-            f"no_head: the largest structure covers {100 * share:.2f} % of the image, "
-            f"at least {100 * limits.min_area_share:g} % are needed"
-        )
-    if fit.iou < limits.min_iou:
-        return (
-            f"no_head: the structure is no ellipse, IoU {fit.iou:.2f}, "
-            f"at least {limits.min_iou:g} is needed"
-        )
-    return None
-
-
 def _flags(measurement: HeadMeasurement, fit: EllipseFit, limits: HeadLimits) -> Iterator[str]:
     hc_mm, index = measurement.hc_mm, measurement.cephalic_index
     if hc_mm is None:
         yield "no_pixel_size: measured in pixels only, millimetres need mm_per_pixel"
-    if fit.border_fraction > limits.max_border_fraction:
-        yield (
-            f"touches_border: {100 * fit.border_fraction:.0f} % of the outline lies on or beyond "
-            "the edge of the image"
-        )
-    residual = _residual_percent(fit)
-    if residual > limits.max_residual_percent or fit.iou < limits.good_iou:
-        yield (
-            f"poor_ellipse_fit: residual {residual:.1f} % of the radius (limit "
-            f"{limits.max_residual_percent:g}), IoU {fit.iou:.3f} (limit {limits.good_iou:g})"
-        )
-    if fit.components > 1:
-        yield f"fragmented: the mask has {fit.components} separate parts"
+    yield from fit_flags(fit, limits)
     if hc_mm is not None and not limits.hc_mm[0] <= hc_mm <= limits.hc_mm[1]:
         yield (
             f"implausible_size: HC {hc_mm:.1f} mm, expected {limits.hc_mm[0]:g} to "
@@ -300,7 +264,3 @@ def _notes(measurement: HeadMeasurement) -> Iterator[str]:
             f"cephalic index {index:.1f} is outside {low:g} to {high:g} (one standard "
             "deviation): BPD unreliable for dating"
         )
-
-
-def _residual_percent(fit: EllipseFit) -> float:
-    return 100 * fit.residual_px / math.sqrt(fit.ellipse.semi_major * fit.ellipse.semi_minor)

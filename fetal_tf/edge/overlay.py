@@ -1,9 +1,7 @@
 """A measured head as a picture: outline, ellipse, axes, and the numbers below the image."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-import cv2
 import numpy as np
 
 from fetal_tf.edge.drawing import (
@@ -11,12 +9,13 @@ from fetal_tf.edge.drawing import (
     caliper_line,
     enlarged,
     line_thickness,
+    mask_outlines,
     polyline,
     whole_zoom,
     zoomed,
 )
 from fetal_tf.edge.ellipse import Ellipse
-from fetal_tf.edge.head import LEVEL, HeadMeasurement
+from fetal_tf.edge.head import HeadMeasurement
 from fetal_tf.edge.legend import ALARM, Color, Entry, legend_strip
 
 # After Okabe and Ito's palette: told apart with every kind of colour vision, none of them gray.
@@ -70,14 +69,7 @@ def _outlines(measurement: HeadMeasurement, zoom: int) -> list[np.ndarray]:
     probability, letterbox = measurement.probability, measurement.letterbox
     if probability is None or letterbox is None:
         return []
-    on_canvas = replace(
-        letterbox,
-        source_height=letterbox.source_height * zoom,
-        source_width=letterbox.source_width * zoom,
-    )
-    inside = on_canvas.restore(probability) >= LEVEL
-    contours, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    return [contour[:, 0].astype(np.float64) for contour in contours]
+    return mask_outlines(probability, letterbox, zoom)
 
 
 def _entries(

@@ -6,6 +6,8 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from fetal_tf.edge.ellipse import Ellipse
+
 
 @dataclass(frozen=True)
 class Letterbox:
@@ -128,6 +130,12 @@ class Letterbox:
         """Points (N, 2), (x, y) in target pixels, to source pixels, float64."""
         scale, pad = self._axes()
         return (np.asarray(points, np.float64) - pad + 0.5) / scale - 0.5
+
+    def content_to_source(self, ellipse: Ellipse) -> Ellipse:
+        """An ellipse in pixels of `content`, the map without its padding, in source pixels."""
+        scale_x, scale_y = 1 / self.scale_x, 1 / self.scale_y
+        # Pixel centres are integers in both.
+        return ellipse.stretched(scale_x, scale_y, scale_x / 2 - 0.5, scale_y / 2 - 0.5)
 
     def _axes(self) -> tuple[np.ndarray, np.ndarray]:
         return np.array([self.scale_x, self.scale_y]), np.array([self.pad_left, self.pad_top])

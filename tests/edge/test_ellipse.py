@@ -100,3 +100,8 @@ def test_rasterised_area():
     ellipse = Ellipse(150.3, 99.7, 90, 60, 33)
     assert rasterise(ellipse, (200, 300)).sum() == pytest.approx(ellipse.area, rel=2e-3)
     assert not rasterise(Ellipse(-500, 40, 20, 10, 0), (50, 50)).any()
+
+
+def test_the_mean_radius_is_that_of_the_circle_of_the_same_area():
+    ellipse = Ellipse(3, 4, 90, 40, 30)
+    assert np.pi * ellipse.mean_radius**2 == pytest.approx(ellipse.area)

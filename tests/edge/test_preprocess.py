@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fetal_tf.edge.ellipse import Ellipse
 from fetal_tf.edge.preprocess import Letterbox
 
 sides = st.integers(1, 900)
@@ -39,6 +40,13 @@ def test_corners_of_the_image_are_corners_of_the_content(box):
         [box.pad_left + box.content_width - 0.5, box.pad_top + box.content_height - 0.5],
     ]
     np.testing.assert_allclose(box.to_target(corners), expected, atol=1e-9)
+
+
+def test_an_ellipse_in_the_content_goes_where_its_points_go():
+    box = Letterbox(661, 959, 256, 256)
+    ellipse = Ellipse(120, 80, 50, 40, 30)
+    moved = box.to_source(ellipse.points() + np.array([box.pad_left, box.pad_top]))
+    np.testing.assert_allclose(box.content_to_source(ellipse).distances(moved), 0, atol=1e-9)
 
 
 def test_a_gradient_keeps_its_coordinates_both_ways():

@@ -1,0 +1,118 @@
+"""A dataset is credited for its own images, for nothing else, and for weights learnt from them."""
+
+from dataclasses import replace
+
+import pytest
+
+from fetal_tf.data.credit import (
+    FOCUS_ROWS,
+    HC18_ROWS,
+    PHANTOM,
+    credit,
+    credits_of,
+    joined,
+    read_credits,
+    write_credits,
+)
+from fetal_tf.data.hc18 import read_hc18
+from fetal_tf.data.phantom import write_phantom
+from fetal_tf.data.sample import Sample
+from fetal_tf.edge.ellipse import Ellipse
+from fetal_tf.edge.errors import FetalTFError
+
+
+@pytest.fixture
+def hc18_samples(tmp_path):
+    return [
+        Sample(id, tmp_path / f"{id}.png", id, 0.1, reference={"hc_mm": hc})
+        for id, hc in HC18_ROWS.items()
+    ]
+
+
+def test_hc18_is_recognised_by_its_rows(hc18_samples):
+    found = credit(hc18_samples, "hc18")
+    assert "HC18" in found.trained_on
+    assert not found.phantom
+    (line,) = found.attribution
+    for part in ("van den Heuvel", "e0200412", "1327317", "CC BY 4.0"):
+        assert part in line
+    assert "551 women" in found.grouping
+
+
+def test_own_frames_under_hc18_names_are_not_hc18(hc18_samples):
+    own = [replace(s, reference={"hc_mm": s.reference["hc_mm"] + 1}) for s in hc18_samples]
+    found = credit(own, "hc18")
+    assert found.attribution == ()
+    assert "unknown origin" in found.trained_on
+
+
+def test_phantom_says_phantom(tmp_path):
+    write_phantom("hc18", tmp_path / "any_name", count=2, seed=0)
+    found = credit(read_hc18(tmp_path / "any_name"), "hc18")
+    assert found.phantom
+    assert "PHANTOM" in found.trained_on
+    assert found.attribution == ()
+
+
+def test_the_real_copy_is_recognised(real_data):
+    assert "HC18" in credit(read_hc18(real_data / "hc18"), "hc18").trained_on
+
+
+@pytest.fixture
+def focus_samples(tmp_path):
+    return [
+        Sample(id, tmp_path / f"{id}.png", id, ellipses={"thorax": Ellipse(*row, 12.0)})
+        for id, row in FOCUS_ROWS.items()
+    ]
+
+
+def test_focus_is_recognised_by_its_ellipses(focus_samples):
+    found = credit(focus_samples, "focus")
+    (line,) = found.attribution
+    assert "14597550" in line
+    assert "CC BY 4.0" in line
+    moved = [
+        replace(s, ellipses={"thorax": Ellipse(10.0, *list(FOCUS_ROWS[s.id])[1:], 12.0)})
+        for s in focus_samples
+    ]
+    assert credit(moved, "focus").attribution == ()
+
+
+def test_weights_carry_the_credit_of_what_they_have_seen(hc18_samples, focus_samples, tmp_path):
+    heads = tmp_path / "heads"
+    heads.mkdir()
+    write_credits(heads, credits_of(hc18_samples, "hc18", None))
+    found = credits_of(focus_samples, "focus", heads / "best.keras")
+    both = joined(found)
+    assert both.trained_on.startswith("FOCUS")
+    assert "before that on HC18" in both.trained_on
+    assert [line[:5] for line in both.attribution] == ["FOCUS", "HC18:"]
+    assert "217 patients" in both.grouping
+    # And on to a third run.
+    hearts = tmp_path / "hearts"
+    hearts.mkdir()
+    write_credits(hearts, found)
+    again = joined(credits_of(focus_samples, "focus", hearts / "best.keras"))
+    assert again.attribution == both.attribution
+
+
+def test_weights_that_have_seen_a_phantom_say_so(focus_samples, tmp_path):
+    write_credits(tmp_path, [PHANTOM])
+    assert joined(credits_of(focus_samples, "focus", tmp_path / "best.keras")).phantom
+
+
+def test_weights_of_unknown_origin_are_called_so(focus_samples, tmp_path):
+    found = joined(credits_of(focus_samples, "focus", tmp_path / "somewhere" / "best.keras"))
+    assert "unknown origin" in found.trained_on
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    (tmp_path / "credits.json").write_text('[{"trained_on": "x"}]')
+    with pytest.raises(FetalTFError, match=r"credits\.json: damaged"):
+        read_credits(tmp_path)
+
+
+def test_the_real_focus_is_recognised(real_data):
+    from fetal_tf.data.focus import read_focus
+
+    assert "FOCUS" in credit(read_focus(real_data / "focus"), "focus").trained_on

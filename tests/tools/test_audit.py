@@ -1,0 +1,72 @@
+"""`python -m tools.audit`: what it writes and what it says."""
+
+import csv
+import json
+
+import pytest
+
+from tests.data import focus_faults
+from tests.data.focus_folder import write_focus, write_frame
+from tools import audit
+
+
+@pytest.fixture
+def root(tmp_path):
+    root = write_focus(tmp_path / "focus")
+    write_frame(root / "training", "009", 20)  # as training/001
+    focus_faults.shifted_mask(root)
+    return root
+
+
+def test_it_writes_a_table_and_a_record_and_prints_a_summary(root, tmp_path, capsys):
+    out = tmp_path / "audits" / "focus"
+    assert audit.main(["focus", "--root", str(root), "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("6 images: 3 good, 2 suspect, 1 wrong\n")
+    assert f"{out / 'audit.csv'}\n{out / 'audit.json'}\n" in printed
+    with (out / "audit.csv").open(newline="") as file:
+        lines = list(csv.reader(file))
+    assert lines[0] == ["file", "verdict", "reasons"]
+    verdicts = {file: verdict for file, verdict, _ in lines[1:]}
+    assert len(verdicts) == 6
+    assert verdicts["training/images/002.png"] == "wrong"
+    assert verdicts["training/images/009.png"] == "suspect"
+    record = json.loads((out / "audit.json").read_text())
+    assert record["dataset"] == "focus"
+    assert record["verdicts"] == {"good": 3, "suspect": 2, "wrong": 1}
+    assert record["findings"] == {"duplicate": 2, "mask_disagrees": 1}
+    assert sorted(path.name for path in out.iterdir()) == ["audit.csv", "audit.json"]
+
+
+def test_a_second_audit_replaces_the_first_and_keeps_what_else_lies_there(root, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    (out / "audit.csv").write_text("old")
+    assert audit.main(["focus", "--root", str(root), "--out", str(out)]) == 0
+    assert (out / "audit.csv").read_text().startswith("file,verdict,reasons\n")
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("inside", [".", "audit", "training/images"])
+def test_nothing_is_written_into_the_dataset(root, capsys, inside):
+    before = sorted(root.rglob("*"))
+    assert audit.main(["focus", "--root", str(root), "--out", str(root / inside)]) == 2
+    assert "nothing is written into a dataset" in capsys.readouterr().err
+    assert sorted(root.rglob("*")) == before
+
+
+def test_an_unknown_dataset_is_answered_with_those_there_are(root, tmp_path, capsys):
+    assert audit.main(["focsu", "--root", str(root), "--out", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: audit.name: unknown audit 'focsu' (did you mean focus?); allowe")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_root_without_the_dataset_is_one_line_and_nothing_is_written(tmp_path, capsys):
+    out = tmp_path / "out"
+    (tmp_path / "empty").mkdir()
+    assert audit.main(["focus", "--root", str(tmp_path / "empty"), "--out", str(out)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: data.root: {tmp_path / 'empty'} holds no training/")
+    assert not out.exists()

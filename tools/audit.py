@@ -1,0 +1,58 @@
+"""Look at every file of a dataset before training: `python -m tools.audit focus --root DIR`.
+
+The dataset is only read. Exit code 0 says that the audit was made, whatever it found.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.startup import run_command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns 0, or 2 with one line on stderr."""
+    args = _parser().parse_args(argv)
+    return run_command(lambda: _audit(args), "nothing was written")
+
+
+def _audit(args: argparse.Namespace) -> int:
+    from fetal_tf.data.audit import AUDITS
+    from fetal_tf.edge.files import make_writable_folder, write_text_atomic
+    from fetal_tf.result_files import csv_text, json_text
+    from fetal_tf.staging import staged_entries
+
+    audit_dataset = AUDITS.get("audit", args.name)
+    if args.out.resolve().is_relative_to(args.root.resolve()):
+        raise FetalTFError(
+            f"--out {args.out} lies inside --root {args.root}: nothing is written into a dataset. "
+            "Choose another folder."
+        )
+    audit = audit_dataset(args.root)
+    make_writable_folder(args.out)
+    with staged_entries(args.out) as folder:
+        write_text_atomic(folder / "audit.csv", csv_text(audit.rows()))
+        record = {"dataset": args.name, "root": args.root.name, **audit.as_record()}
+        write_text_atomic(folder / "audit.json", json_text(record))
+    print(audit.summary())
+    for name in ("audit.csv", "audit.json"):
+        print(args.out / name)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.audit", description=__doc__, allow_abbrev=False
+    )
+    parser.add_argument("name", metavar="NAME", help="the dataset, for example focus")
+    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="where it lies")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="gets audit.csv and audit.json"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
