@@ -22,9 +22,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _export(args: argparse.Namespace) -> int:
     from export.bundle_folder import check_replaceable
+    from export.gate import open_gate
     from export.parity import check_limit_names
     from export.pipeline import export_run
     from fetal_tf.run import open_run
+    from fetal_tf.tracking.tracker import track_results
 
     run = open_run(args.run)
     names = args.formats.split(",") if args.formats else run.config.export.formats
@@ -33,9 +35,12 @@ def _export(args: argparse.Namespace) -> int:
     check_limit_names(run.config.export.parity_limits, FORMATS)
     target = args.out or args.run / "bundle"
     check_replaceable(target)
+    gate = open_gate(args.gate, target, run.task.measurement) if args.gate else None
 
-    failures = export_run(run, formats, target, args.parity_split, args.data_root)
+    failures = export_run(run, formats, target, args.parity_split, args.data_root, gate)
     print(target)
+    if args.out is None:
+        track_results(run.config, run.path)
     for line in failures:
         print(f"parity failed: {line}", file=sys.stderr)
     return 1 if failures else 0
@@ -62,6 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--data-root", type=Path, metavar="DIR", help="where the run's data are on this machine"
+    )
+    parser.add_argument(
+        "--gate",
+        metavar="RUN|BUNDLE",
+        help="an autoencoder's bundle, put into this one to flag frames of another plane",
     )
     return parser
 

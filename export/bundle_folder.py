@@ -32,7 +32,10 @@ def write_json(path: Path, tree: Mapping[str, Any]) -> None:
 
 
 def write_checksums(folder: Path) -> None:
-    """Seal every file of the folder: `sha256sum -c SHA256SUMS` checks it."""
-    files = sorted(p for p in folder.iterdir() if p.name != CHECKSUMS)
+    """Seal every file of the folder: `sha256sum -c SHA256SUMS` checks it.
+
+    A gate's folder has a seal of its own, whose checksum stands in bundle.json.
+    """
+    files = sorted(p for p in folder.iterdir() if p.is_file() and p.name != CHECKSUMS)
     lines = [f"{sha256_of(path)}  {path.name}\n" for path in files]
     write_text_atomic(folder / CHECKSUMS, "".join(lines))

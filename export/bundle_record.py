@@ -6,13 +6,15 @@ from typing import Any
 
 import fetal_tf
 from export.comparison import Comparison
-from export.data_credit import DataCredit
 from export.formats import FORMATS, PREFERENCE
 from export.parity import UNITS, Parity
+from fetal_tf.data.credit import DataCredit
 from fetal_tf.edge.files import sha256_of
 from fetal_tf.run import Run
 
 SCHEMA = 1
+# By measurement, where a file does not give probabilities.
+OUTPUTS = {"plane": "gray values 0-1 of the reconstructed frame [h,w,1]"}
 INTENDED_USE = (
     "Research, and integration tests of measuring software. Not a medical device; not for "
     "diagnosis, dating or any decision about a pregnancy."
@@ -26,6 +28,7 @@ def bundle_record(
     calibration: Mapping[str, Any],
     quantities: Iterable[str],
     data: DataCredit,
+    gate: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The tree of bundle.json.
 
@@ -36,6 +39,7 @@ def bundle_record(
         calibration: seed and image ids.
         quantities: names that a measurement's record has, units in them.
         data: what it was trained on.
+        gate: what `export.gate.embed` says of the gate, where there is one.
     """
     height, width, channels = run.input_shape
     parities = comparison.parities
@@ -53,7 +57,7 @@ def bundle_record(
             "channels": channels,
             "range": "0-255 uint8 gray, letterboxed, centred, zero padding",
         },
-        "output": "probabilities [h,w,classes]",
+        "output": OUTPUTS.get(run.task.measurement, "probabilities [h,w,classes]"),
         "units": measurement_units(quantities),
         "files": {
             name: {
@@ -78,6 +82,7 @@ def bundle_record(
         "intended_use": INTENDED_USE,
         "splits": "splits.csv",
         "config": "config.yaml",
+        **({} if gate is None else {"gate": dict(gate)}),
     }
 
 

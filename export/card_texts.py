@@ -3,9 +3,11 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
+from fetal_tf.edge.four_chamber import FourChamberLimits
 from fetal_tf.edge.head import HeadLimits
 
 HEAD = HeadLimits()  # the texts quote the limits that the measurer applies
+CHEST = FourChamberLimits()
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,89 @@ CARD_TEXTS: dict[str, CardText] = {
             "lv_area_mm2": "lv",
             "lv_width_mm": "lv",
             "ventriculomegaly": "lv",
+        },
+    ),
+    "four_chamber": CardText(
+        title="heart and thorax of the fetus from one four-chamber view",
+        does=(
+            "Segments the heart and, where the model has the class, the thorax in a 2D B-mode "
+            "frame of the four-chamber view, fits an ellipse to each and gives the cardiothoracic "
+            "ratio: of the diameters (minor axes, FOCUS' official ratio), of the areas and of the "
+            "circumferences, each under its own name. The heart is measured inside the thorax "
+            "only. Ratios need no pixel size; axes, circumferences and areas are in millimetres "
+            "where it is given."
+        ),
+        not_for=(
+            "frames of another plane: without a gate in the bundle nothing judges the plane",
+            "comparing a ratio of one kind with the normal values of another",
+            "systole against diastole: the phase of the heart is not known",
+            "millimetres without a pixel size: they are refused, never guessed",
+        ),
+        quantities={
+            "ctr_diameter_percent": "cardiothoracic ratio of the minor axes",
+            "ctr_area_percent": "cardiothoracic ratio of the areas",
+            "ctr_circumference_percent": "cardiothoracic ratio of the circumferences",
+            "cardiac_circumference_mm": "perimeter of the heart's ellipse (Ramanujan II)",
+            "thoracic_circumference_mm": "perimeter of the thorax' ellipse (Ramanujan II)",
+        },
+        flags={
+            "no_heart": "refused: no heart found, a tiny one, no ellipse, or outside the thorax",
+            "no_thorax": "refused: no thorax found, a small one, or no ellipse",
+            "touches_border": (
+                f"more than {100 * CHEST.thorax.max_border_fraction:g} % of the thorax' outline, "
+                f"or {100 * CHEST.heart.max_border_fraction:g} % of the heart's, lies on or beyond "
+                "the image's edge and is extrapolated"
+            ),
+            "poor_ellipse_fit": (
+                f"the contour's distance to the ellipse exceeds "
+                f"{CHEST.thorax.max_residual_percent:g} % of the thorax' radius or "
+                f"{CHEST.heart.max_residual_percent:g} % of the heart's, or their IoU is below "
+                f"{CHEST.thorax.good_iou:g} or {CHEST.heart.good_iou:g}: look at the overlay"
+            ),
+            "fragmented": "a mask falls into several parts",
+            "heart_outside_thorax": "the heart reaches beyond the thorax: look at both outlines",
+            "implausible_ctr": (
+                f"ratio of the diameters outside {CHEST.ctr_diameter_percent[0]:g} to "
+                f"{CHEST.ctr_diameter_percent[1]:g} %"
+            ),
+            "unusual_size": (
+                "a structure covers an unusual share of the image, or the thoracic circumference "
+                f"is outside {CHEST.thoracic_circumference_mm[0]:g} to "
+                f"{CHEST.thoracic_circumference_mm[1]:g} mm: check depth and pixel size"
+            ),
+        },
+        needs={
+            "ctr_diameter_percent": "thorax",
+            "ctr_area_percent": "thorax",
+            "ctr_circumference_percent": "thorax",
+            "thoracic_circumference_mm": "thorax",
+            "no_thorax": "thorax",
+            "heart_outside_thorax": "thorax",
+            "implausible_ctr": "thorax",
+        },
+    ),
+    "plane": CardText(
+        title="does an ultrasound frame show the plane that was learnt",
+        does=(
+            "Reconstructs a 2D B-mode frame through a small code and compares the two. How the "
+            "reconstruction fails (size, share of fine detail, grain and skewness of the error) is "
+            "held against the same figures of the validation images, as a Mahalanobis distance in "
+            "units of the one that flags a stated share of them. The reconstruction error alone "
+            "does not tell planes apart: a dark or smooth frame is reconstructed well."
+        ),
+        not_for=(
+            "a promise that an unflagged frame shows the plane, or is of good quality",
+            "other scanners or presets than those of the validation images, unless measured there",
+        ),
+        quantities={
+            "plane_score": "distance from the plane's own images; 1 and more is flagged",
+            "reconstruction_error": "mean squared difference of gray values 0 to 1",
+            "ssim": "structural similarity of frame and reconstruction",
+        },
+        flags={
+            "not_four_chamber": (
+                "plane score of 1 or more: look whether the frame shows the plane, and how well"
+            ),
         },
     ),
 }

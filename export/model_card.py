@@ -51,6 +51,7 @@ def model_card(
         f"## What it does\n\n{text.does}",
         _use(bundle, text),
         _interface(bundle, text),
+        _gate(bundle),
         _data(bundle, run.splits.values(), grouping),
         _results(parity, run.task, bundle["phantom"]),
         _parity(parity),
@@ -94,13 +95,33 @@ def _interface(bundle: Mapping[str, Any], text: CardText) -> str:
         f"- Input [1, {size}, {image['channels']}]: {image['range']}. Scaling is inside the model. "
         "`int8` takes uint8 with scale 1 and zero point 0: pass the pixels as they are. Every "
         "other file takes the same 0 to 255 values as float32. No file takes a batch other than "
-        f"1.\n- Output [1, {size}, {len(bundle['classes'])}]: probability of "
-        f"{', '.join(bundle['classes'])}. `int8` gives uint8, to be multiplied by the output "
-        "tensor's scale (1/256 for a sigmoid or softmax head); every other file gives float32.\n"
+        f"1.\n- Output [1, {size}, {len(bundle['classes'])}]: {_output(bundle)}. `int8` gives "
+        "uint8, to be multiplied by the output tensor's scale (1/256 for a sigmoid or softmax "
+        "head); every other file gives float32.\n"
         "- Letterbox, contour, ellipse and units are in `fetal_tf.edge`, which needs neither "
         "TensorFlow nor Keras: `python -m fetal_tf.predict BUNDLE IMAGE --mm-per-pixel X`. Default "
         f"format: `{bundle['default_format']}`.\n{quantities}"
     ).rstrip()
+
+
+def _output(bundle: Mapping[str, Any]) -> str:
+    if bundle["measurement"] == "plane":
+        return "gray values 0 to 1 of the reconstructed frame"
+    return f"probability of {', '.join(bundle['classes'])}"
+
+
+def _gate(bundle: Mapping[str, Any]) -> str:
+    gate = bundle.get("gate")
+    if gate is None:
+        return ""
+    return (
+        f"## Gate\n\nBefore this model stands another one, `{gate['name']}`, in the folder "
+        f"`{gate['path']}`, with a card of its own. It flags frames that do not look like its own "
+        f"plane ({', '.join(gate['classes'])}); its threshold was set to flag "
+        f"{100 * gate['false_alarm_rate']:g} % of {gate['n']} validation images. `predict` shows "
+        "its flag first and its `plane_score`. The figures, limits and times of this card are "
+        "those of the model without it."
+    )
 
 
 def _data(bundle: Mapping[str, Any], splits: Iterable[SplitRow], grouping: str) -> str:

@@ -13,18 +13,21 @@ from export.bundle_record import bundle_record
 from export.calibration import choose_calibration, read_frames
 from export.comparison import compare_files
 from export.convert import convert
-from export.data_credit import credit
 from export.float_model import float32_model
 from export.formats import Format
+from export.gate import embed
 from export.latency import whole_way
 from export.model_card import benchmark_table, model_card, parity_table
 from export.tables import text_table
 from fetal_tf.calibration import calibrated
-from fetal_tf.config import Config, save_config
+from fetal_tf.config import save_config
+from fetal_tf.data.credit import credits_of, joined, read_credits
 from fetal_tf.data.splits import write_splits
+from fetal_tf.edge.bundle import Bundle
 from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.edge.images import read_gray
 from fetal_tf.experiment import select
+from fetal_tf.portable_config import portable
 from fetal_tf.run import KerasPredictor, Run
 from fetal_tf.staging import staged_folder
 
@@ -35,6 +38,7 @@ def export_run(
     target: Path,
     parity_split: str | None = None,
     data_root: Path | None = None,
+    gate: Bundle | None = None,
 ) -> list[str]:
     """Write the bundle of `run` to `target`, replacing an older one when all is done.
 
@@ -44,6 +48,7 @@ def export_run(
         target: the bundle's folder.
         parity_split: val or test; None takes the config's.
         data_root: where the run's data are; None takes the config's.
+        gate: a bundle to stand before this one, see `export.gate`.
 
     Returns:
         One line per parity limit that was broken, none where all formats passed.
@@ -81,7 +86,7 @@ def export_run(
         print(text_table(*benchmark_table(timing)) + "\n")
 
         measure = whole_way(KerasPredictor(model), images, run.task.measurer)
-        data = credit(samples, config.data.dataset)
+        data = joined(read_credits(run.path) or credits_of(samples, config.data.dataset, None))
         bundle = bundle_record(
             run,
             files,
@@ -89,6 +94,7 @@ def export_run(
             {"split": "train", "seed": config.seed, "images": [s.id for s in calibration]},
             measure().as_record(),
             data,
+            None if gate is None else embed(gate, folder),
         )
         card = model_card(bundle, parity, timing, run, data.grouping)
         save_config(portable(config), folder / "config.yaml")
@@ -98,15 +104,6 @@ def export_run(
         write_text_atomic(folder / "MODEL_CARD.md", card)
         write_checksums(folder)
     return comparison.failures
-
-
-def portable(config: Config) -> Config:
-    """The config as it ships: an absolute `data.root` belongs to one machine, its name does not."""
-    root = config.data.root
-    if not root.is_absolute():
-        return config
-    data = config.data.model_copy(update={"root": Path(root.name)})
-    return config.model_copy(update={"data": data})
 
 
 def _convert(

@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from fetal_tf.agreement import holm, paired_comparison
+from fetal_tf.comparison_notes import comparison_notes
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.evaluation import summarise_rows
+from fetal_tf.paired_tests import PairedTest, paired_tests
 from fetal_tf.registry import nearest
-from fetal_tf.report_tables import better
 from fetal_tf.scores import finite, summarise
 from fetal_tf.stored_evaluation import Judged
+from fetal_tf.summary_figures import Figure, is_summary_figure, summary_figures
 from fetal_tf.tasks.task import Row
 
 SCHEMA = 1
-LEVEL = 0.05  # of the family of all tests of one table
-P_VALUES = ("wilcoxon_p", "wilcoxon_p_groups")
+PIXELS = "pixels."  # section of a summary that rows alone cannot give
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Standing:
         unpaired: its images that another run has not.
         scores: metric → `mean`, `ci95`, `n` and the rest of `fetal_tf.scores.summarise`.
         pooled: metric → `value` and `ci95` over the pixels of all images together.
+        figures: dotted name → figure of the summary, see `fetal_tf.summary_figures`.
     """
 
     measured: int
@@ -38,30 +39,17 @@ class Standing:
     unpaired: int
     scores: Mapping[str, Mapping[str, Any]]
     pooled: Mapping[str, Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class PairedTest:
-    """One run against the first in one metric.
-
-    Attributes:
-        figures: of `fetal_tf.agreement.paired_comparison`, a = `run`, b = `against`; and the two
-            p-values after Holm's adjustment over all tests of the table, `…_holm`.
-        verdict: by the adjusted p-value over patients: `better` or `worse` (for signed errors
-            `higher` or `lower`), `no difference shown`, `direction unclear` where the mean and the
-            ranks point to different sides, `not testable`.
-    """
-
-    run: str
-    against: str
-    metric: str
-    figures: Mapping[str, Any]
-    verdict: str
+    figures: Mapping[str, Figure]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared: the images that all runs hold, by id; `metrics` in the table's order."""
+    """What is compared: the images that all runs hold, by id.
+
+    Attributes:
+        metrics: in the table's order; columns of the rows, and dotted names of a summary's figures.
+        published: run → `source` and `metrics`, what the study reports that its recipe repeats.
+    """
 
     split: str
     dataset: str
@@ -70,6 +58,7 @@ class Comparison:
     groups: int
     metrics: tuple[str, ...]
     runs: Mapping[str, Standing]
+    published: Mapping[str, Mapping[str, Any]]
     tests: tuple[PairedTest, ...]
     notes: tuple[str, ...]
 
@@ -82,11 +71,12 @@ def compare_runs(judged: Sequence[Judged], metrics: Sequence[str] | None = None)
     """Compare runs on the images that all of them hold, every one against the first.
 
     Args:
-        judged: at least two, of one dataset.
-        metrics: columns of the rows, or None: the headline metrics of all tasks. Of these, only
+        judged: at least two, of one dataset; their tasks may differ.
+        metrics: columns of the rows or dotted names of a summary's figures, or None: the headline
+            metrics of all tasks, then what any run's config states as published. Of these, only
             columns that both runs hold are tested; where two runs' classes differ, only those
-            that are named after a common class or measure a quantity: a mean over other classes
-            is another figure, though it has the same name.
+            that are named after a common class, belong to an official score of both or measure a
+            quantity: a mean over other classes is another figure, though it has the same name.
 
     Raises:
         ConfigError: an unknown metric.
@@ -95,10 +85,15 @@ def compare_runs(judged: Sequence[Judged], metrics: Sequence[str] | None = None)
     """
     rows = _common_rows(judged)
     first = judged[0]
-    chosen = _chosen_metrics(rows, judged, metrics)
-    standings = {j.label: _standing(j, kept, chosen) for j, kept in zip(judged, rows, strict=True)}
+    summaries = [summarise_rows(kept, j.task, j.seed) for j, kept in zip(judged, rows, strict=True)]
+    own = [_own_figures(*run) for run in zip(judged, rows, summaries, strict=True)]
+    chosen = _chosen_metrics(own, judged, metrics)
+    standings = {
+        j.label: _standing(j, kept, summary, figures, chosen)
+        for j, kept, summary, figures in zip(judged, rows, summaries, own, strict=True)
+    }
     pairs = [
-        (j, kept, name)
+        (j.label, kept, name)
         for j, kept in zip(judged[1:], rows[1:], strict=True)
         for name in chosen
         if _holds(kept, name)
@@ -113,9 +108,18 @@ def compare_runs(judged: Sequence[Judged], metrics: Sequence[str] | None = None)
         groups=len({row["group"] for row in rows[0]}),
         metrics=tuple(chosen),
         runs=standings,
-        tests=tuple(_tests(first, rows[0], pairs)),
-        notes=tuple(_notes(judged)),
+        published={j.label: j.published.model_dump() for j in judged if j.published},
+        tests=tuple(paired_tests(first.label, rows[0], pairs, first.seed)),
+        notes=tuple(comparison_notes(judged, own, _pooled_unpaired(standings))),
     )
+
+
+def _pooled_unpaired(standings: Mapping[str, Standing]) -> list[int]:
+    """How many images are pooled over pixels in a run's figures that another run has not."""
+    return [
+        s.unpaired if any(name.startswith(PIXELS) for name in s.figures) else 0
+        for s in standings.values()
+    ]
 
 
 def _common_rows(judged: Sequence[Judged]) -> list[list[Row]]:
@@ -156,20 +160,32 @@ def _check_same_image(one: Row, other: Row, first: str, second: str) -> None:
             )
 
 
+def _own_figures(judged: Judged, rows: Sequence[Row], summary: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's figures by name: every column with a number in it, and the summary's, dotted.
+
+    What is pooled over pixels is of all the run's images: rows of the common ones do not hold it.
+    """
+    columns = dict.fromkeys(name for row in rows for name in row if finite(row[name]) is not None)
+    of_all = summary_figures(judged.summary)
+    found = {name: figure for name, figure in of_all.items() if name.startswith(PIXELS)}
+    found |= summary_figures(summary)
+    return columns | {name: figure for name, figure in found.items() if is_summary_figure(name)}
+
+
 def _chosen_metrics(
-    rows: Sequence[Sequence[Row]], judged: Sequence[Judged], asked: Sequence[str] | None
+    own: Sequence[Mapping[str, Any]], judged: Sequence[Judged], asked: Sequence[str] | None
 ) -> list[str]:
+    known = dict.fromkeys(name for figures in own for name in figures)
     if asked is None:
-        headline = dict.fromkeys(name for j in judged for name in j.task.headline)
-        return [name for name in headline if any(_holds(kept, name) for kept in rows)]
-    columns = {
-        name for kept in rows for row in kept for name in row if finite(row[name]) is not None
-    }
+        headline = [name for j in judged for name in j.task.headline]
+        published = [name for j in judged if j.published for name in j.published.metrics]
+        return [name for name in dict.fromkeys([*headline, *published]) if name in known]
     for name in asked:
-        if name not in columns:
+        if name not in known:
             raise ConfigError(
-                f"--metrics: no run has a figure {name!r}{nearest(name, columns)}; headline: "
-                f"{', '.join(judged[0].task.headline)}; the others are columns of per_image.csv"
+                f"--metrics: no run has a figure {name!r}{nearest(name, known)}; headline: "
+                f"{', '.join(judged[0].task.headline)}; the others are columns of per_image.csv, "
+                "and keys of summary.json joined by dots, such as metrics.dice.median"
             )
     return list(dict.fromkeys(asked))
 
@@ -182,12 +198,25 @@ def _means_the_same(metric: str, one: Judged, other: Judged) -> bool:
     if one.task.classes == other.task.classes:
         return True
     common = set(one.task.classes) & set(other.task.classes)
-    return metric in one.task.quantities or any(metric.startswith(f"{c}_") for c in common)
+    return (
+        metric in one.task.quantities
+        or any(metric.startswith(f"{name}_") for name in common)
+        or all(_is_official(metric, judged) for judged in (one, other))
+    )
 
 
-def _standing(judged: Judged, rows: list[Row], metrics: Sequence[str]) -> Standing:
+def _is_official(metric: str, judged: Judged) -> bool:
+    return any(metric in columns for columns in judged.task.scores.values())
+
+
+def _standing(
+    judged: Judged,
+    rows: list[Row],
+    summary: Mapping[str, Any],
+    own: Mapping[str, Any],
+    metrics: Sequence[str],
+) -> Standing:
     groups = [str(row["group"]) for row in rows]
-    summary = summarise_rows(rows, judged.task, judged.seed)
     pooled = judged.task.pooled([row for row in rows if not row.get("error")])
     intervals: Mapping[str, Any] = summary.get("pooled", {})
     counts = {k: summary["images"][k] for k in ("measured", "flagged", "refused", "failed")}
@@ -207,64 +236,5 @@ def _standing(judged: Judged, rows: list[Row], metrics: Sequence[str]) -> Standi
             for name in metrics
             if name in pooled
         },
+        figures={name: own[name] for name in metrics if is_summary_figure(name) and name in own},
     )
-
-
-def _tests(
-    first: Judged, first_rows: Sequence[Row], pairs: Sequence[tuple[Judged, list[Row], str]]
-) -> list[PairedTest]:
-    groups = [str(row["group"]) for row in first_rows]
-    found = [
-        paired_comparison(
-            [finite(row.get(name)) for row in rows],
-            [finite(row.get(name)) for row in first_rows],
-            groups,
-            first.seed,
-        )
-        for _, rows, name in pairs
-    ]
-    for key in P_VALUES:
-        known = [figures for figures in found if figures[key] is not None]
-        adjusted = holm([figures[key] for figures in known])
-        for figures in found:
-            figures[f"{key}_holm"] = None
-        for figures, p in zip(known, adjusted, strict=True):
-            figures[f"{key}_holm"] = p
-    return [
-        PairedTest(j.label, first.label, name, figures, _verdict(name, figures))
-        for (j, _, name), figures in zip(pairs, found, strict=True)
-    ]
-
-
-def _verdict(metric: str, figures: Mapping[str, Any]) -> str:
-    p, difference = figures["wilcoxon_p_groups_holm"], figures["mean_difference"]
-    if p is None:
-        return "not testable"
-    if p >= LEVEL or not difference:
-        return "no difference shown"
-    if difference * figures["rank_biserial"] <= 0:
-        return "direction unclear"
-    direction = better(metric)
-    if direction == "near 0":
-        return "higher" if difference > 0 else "lower"
-    return "better" if (difference > 0) == (direction == "higher") else "worse"
-
-
-def _notes(judged: Sequence[Judged]) -> list[str]:
-    first, notes = judged[0], []
-    for j in judged:
-        if j.evaluated.get("trained_on"):
-            notes.append(f"{j.label} was trained on {j.evaluated['trained_on']} of its images.")
-    for j in judged[1:]:
-        if j.task.classes != first.task.classes:
-            notes.append(
-                f"{j.label} knows {', '.join(j.task.classes)}; {first.label} knows "
-                f"{', '.join(first.task.classes)}. What one names and the other does not counts "
-                "to another class there: figures of the surrounding class differ by definition."
-            )
-        if j.evaluated["data_root"] != first.evaluated["data_root"]:
-            notes.append(
-                f"{j.label} was evaluated on {j.evaluated['data_root']}, {first.label} on "
-                f"{first.evaluated['data_root']}; ids, patients and pixel sizes agree."
-            )
-    return notes

@@ -1,10 +1,12 @@
 """A comparison as Markdown, for `comparison.md` and the screen, and as lines of a CSV."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fetal_tf.comparison_table import LEVEL, Comparison, PairedTest
+from fetal_tf.comparison_table import Comparison, Standing
+from fetal_tf.paired_tests import LEVEL, PairedTest
 from fetal_tf.report_tables import DASH, better, interval, metric_label, number, plural
+from fetal_tf.summary_figures import is_summary_figure
 
 TEST_FIGURES = (
     "wilcoxon_p",
@@ -18,7 +20,7 @@ Table = list[list[str]]
 
 
 def comparison_markdown(comparison: Comparison, bar: str = r"\|") -> str:
-    """A line per run, then a line per test, and what to know when reading them.
+    """A line per run, with one for what its study published, then a line per test, and notes.
 
     Args:
         comparison: what to write.
@@ -35,6 +37,13 @@ def comparison_markdown(comparison: Comparison, bar: str = r"\|") -> str:
     if any(standing.pooled for standing in comparison.runs.values()):
         parts += ["## Pooled over the pixels of all images [95 % CI]"]
         parts += [_aligned(_pooled_table(comparison), bar)]
+    if any(is_summary_figure(name) for name in comparison.metrics):
+        parts += [
+            "## Over all images together [95 % CI]",
+            _aligned(_figures_table(comparison), bar),
+        ]
+    if comparison.published:
+        parts += [_published_by(comparison)]
     if comparison.tests:
         first = comparison.tests[0].against
         parts += [f"## Each run against {first}, image by image"]
@@ -44,29 +53,59 @@ def comparison_markdown(comparison: Comparison, bar: str = r"\|") -> str:
 
 
 def _scores_table(comparison: Comparison) -> Table:
-    table = [["run", *(metric_label(name) for name in comparison.metrics)]]
-    table[0] += ["measured", "flagged", "refused", "failed", "unpaired"]
+    names = [name for name in comparison.metrics if not is_summary_figure(name)]
+    counts = ("measured", "flagged", "refused", "failed", "unpaired")
+    table = [["run", *(metric_label(name) for name in names), *counts]]
     for run, standing in comparison.runs.items():
-        line = [run]
-        for name in comparison.metrics:
-            score = standing.scores.get(name)
-            if score is None:
-                line.append(DASH)
-                continue
-            some = f" n={score['n']}" if score["n"] < comparison.images else ""
-            line.append(_with_interval(score["mean"], score, name) + some)
-        line += [
-            str(n)
-            for n in (
-                standing.measured,
-                standing.flagged,
-                standing.refused,
-                standing.failed,
-                standing.unpaired,
-            )
-        ]
-        table.append(line)
+        means = {name: {**score, "value": score["mean"]} for name, score in standing.scores.items()}
+        line = [run, *(_figure(means.get(name), name, comparison.images) for name in names)]
+        table.append([*line, *(str(getattr(standing, count)) for count in counts)])
+        table += [[*line, *(DASH for _ in counts)] for line in _published(comparison, run, names)]
     return table
+
+
+def _figures_table(comparison: Comparison) -> Table:
+    names = [name for name in comparison.metrics if is_summary_figure(name)]
+    table = [["run", *(_dotted_label(name) for name in names)]]
+    for run, standing in comparison.runs.items():
+        figures = standing.figures
+        table.append([run])
+        table[-1] += [_figure(figures.get(name), name, comparison.images) for name in names]
+        table += _published(comparison, run, names)
+    return table
+
+
+def _dotted_label(name: str) -> str:
+    """`pixels.heart.roc_auc` → `Heart ROC AUC (pixels)`."""
+    section, _, rest = name.partition(".")
+    return f"{metric_label(rest.replace('.', '_'))} ({section.replace('_', ' ')})"
+
+
+def _figure(figure: Mapping[str, Any] | None, name: str, images: int) -> str:
+    if figure is None:
+        return DASH
+    count = "" if figure["n"] == images else f" n={figure['n']}"
+    return _with_interval(figure["value"], figure, name) + count
+
+
+def _published(comparison: Comparison, run: str, names: Sequence[str]) -> Table:
+    """The line under a run's own: what is published, as precisely as it is published; or none."""
+    metrics = comparison.published.get(run, {}).get("metrics", {})
+    if not any(name in metrics for name in names):
+        return []
+    cells = [f"{metrics[name]:g}" if name in metrics else DASH for name in names]
+    return [[f"{run}, published", *cells]]
+
+
+def _published_by(comparison: Comparison) -> str:
+    runs_by_source: dict[str, list[str]] = {}
+    for run, published in comparison.published.items():
+        runs_by_source.setdefault(published["source"], []).append(run)
+    sources = "; ".join(f"{', '.join(runs)}: {source}" for source, runs in runs_by_source.items())
+    return (
+        f"Published: {sources}. Those are figures of other images, the study's own split: read "
+        "them beside ours; no test holds one against the other."
+    )
 
 
 def _pooled_table(comparison: Comparison) -> Table:
@@ -148,26 +187,42 @@ def _aligned(table: Table, bar: str) -> str:
 
 
 def comparison_lines(comparison: Comparison) -> list[dict[str, Any]]:
-    """Lines of comparison.csv: run and metric, over images and pooled over pixels, with its test.
+    """Lines of comparison.csv: run and metric, over images, pooled over pixels, or of the summary.
 
-    The columns of the test are empty for the first run, and for pooled figures.
+    `published` stands beside the figure that it is the study's counterpart of, also where ours is
+    missing. The columns of the test are empty for the first run, and for all but means over images.
     """
     tests = {(test.run, test.metric): test for test in comparison.tests}
     lines = []
     for run, standing in comparison.runs.items():
-        for name, score in standing.scores.items():
-            line = _figure_line(run, name, "images", score["mean"], score["ci95"], score["n"])
-            lines.append(line | _test_cells(tests.get((run, name))))
-        for name, score in standing.pooled.items():
-            n = comparison.images - standing.failed
-            lines.append(_figure_line(run, name, "pixels", score["value"], score["ci95"], n))
+        published = comparison.published.get(run, {}).get("metrics", {})
+        for line in _own_lines(run, standing, comparison):
+            counterpart = published.get(line["metric"]) if line["over"] != "pixels" else None
+            test = tests.get((run, line["metric"])) if line["over"] == "images" else None
+            # Without any study the table has no column for it.
+            beside = {"published": counterpart} if comparison.published else {}
+            lines.append(line | beside | _test_cells(test))
     return lines
 
 
-def _figure_line(
-    run: str, metric: str, over: str, value: float | None, ci95: Sequence[float | None], n: int
-) -> dict[str, Any]:
-    figures = {"value": value, "ci95_low": ci95[0], "ci95_high": ci95[1], "n": n}
+def _own_lines(run: str, standing: Standing, comparison: Comparison) -> Iterator[dict[str, Any]]:
+    published = comparison.published.get(run, {}).get("metrics", {})
+    for name, score in standing.scores.items():
+        yield _figure_line(run, name, "images", {**score, "value": score["mean"]})
+    for name, figure in standing.figures.items():
+        yield _figure_line(run, name, "summary", figure)
+    for name in comparison.metrics:
+        if name in published and name not in standing.scores and name not in standing.figures:
+            over = "summary" if is_summary_figure(name) else "images"
+            yield _figure_line(run, name, over, {"value": None, "ci95": [None, None], "n": 0})
+    for name, score in standing.pooled.items():
+        n = comparison.images - standing.failed
+        yield _figure_line(run, name, "pixels", {**score, "n": n})
+
+
+def _figure_line(run: str, metric: str, over: str, figure: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = figure["ci95"]
+    figures = {"value": figure["value"], "ci95_low": low, "ci95_high": high, "n": figure["n"]}
     return {"run": run, "metric": metric, "over": over, **figures}
 
 

@@ -47,6 +47,16 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
+class ModelComponent(Component):
+    """A model by name, and where its first weights come from."""
+
+    init: PathValue | None = None  # a run, or a .keras file: its weights, layer by layer by name
+
+    def spec(self) -> dict[str, Any]:
+        """Without `init`, which no builder takes."""
+        return self.model_dump(exclude={"init"})
+
+
 class DataConfig(Section):
     """Which frames, from where, at what size."""
 
@@ -113,6 +123,21 @@ class ExportConfig(Section):
     parity_limits: dict[str, dict[str, float]] = {}  # format → metric → limit, over the task's own
 
 
+class MlflowConfig(Section):
+    """Where `tracking: [tensorboard, mlflow]` logs to."""
+
+    uri: str = "sqlite:///runs/mlflow.db"  # or a server's http://…
+    experiment: str = "fetal_tf"
+    parent: str | None = None  # the run that holds the folds; else named after the config
+
+
+class PublishedConfig(Section):
+    """What the study that a recipe repeats reports; `tools.compare` shows it beside ours."""
+
+    source: str
+    metrics: dict[str, float]  # by the name of our metric
+
+
 class Config(Section):
     """One experiment."""
 
@@ -124,12 +149,15 @@ class Config(Section):
     task: Component
     sampler: SamplerConfig = SamplerConfig()
     augment: list[Component] = []
-    model: Component
+    model: ModelComponent
     loss: Component
     optimizer: Component
     schedule: Component = Component(name="constant")
     train: TrainConfig
     export: ExportConfig = ExportConfig()
+    tracking: list[Literal["tensorboard", "mlflow"]] = ["tensorboard"]  # TensorBoard in any case
+    mlflow: MlflowConfig = MlflowConfig()
+    published: PublishedConfig | None = None
 
     @model_validator(mode="after")
     def _name_is_a_folder(self) -> "Config":
@@ -183,6 +211,17 @@ def dump_config(config: Config) -> str:
 def save_config(config: Config, path: Path) -> None:
     """Write the resolved tree, atomically."""
     write_text_atomic(path, dump_config(config))
+
+
+def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A tree of mappings as `{"a.b": value}`."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flattened(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 def merge(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import keras
 
 import fetal_tf
 from fetal_tf.config import Config
+from fetal_tf.edge.files import sha256_of
+from fetal_tf.initial_weights import weights_file
 
 # Every package that can change a figure.
 PACKAGES = (
@@ -35,11 +37,21 @@ def environment(config: Config, command: list[str]) -> dict[str, object]:
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": [Path(command[0]).name, *command[1:]],
         "git_commit": _git_commit(),
+        "initial_weights": _initial_weights(config),
         "seeds": {"training": config.seed, "split": config.split.seed},
         "platform": f"{platform.system()} {platform.machine()}",
         "keras_backend": keras.backend.backend(),
         "versions": versions(),
     }
+
+
+def _initial_weights(config: Config) -> dict[str, str] | None:
+    """The file that `model.init` names, by checksum; None where training starts afresh."""
+    init = config.model.init
+    if init is None:
+        return None
+    file = weights_file(init)
+    return {"file": "/".join(file.parts[-2:]), "sha256": sha256_of(file)}
 
 
 def _git_commit() -> str | None:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from fetal_tf.command_options import add_judging_options
-from fetal_tf.edge.errors import DataError
+from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.staging import is_replaceable
 from fetal_tf.startup import run_command
 
@@ -31,6 +31,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from fetal_tf.report import Case, write_report
     from fetal_tf.staging import staged_entries
     from fetal_tf.subject import open_subject
+    from fetal_tf.tracking.tracker import track_results
 
     subject = open_subject(args.subject, args.format)
     samples = subject.samples(args.split, args.data_root, args.dataset)
@@ -40,9 +41,11 @@ def _evaluate(args: argparse.Namespace) -> int:
     _check_replaceable(out)
     average = FlipAverage if args.tta == "flip" else None
     predictor, task = subject.predictor, subject.task
+    columns = task.headline if args.score is None else _official(task, args.score)
 
-    rows = evaluate_samples(predictor, samples, task, progress=True, average=average)
-    summary = summarise_rows(rows, task, seed=subject.config.seed)
+    gather = task.gather()
+    rows = evaluate_samples(predictor, samples, task, progress=True, average=average, gather=gather)
+    summary = summarise_rows(rows, task, subject.config.seed, gather)
     evaluated = describe(subject, samples, args.split, args.data_root, args.dataset, args.tta)
     worst = worst_rows(rows, task, WORST_CASES)
     overlays = draw_rows(predictor, samples, task, worst, average)
@@ -53,9 +56,11 @@ def _evaluate(args: argparse.Namespace) -> int:
         page = write_report(folder, rows, summary, evaluated, task, cases, subject.history)
     if evaluated.phantom:
         print("PHANTOM: generated images, which say nothing about patients")
-    print(_table(summary, task))
+    print(_table(summary, task, columns))
     for path in (*paths, page):
         print(out / path.name)
+    if subject.run_path and args.out is None:
+        track_results(subject.config, subject.run_path)
     if summary["images"]["failed"] == len(rows):
         raise DataError(f"not one of {len(rows)} images could be evaluated; {rows[0]['error']}")
     return 0
@@ -70,13 +75,26 @@ def _check_replaceable(out: Path) -> None:
         )
 
 
-def _table(summary, task) -> str:
+def _official(task, score: str) -> tuple[str, ...]:
+    """The columns of a dataset's official score."""
+    from fetal_tf.registry import nearest
+
+    if score not in task.scores:
+        known = ", ".join(task.scores) or "none"
+        raise ConfigError(
+            f"--score: {task.name} has no score {score!r}{nearest(score, task.scores)}; "
+            f"its scores: {known}"
+        )
+    return task.scores[score]
+
+
+def _table(summary, task, names) -> str:
     """Names, and the figures under them; where a task pools, its pooled figures in a line more."""
     from fetal_tf.report_tables import metric_label, number
 
     images = summary["images"]
     columns = {"n": str(images["n"])}
-    for name in task.headline:
+    for name in names:
         columns[metric_label(name)] = number(summary["metrics"][name]["mean"], name)
     columns |= {name: str(images[name]) for name in ("flagged", "refused", "failed")}
     widths = [max(len(name), len(value)) for name, value in columns.items()]
@@ -103,6 +121,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("subject", metavar="RUN|BUNDLE|zoo:NAME", help="what to evaluate")
     add_judging_options(parser)
     parser.add_argument("--dataset", metavar="NAME", help="the layout of --data-root's files")
+    parser.add_argument(
+        "--score", metavar="NAME", help="show a dataset's official score: focus (FOCUS hearts)"
+    )
     parser.add_argument("--tta", choices=("flip",), help="average with the mirror image's output")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the results go")
     return parser

@@ -23,7 +23,7 @@ from fetal_tf.edge.preprocess import Letterbox, letterboxed
 from fetal_tf.edge.runtimes import Predictor
 from fetal_tf.result_files import csv_text, json_text
 from fetal_tf.scores import BOOTSTRAP_RESAMPLES, finite, summarise
-from fetal_tf.tasks.task import Row, Task
+from fetal_tf.tasks.task import Gathered, Row, Task
 
 SUMMARY_SCHEMA = 1
 Distortion = Callable[[np.ndarray], np.ndarray]
@@ -82,6 +82,7 @@ def evaluate_samples(
     progress: bool = False,
     distort: Distortion | None = None,
     average: Average | None = None,
+    gather: Gathered | None = None,
 ) -> list[Row]:
     """Predict and score every sample: one row each, in the order of `samples`.
 
@@ -96,13 +97,14 @@ def evaluate_samples(
         distort: what to do to an image uint8 [H, W] first, of the same shape; the truth stays.
         average: over test-time views, around what the measurer looks at: inside of it, the views
             that it compares would agree by construction.
+        gather: of `Task.gather`, to be filled with what is pooled over the images' pixels.
     """
     predictor = _prepared(predictor, task, average)
     rows: list[Row] = []
     with tqdm(total=len(samples), unit="image", disable=None if progress else True) as bar:
         for start in range(0, len(samples), BATCH_SIZE):
             batch = samples[start : start + BATCH_SIZE]
-            rows += _evaluate_batch(predictor, batch, task, distort)
+            rows += _evaluate_batch(predictor, batch, task, distort, gather)
             bar.update(len(batch))
     return rows
 
@@ -113,7 +115,11 @@ def _prepared(predictor: Predictor, task: Task, average: Average | None) -> Pred
 
 
 def _evaluate_batch(
-    predictor: Predictor, batch: Sequence[Sample], task: Task, distort: Distortion | None
+    predictor: Predictor,
+    batch: Sequence[Sample],
+    task: Task,
+    distort: Distortion | None,
+    gather: Gathered | None,
 ) -> list[Row]:
     frames = [_frame_or_error(sample, predictor.input_shape, distort) for sample in batch]
     readable = [frame.pixels for frame in frames if isinstance(frame, Frame)]
@@ -121,7 +127,7 @@ def _evaluate_batch(
     rows = []
     for sample, frame in zip(batch, frames, strict=True):
         if isinstance(frame, Frame):
-            rows.append(_score(task, next(outputs), sample, frame.letterbox))
+            rows.append(_score(task, next(outputs), sample, frame.letterbox, gather))
         else:
             rows.append(_failed(sample, frame))
     return rows
@@ -136,11 +142,17 @@ def _frame_or_error(
         return error
 
 
-def _score(task: Task, probabilities: np.ndarray, sample: Sample, letterbox: Letterbox) -> Row:
+def _score(
+    task: Task,
+    probabilities: np.ndarray,
+    sample: Sample,
+    letterbox: Letterbox,
+    gather: Gathered | None,
+) -> Row:
     if not np.isfinite(probabilities).all():
         return _failed(sample, "the model's output holds NaN or infinity")
     try:
-        return {**task.evaluate(probabilities, sample, letterbox), "error": ""}
+        return {**task.evaluate(probabilities, sample, letterbox, gather), "error": ""}
     except (FetalTFError, OSError) as error:  # a broken annotation is read only here
         return _failed(sample, error)
 
@@ -191,19 +203,29 @@ def draw_rows(
     return overlays
 
 
-def summarise_rows(rows: Sequence[Row], task: Task, seed: int = 0) -> dict[str, Any]:
+def summarise_rows(
+    rows: Sequence[Row], task: Task, seed: int = 0, gather: Gathered | None = None
+) -> dict[str, Any]:
     """Counts and statistics of an evaluation, ready for `summary.json`.
+
+    Args:
+        rows: one per image.
+        task: names the columns.
+        seed: of the bootstrap.
+        gather: as `evaluate_samples` has filled it.
 
     Returns:
         `images`: how many were asked for (`n`), measured, measured with a flag (`flagged`), refused
         by the measurement and failed: n = measured + refused + failed. `groups`: examinations among
         them. `metrics`, and `metrics_unflagged` without flagged and refused images: see
         `fetal_tf.scores.summarise`. `flags` and `refusals`: images per code. `bootstrap`: how the
-        intervals were made. And what the task adds, see `Task.summarise`.
+        intervals were made. `pixels`: what was gathered over the images' pixels, where anything
+        was. And what the task adds, see `Task.summarise`.
     """
     scored = [row for row in rows if not row.get("error")]
     measured = [row for row in scored if not row.get("refused")]
     unflagged = [row for row in measured if not row.get("flags")]
+    pooled = {name: levels.summary(seed) for name, levels in (gather or {}).items()}
     return {
         "images": {
             "n": len(rows),
@@ -218,6 +240,7 @@ def summarise_rows(rows: Sequence[Row], task: Task, seed: int = 0) -> dict[str, 
         "flags": _count_codes(row.get("flags") for row in scored),
         "refusals": _count_codes(row.get("refused") for row in scored),
         "bootstrap": {"seed": seed, "resamples": BOOTSTRAP_RESAMPLES, "resampled": "groups"},
+        **({"pixels": pooled} if pooled else {}),
         **task.summarise(scored, seed),
     }
 

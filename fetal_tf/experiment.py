@@ -180,18 +180,23 @@ def select(
 ) -> list[Sample]:
     """The samples of one part (train, val, test), or all of them.
 
+    A sample that the run has never seen belongs to the part that its dataset prescribes: an
+    official test set may be added after training.
+
     Raises:
-        DataError: a sample that the split file does not know, or a part without samples.
+        DataError: a sample of which neither the split file nor the dataset knows the part, or a
+            part without samples.
     """
     if part == "all":
         return samples
-    unknown = [s.id for s in samples if s.id not in splits]
+    parts = {s.id: splits[s.id].split if s.id in splits else s.official_split for s in samples}
+    unknown = [id for id, known in parts.items() if known is None]
     if unknown:
         raise DataError(
             f"{source}: {len(unknown)} samples are not in the run's splits.csv "
             f"(first: {unknown[0]}); evaluate other data with --split all"
         )
-    chosen = [s for s in samples if splits[s.id].split == part]
+    chosen = [s for s in samples if parts[s.id] == part]
     if not chosen:
         raise DataError(f"{source}: no sample belongs to the split {part!r}")
     return chosen

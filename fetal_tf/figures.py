@@ -88,7 +88,7 @@ def bland_altman(pairs: Pairs, quantity: Quantity) -> Figure | None:
     ):
         if np.isfinite(value):
             axes.axhline(value, color=ORANGE, ls=dashes, lw=1.4, zorder=1)
-            text = f"{name}\n{value:+.2f} {quantity.unit}".replace("-", "\N{MINUS SIGN}")
+            text = f"{name}\n{value:+.2f} {quantity.error_sign}".replace("-", "\N{MINUS SIGN}")
             axes.annotate(
                 text,
                 (1.01, place),
@@ -99,8 +99,8 @@ def bland_altman(pairs: Pairs, quantity: Quantity) -> Figure | None:
             )
     axes.set(
         ylim=(-reach, reach),
-        xlabel=f"mean of predicted and measured {quantity.name} ({quantity.unit})",
-        ylabel=f"predicted - measured ({quantity.unit})".replace(" - ", " \N{MINUS SIGN} "),
+        xlabel=f"mean of predicted and measured {quantity.name} ({quantity.unit_sign})",
+        ylabel=f"predicted - measured ({quantity.error_sign})".replace(" - ", " \N{MINUS SIGN} "),
     )
     return figure
 
@@ -121,8 +121,8 @@ def predicted_against_measured(pairs: Pairs, quantity: Quantity) -> Figure | Non
         xlim=ends,
         ylim=ends,
         aspect="equal",
-        xlabel=f"measured {quantity.name} ({quantity.unit})",
-        ylabel=f"predicted {quantity.name} ({quantity.unit})",
+        xlabel=f"measured {quantity.name} ({quantity.unit_sign})",
+        ylabel=f"predicted {quantity.name} ({quantity.unit_sign})",
     )
     axes.legend(loc="upper left")
     return figure

@@ -29,7 +29,8 @@ def validation_gallery(
         frames = np.stack([cache[i].image for i in range(len(cache))])
         targets = np.stack([cache.encode(cache[i].target) for i in range(len(cache))])
         outputs = predictor(model).predict(frames)  # type: ignore[attr-defined]
-        overlap = soft_overlap(outputs, targets)
+        # A target may hold a further channel: the weight of its pixels.
+        overlap = soft_overlap(outputs, targets[..., : outputs.shape[-1]])
         count = min(SHOWN, len(cache))
         fixed = np.linspace(0, len(cache) - 1, count).astype(int)
         pictures = {

@@ -2,8 +2,8 @@
 
 All take `y_true` (N, H, W, K), fractional coverage 0..1, and `y_pred` of the same shape,
 probabilities. `keras.losses.Loss` casts both to float32 before `call`, so they hold under mixed
-precision too. `bce`, `dice` and `bce_dice` judge channels that may overlap (sigmoid), all others
-exclusive classes (softmax).
+precision too. `bce`, `dice` and `bce_dice` judge channels that may overlap (sigmoid), `mse` a
+reconstructed frame, all others exclusive classes (softmax).
 
 A builder is handed what the training frames hold of each class, or None where a task does not
 count it; from that, a config may ask for weights by `inverse_frequency`.
@@ -24,6 +24,7 @@ from fetal_tf.class_losses import (
 from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.overlap_losses import Tversky, WeightedDice
+from fetal_tf.reconstruction_losses import MeanSquaredError
 from fetal_tf.registry import Registry
 
 LOSSES: Registry[keras.losses.Loss] = Registry("loss")
@@ -55,6 +56,12 @@ def bce_dice(
 ) -> keras.losses.Loss:
     """Weighted sum of the two: cross-entropy for steady gradients, Dice for rare foreground."""
     return CrossentropyDice(bce_weight=bce_weight, dice_weight=dice_weight, smooth=smooth)
+
+
+@LOSSES.register("mse")
+def mse(class_pixels: ClassPixels | None) -> keras.losses.Loss:
+    """Mean squared error of gray values inside the frame, see `MeanSquaredError`."""
+    return MeanSquaredError()
 
 
 @LOSSES.register("cross_entropy")

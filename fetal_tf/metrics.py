@@ -23,6 +23,7 @@ class MeanPerImage(keras.metrics.Metric):
     Args:
         score: takes truth and prediction, (N, H, W, K) float32 of 0 and 1, and returns (N, K).
         name: the name in the logs.
+        channel: the only class to score; None averages them all.
     """
 
     def __init__(
@@ -30,9 +31,11 @@ class MeanPerImage(keras.metrics.Metric):
         score: Callable[[KerasTensor, KerasTensor], KerasTensor],
         name: str,
         dtype: Any = None,
+        channel: int | None = None,
     ):
         super().__init__(name=name, dtype=dtype)
         self._score = score
+        self.channel = channel
         # float32 under every policy: float16 counts images exactly only up to 2048.
         self.total = self.add_variable((), "zeros", dtype="float32", name="total")
         self.count = self.add_variable((), "zeros", dtype="float32", name="count")
@@ -41,7 +44,8 @@ class MeanPerImage(keras.metrics.Metric):
         self, y_true: KerasTensor, y_pred: KerasTensor, sample_weight: KerasTensor | None = None
     ) -> None:
         """Add a batch: coverage 0..1 and probabilities, (N, H, W, K); `sample_weight` (N,)."""
-        truth, predicted = (_above_threshold(y) for y in (y_true, y_pred))
+        chosen = slice(None) if self.channel is None else slice(self.channel, self.channel + 1)
+        truth, predicted = (_above_threshold(y[..., chosen]) for y in (y_true, y_pred))
         per_image = ops.mean(self._score(truth, predicted), axis=-1)
         if sample_weight is None:
             weight = ops.ones_like(per_image)
@@ -53,29 +57,33 @@ class MeanPerImage(keras.metrics.Metric):
     def result(self) -> KerasTensor:
         return ops.divide_no_nan(self.total, self.count)
 
+    def get_config(self) -> dict[str, Any]:
+        """`score` belongs to the class, not to the config."""
+        return {**super().get_config(), "channel": self.channel}
+
 
 @keras.saving.register_keras_serializable(package="fetal_tf")
 class Dice(MeanPerImage):
     """2 |A and B| / (|A| + |B|) per image and class; 1 where both are empty."""
 
-    def __init__(self, name: str = "dice", dtype: Any = None):
-        super().__init__(_dice, name=name, dtype=dtype)
+    def __init__(self, name: str = "dice", dtype: Any = None, channel: int | None = None):
+        super().__init__(_dice, name=name, dtype=dtype, channel=channel)
 
 
 @keras.saving.register_keras_serializable(package="fetal_tf")
 class IoU(MeanPerImage):
     """|A and B| / |A or B| per image and class; 1 where both are empty."""
 
-    def __init__(self, name: str = "iou", dtype: Any = None):
-        super().__init__(_iou, name=name, dtype=dtype)
+    def __init__(self, name: str = "iou", dtype: Any = None, channel: int | None = None):
+        super().__init__(_iou, name=name, dtype=dtype, channel=channel)
 
 
 @keras.saving.register_keras_serializable(package="fetal_tf")
 class PixelAccuracy(MeanPerImage):
     """The share of pixels on the right side of 0.5. It flatters: background counts in full."""
 
-    def __init__(self, name: str = "pixel_accuracy", dtype: Any = None):
-        super().__init__(_agreement, name=name, dtype=dtype)
+    def __init__(self, name: str = "pixel_accuracy", dtype: Any = None, channel: int | None = None):
+        super().__init__(_agreement, name=name, dtype=dtype, channel=channel)
 
 
 def _above_threshold(y: KerasTensor) -> KerasTensor:

@@ -10,11 +10,15 @@ from fetal_tf.scores import finite
 from fetal_tf.tasks.task import Row
 
 _SPELLING = {"dice": "Dice", "iou": "IoU", "f1": "F1"}
-_ABBREVIATIONS = ("hc", "bpd", "ofd", "csp", "lv")
+_ABBREVIATIONS = ("hc", "bpd", "ofd", "csp", "lv", "ctr", "focus", "roc", "pr", "auc", "hd95")
+_PHRASES = {f"ctr_{by}": f"CTR by {by}" for by in ("diameter", "area", "circumference")}
+UNITS = {"mm": "mm", "mm2": "mm²", "px": "px", "percent": "%"}
 
 
 def written(name: str) -> str:
     """A column's stem as people write it: `hc` → `HC`, `lv_width` → `LV width`."""
+    if name in _PHRASES:
+        return _PHRASES[name]
     words = [
         word.upper() if word in _ABBREVIATIONS else _SPELLING.get(word, word)
         for word in name.split("_")
@@ -57,6 +61,16 @@ class Quantity:
     @property
     def absolute(self) -> str:
         return f"{self.stem}_abs_error_{self.unit}"
+
+    @property
+    def unit_sign(self) -> str:
+        """The unit as people write it behind a value."""
+        return UNITS.get(self.unit, self.unit)
+
+    @property
+    def error_sign(self) -> str:
+        """… behind a difference: 44 % and 42 % are apart by 2 pp, percentage points."""
+        return "pp" if self.unit == "percent" else self.unit_sign
 
     def pairs(self, rows: Sequence[Row]) -> "Pairs":
         """The rows that hold both values."""

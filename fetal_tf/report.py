@@ -22,6 +22,7 @@ from fetal_tf.edge.images import write_png
 from fetal_tf.evaluation import Evaluated, finite
 from fetal_tf.quantities import Quantity
 from fetal_tf.report_figures import report_plots
+from fetal_tf.report_four_chamber import four_chamber_section
 from fetal_tf.report_section import Section
 from fetal_tf.report_structures import structures_section
 from fetal_tf.report_tables import (
@@ -40,12 +41,14 @@ from fetal_tf.tasks.task import Row, Task
 # What a task adds to the page, by the task's name.
 SECTIONS: Mapping[str, Callable[[Sequence[Row], Mapping[str, Any], Task], Section]] = {
     "structures": structures_section,
+    "four_chamber": four_chamber_section,
 }
 NAMES = {
     "hc": "head circumference",
     "bpd": "biparietal diameter",
     "ofd": "occipitofrontal diameter",
     "lv_width": "width of the lateral ventricle",
+    "ctr_diameter": "cardiothoracic ratio by diameter",
 }
 NBSP = "\N{NO-BREAK SPACE}"
 CI = f"95{NBSP}% CI"
@@ -143,7 +146,7 @@ def _story(
         sentences.append(
             f"{unmeasured} of {plural(images['n'], 'image')} gave no measurement "
             f"({images['refused']} refused, {images['failed']} failed) and {verb} left out of "
-            "every figure in millimetres."
+            "every figure of the measurement."
         )
     if images["flagged"]:
         sentences.append(
@@ -154,17 +157,19 @@ def _story(
 
 
 def _measured_story(quantity: Quantity, rows: Sequence[Row], error: Mapping[str, Any]) -> str:
-    pairs, unit = quantity.pairs(rows), quantity.unit
+    pairs, unit = quantity.pairs(rows), quantity.error_sign
     name = NAMES.get(quantity.stem, quantity.name)
     if len(pairs) == 1:
         apart = f"{error['mean']:.2f} {unit}"
         return f"On one image, the predicted {name} differs from the expert's by {apart}."
     bias, low, high = (number(value, quantity.error) for value in pairs.limits())
     absolute = np.abs(pairs.errors)
+    in_words = "percentage points (pp)" if unit == "pp" else unit
     return (
         f"On {len(pairs)} images, the predicted {name} differs from the expert's by "
-        f"{error['mean']:.2f} {unit} in the mean ({CI} {interval(error['ci95'], unit)}). Half of "
-        f"the images lie within {np.median(absolute):.2f} {unit}, nine in ten within "
+        f"{error['mean']:.2f} {in_words} in the mean "
+        f"({CI} {interval(error['ci95'], quantity.absolute)}). Half of the images lie within "
+        f"{np.median(absolute):.2f} {unit}, nine in ten within "
         f"{np.percentile(absolute, 90):.2f} {unit}. The bias is {bias} {unit}, with 95{NBSP}% "
         f"limits of agreement from {low} to {high} {unit}."
     )
@@ -212,7 +217,7 @@ def _card(label: str, value: str, notes: list[str], unit: str = "", tone: str = 
 
 
 def _why_no_agreement(rows: Sequence[Row], quantity: Quantity | None) -> str:
-    """Why there is no figure in millimetres; empty where there is one."""
+    """Why there is no figure of the measurement; empty where there is one."""
     if quantity is None or len(quantity.pairs(rows)):
         return ""
     scored = [r for r in rows if not r.get("error")]
@@ -221,11 +226,11 @@ def _why_no_agreement(rows: Sequence[Row], quantity: Quantity | None) -> str:
         reason = "every image failed: see the list below"
     elif not measured:
         reason = "every image was refused: see the list below"
-    elif all(r.get("mm_per_pixel") is None for r in measured):
+    elif quantity.unit == "mm" and all(r.get("mm_per_pixel") is None for r in measured):
         reason = "no image has a known pixel size, and without one there are no millimetres"
     else:
         reason = "no image has both a prediction and an expert's measurement"
-    return f"No figure for {quantity.name} in {quantity.unit}: {reason}."
+    return f"No figure for {quantity.name} in {quantity.unit_sign}: {reason}."
 
 
 def _case_view(rank: int, case: Case, task: Task) -> dict[str, Any]:
@@ -240,11 +245,11 @@ def _case_view(rank: int, case: Case, task: Task) -> dict[str, Any]:
             for column in (quantity.predicted, quantity.measured, quantity.error)
         )
         if predicted != DASH:
-            facts.append(f"{quantity.name} {predicted} {quantity.unit}")
+            facts.append(f"{quantity.name} {predicted} {quantity.unit_sign}")
         if measured != DASH:
-            facts.append(f"expert {measured} {quantity.unit}")
+            facts.append(f"expert {measured} {quantity.unit_sign}")
         if error != DASH:
-            facts.append(f"error {error} {quantity.unit}")
+            facts.append(f"error {error} {quantity.error_sign}")
     return {
         "rank": rank,
         "id": row["id"],

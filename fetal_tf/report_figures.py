@@ -66,19 +66,21 @@ def report_plots(
 
 
 def _agreement_plots(pairs: Pairs, quantity: Quantity) -> Iterator[Plot]:
-    unit, name = quantity.unit, quantity.name
+    unit, apart, name = quantity.unit_sign, quantity.error_sign, quantity.name
     if figure := figures.bland_altman(pairs, quantity):
         bias, low, high = pairs.limits()
-        limits = f", limits of agreement {low:+.2f} to {high:+.2f} {unit}" if len(pairs) > 1 else ""
+        limits = (
+            f", limits of agreement {low:+.2f} to {high:+.2f} {apart}" if len(pairs) > 1 else ""
+        )
         yield Plot(
             f"{quantity.stem}_bland_altman",
             f"Agreement on {name} (Bland-Altman)",
             figure,
             f"Bland-Altman plot of {name} on {plural(len(pairs), 'image')}: "
-            f"bias {bias:+.2f} {unit}{limits}.",
+            f"bias {bias:+.2f} {apart}{limits}.",
             "Each mark is one image. The solid line is the bias, the mean error; 19 of 20 images "
-            "are expected between the dashed lines. A slope would mean that the error grows with "
-            "the head.",
+            "are expected between the dashed lines. A slope would mean that the error changes with "
+            f"{'the size' if unit != '%' else 'the ratio; pp are percentage points'}.",
         )
     if figure := figures.predicted_against_measured(pairs, quantity):
         yield Plot(

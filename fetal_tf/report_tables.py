@@ -9,18 +9,20 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from fetal_tf.evaluation import flag_codes
-from fetal_tf.quantities import Quantity, written
+from fetal_tf.quantities import UNITS, Quantity, written
 from fetal_tf.scores import finite
 from fetal_tf.tasks.task import Row
 
 DASH = "\N{EN DASH}"  # stands for "no value"
 LABELS = {
     "iou": "IoU",
+    "ssim": "SSIM",
     "hd95_mm": "HD95 (mm)",
     "mask_dice": "Dice of the raw mask",
     "mask_iou": "IoU of the raw mask",
 }
-UNITS = {"mm": "mm", "mm2": "mm²", "px": "px"}
+# What is itself measured in per cent: its error is a difference in percentage points.
+_IN_PERCENT = ("ctr_",)
 
 
 def metric_label(name: str) -> str:
@@ -28,8 +30,10 @@ def metric_label(name: str) -> str:
     if name in LABELS:
         return LABELS[name]
     if match := re.fullmatch(r"([a-z0-9_]+?)_(abs_)?error_([a-z0-9]+)", name):
-        bar, unit = "|" if match[2] else "", "%" if match[3] == "percent" else match[3]
-        return f"{bar}Δ{written(match[1])}{bar} ({UNITS.get(unit, unit)})"
+        bar, unit = "|" if match[2] else "", UNITS.get(match[3], match[3])
+        if unit == "%" and match[1].startswith(_IN_PERCENT):
+            unit = "pp"
+        return f"{bar}Δ{written(match[1])}{bar} ({unit})"
     stem, _, unit = name.rpartition("_")
     words = written(stem) + f" ({UNITS[unit]})" if stem and unit in UNITS else written(name)
     return words[0].upper() + words[1:]
@@ -39,15 +43,15 @@ def better(name: str) -> str:
     """Which way a metric improves: `higher`, `lower`, or `near 0` for a signed error."""
     if re.search(r"(?<!abs)_error_", name):
         return "near 0"
-    lower = r"error|distance|hd95|mismatch|anomaly|shape_score|disagreement"
+    lower = r"error|distance|hd95|mismatch|anomaly|shape_score|plane_score|disagreement"
     return "lower" if re.search(lower, name) else "higher"
 
 
 def number(value: float | None, name: str) -> str:
-    """A metric's value for reading: millimetres and per cent to 2 places, shares to 4."""
+    """A metric's value for reading: millimetres, pixels and per cent to 2 places, shares to 4."""
     if value is None or not np.isfinite(value):
         return DASH
-    places = 2 if name.endswith(("mm", "percent")) else 4
+    places = 2 if name.endswith(("mm", "px", "percent")) else 4
     sign = "+" if better(name) == "near 0" else ""
     return f"{value:{sign}.{places}f}".replace("-", "\N{MINUS SIGN}")
 
@@ -92,7 +96,8 @@ def size_table(rows: Sequence[Row], quantity: Quantity | None, overlap: str) -> 
         return []
     smallest, largest = float(pairs.measured.min()), float(pairs.measured.max())
     steps = MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10])
-    edges = steps.tick_values(smallest, max(largest, smallest + 1) + 1e-9)
+    ticks = steps.tick_values(smallest, max(largest, smallest + 1) + 1e-9)
+    edges = np.round(ticks, 6)  # a tick of 40.00000000000001 would lose the image at 40
     signed, absolute = quantity.error, quantity.absolute
     table = []
     for low, high in itertools.pairwise(edges):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,8 @@ import numpy as np
 
 from fetal_tf.checkpoint import load_model
 from fetal_tf.class_pixels import ClassPixels
-from fetal_tf.config import Config, load_config, save_config
+from fetal_tf.config import Config, flattened, load_config, save_config
+from fetal_tf.data.credit import DataCredit, write_credits
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, read_splits, write_splits
 from fetal_tf.edge.errors import ConfigError, FetalTFError
@@ -101,6 +103,7 @@ def create_run(
     splits: dict[str, SplitRow],
     command: list[str],
     class_pixels: ClassPixels | None = None,
+    credits: Sequence[DataCredit] = (),
 ) -> None:
     """Make the folder and write what is known before the first step.
 
@@ -110,6 +113,7 @@ def create_run(
         splits: of all samples.
         command: as typed.
         class_pixels: what the training frames hold, for tasks that count it.
+        credits: whom to thank for the data, see `fetal_tf.data.credit`.
 
     Raises:
         FetalTFError: the folder exists.
@@ -125,11 +129,16 @@ def create_run(
         if class_pixels is not None:
             counts = json.dumps(class_pixels.as_record(), indent=2)
             write_text_atomic(folder / "class_pixels.json", counts)
+        if credits:
+            write_credits(folder, credits)
         save_config(config, folder / "config.yaml")
 
 
 # What may differ when a run is resumed, since it cannot change a batch.
-MOVABLE = ("data.root", "train.workers", "train.overlay_every")
+MOVABLE = (
+    "data.root", "train.workers", "train.overlay_every",
+    "model.init", "tracking", "mlflow.uri", "mlflow.experiment", "mlflow.parent",
+)  # fmt: skip
 
 
 def reopen_run(path: Path, experiment: Experiment, command: list[str]) -> dict[str, SplitRow]:
@@ -154,7 +163,7 @@ def reopen_run(path: Path, experiment: Experiment, command: list[str]) -> dict[s
             "put it back, or train under another --name"
         )
     saved = load_config(path / "config.yaml")
-    old, new = _flat(saved.model_dump(mode="json")), _flat(config.model_dump(mode="json"))
+    old, new = flattened(saved.model_dump(mode="json")), flattened(config.model_dump(mode="json"))
     for key in sorted(old.keys() | new.keys()):
         grown = key == "train.epochs" and config.train.epochs > saved.train.epochs
         if old.get(key) != new.get(key) and not grown and key not in MOVABLE:
@@ -188,13 +197,3 @@ def read_history(path: Path) -> list[dict[str, float]]:
         raise FetalTFError(
             f"{path}: not a table of numbers ({error}); --resume writes it anew"
         ) from error
-
-
-def _flat(tree: dict, prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -1,7 +1,7 @@
-"""How good a prediction is, in NumPy: overlap, border distance in mm, measurement errors, summary.
+"""How good a prediction is, in NumPy: overlap, border distance, measurement errors, summary.
 
 These are the figures of `evaluate` and of the parity check. They see masks at the original image
-size and numbers in mm; which framework predicted them they cannot know.
+size and numbers with units; which framework predicted them they cannot know.
 """
 
 import math
@@ -51,9 +51,7 @@ def overlap_metrics(pred: np.ndarray, truth: np.ndarray) -> dict[str, float | No
     }
 
 
-def surface_distances_mm(
-    pred: np.ndarray, truth: np.ndarray, mm_per_pixel: float
-) -> dict[str, float | None]:
+def surface_distances_px(pred: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
     """Distances between the borders of two masks, both ways.
 
     A border is the mask's pixels that have a side neighbour outside it; the frame's edge counts as
@@ -63,33 +61,50 @@ def surface_distances_mm(
     Args:
         pred: bool [H, W], the prediction.
         truth: bool [H, W], the expert's mask.
-        mm_per_pixel: size of a pixel, the same both ways.
 
     Returns:
-        `hd95_mm`: the larger of the two directed 95th percentiles (NumPy's linear interpolation).
+        `hd95_px`: the larger of the two directed 95th percentiles (NumPy's linear interpolation).
         Some tools take one percentile over both directions pooled: smaller, and it can hide a
         bump that covers less than a tenth of one border.
-        `mean_surface_distance_mm`: the mean over the distances of both directions pooled, the
+        `mean_surface_distance_px`: the mean over the distances of both directions pooled, the
         average symmetric surface distance (Heimann et al. 2009, IEEE TMI 28(8):1251).
         Both are None where a mask is empty: an empty mask has no border, and no distance to it.
 
     Raises:
         TypeError: a mask that is not bool.
-        ValueError: masks of different shape or not two-dimensional, or a pixel size not above zero.
+        ValueError: masks of different shape or not two-dimensional.
     """
     _check_masks(pred, truth)
-    if not (np.isfinite(mm_per_pixel) and mm_per_pixel > 0):
-        raise ValueError(f"mm_per_pixel must be above zero, found {mm_per_pixel!r}")
     if not pred.any() or not truth.any():
-        return {"hd95_mm": None, "mean_surface_distance_mm": None}
+        return {"hd95_px": None, "mean_surface_distance_px": None}
     borders = _border_points(pred), _border_points(truth)
     to_truth, _ = KDTree(borders[1]).query(borders[0])
     to_pred, _ = KDTree(borders[0]).query(borders[1])
-    hd95_px = max(np.percentile(to_truth, 95), np.percentile(to_pred, 95))
-    mean_px = np.concatenate([to_truth, to_pred]).mean()
     return {
-        "hd95_mm": float(hd95_px * mm_per_pixel),
-        "mean_surface_distance_mm": float(mean_px * mm_per_pixel),
+        "hd95_px": float(max(np.percentile(to_truth, 95), np.percentile(to_pred, 95))),
+        "mean_surface_distance_px": float(np.concatenate([to_truth, to_pred]).mean()),
+    }
+
+
+def surface_distances_mm(
+    pred: np.ndarray, truth: np.ndarray, mm_per_pixel: float
+) -> dict[str, float | None]:
+    """`surface_distances_px` in mm: `hd95_mm`, `mean_surface_distance_mm`.
+
+    Args:
+        pred: bool [H, W], the prediction.
+        truth: bool [H, W], the expert's mask.
+        mm_per_pixel: size of a pixel, the same both ways.
+
+    Raises:
+        TypeError: a mask that is not bool.
+        ValueError: masks of different shape or not two-dimensional, or a pixel size not above zero.
+    """
+    if not (np.isfinite(mm_per_pixel) and mm_per_pixel > 0):
+        raise ValueError(f"mm_per_pixel must be above zero, found {mm_per_pixel!r}")
+    return {
+        f"{name.removesuffix('px')}mm": None if value is None else value * mm_per_pixel
+        for name, value in surface_distances_px(pred, truth).items()
     }
 
 

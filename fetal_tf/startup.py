@@ -17,6 +17,7 @@ EXTRAS = {
         "tensorflow", "yaml",
     ),
     "export": ("onnx", "onnxruntime", "tf2onnx"),
+    "mlflow": ("mlflow",),
 }  # fmt: skip
 
 

@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fetal_tf.config import PublishedConfig
 from fetal_tf.edge.bundle import resolve_bundle
 from fetal_tf.edge.errors import DataError
-from fetal_tf.evaluation import SUMMARY_SCHEMA, evaluate_samples
+from fetal_tf.evaluation import SUMMARY_SCHEMA, evaluate_samples, summarise_rows
 from fetal_tf.provenance import describe, fingerprint
 from fetal_tf.result_files import read_rows
 from fetal_tf.subject import Subject, open_subject
@@ -17,11 +18,14 @@ from fetal_tf.tasks.task import Row, Task
 
 @dataclass(frozen=True)
 class Judged:
-    """A run or bundle with a row per image.
+    """A run or bundle with a row per image, and what they say together.
 
     Attributes:
         label: what to call it.
         evaluated: what was evaluated, the fields of `fetal_tf.evaluation.Evaluated`.
+        summary: of all rows, see `fetal_tf.evaluation.summarise_rows`; what is pooled over pixels
+            stands only here.
+        published: what the study says that its recipe repeats.
         stored_in: where the rows were read, None where they were made just now.
         seed: of its experiment.
     """
@@ -29,8 +33,10 @@ class Judged:
     label: str
     evaluated: Mapping[str, Any]
     rows: list[Row]
+    summary: Mapping[str, Any]
     task: Task
     seed: int
+    published: PublishedConfig | None
     stored_in: Path | None
 
 
@@ -39,35 +45,37 @@ def judge(
 ) -> Judged:
     """Rows of a run or bundle on a split; nothing is written.
 
-    Stored rows are taken where they are of the same format, split and data, hold all columns that
-    the task has now, and are not older than the model.
+    Stored rows are taken where they are of the same format, split and data, hold all columns and
+    all pooled structures that the task has now, and are not older than the model.
 
     Raises:
         FetalTFError: what `open_subject` and the dataset's reader find wrong.
         DataError: stored results that are damaged, or no image that could be evaluated.
     """
     subject = open_subject(reference, format)
-    task, seed = subject.task, subject.config.seed
+    task, seed, published = subject.task, subject.config.seed, subject.config.published
     folder = subject.default_out(split, data_root=data_root)
     samples = subject.samples(split, data_root)
     if not samples:
         raise DataError(f"{data_root or subject.config.data.root}: no annotated image found")
     stored = _stored(folder, subject, reference, split, fingerprint(samples))
     if stored is not None:
-        evaluated, rows = stored
-        return Judged(label, evaluated, rows, task, seed, folder)
-    rows = evaluate_samples(subject.predictor, samples, task, progress=True)
+        evaluated, rows, summary = stored
+        return Judged(label, evaluated, rows, summary, task, seed, published, folder)
+    gather = task.gather()
+    rows = evaluate_samples(subject.predictor, samples, task, progress=True, gather=gather)
     if all(row.get("error") for row in rows):
         raise DataError(
             f"{reference}: not one of {len(rows)} images could be evaluated; {rows[0]['error']}"
         )
     evaluated = asdict(describe(subject, samples, split, data_root, None, None))
-    return Judged(label, evaluated, rows, task, seed, None)
+    summary = summarise_rows(rows, task, seed, gather)
+    return Judged(label, evaluated, rows, summary, task, seed, published, None)
 
 
 def _stored(
     folder: Path, subject: Subject, reference: str, split: str, samples_sha256: str
-) -> tuple[dict[str, Any], list[Row]] | None:
+) -> tuple[dict[str, Any], list[Row], dict[str, Any]] | None:
     summary_path, rows_path = folder / "summary.json", folder / "per_image.csv"
     if not (summary_path.is_file() and rows_path.is_file()):
         return None
@@ -92,8 +100,12 @@ def _stored(
     if any(path.stat().st_mtime_ns > written for path in _model_files(subject, reference)):
         return None
     rows = read_rows(rows_path)
-    complete = rows and set(subject.task.metric_names) <= rows[0].keys()
-    return (evaluated, rows) if complete else None
+    complete = (
+        rows
+        and set(subject.task.metric_names) <= rows[0].keys()
+        and subject.task.gather().keys() <= summary.get("pixels", {}).keys()
+    )
+    return (evaluated, rows, summary) if complete else None
 
 
 def _model_files(subject: Subject, reference: str) -> list[Path]:

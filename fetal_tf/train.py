@@ -19,11 +19,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def _choose(args: argparse.Namespace) -> int:
     from fetal_tf.config import load_config
+    from fetal_tf.tracking.tracker import check_tracking
 
     overrides = args.set if args.name is None else [*args.set, f"name='{args.name}'"]
     if args.tolerant:
         overrides = [*overrides, "data.options.tolerant=true"]
     config = load_config(args.config, overrides)
+    check_tracking(config)
     if args.dry_run:
         return _dry_run(config)
     if args.overfit_batch:
@@ -33,25 +35,33 @@ def _choose(args: argparse.Namespace) -> int:
 
 def _train(config: "Config", resume: bool) -> int:
     from fetal_tf.calibration import calibrated
+    from fetal_tf.data.credit import credits_of
     from fetal_tf.data.phantom import is_phantom
     from fetal_tf.experiment import open_experiment
+    from fetal_tf.initial_weights import weights_file
     from fetal_tf.run import create_run, open_run, reopen_run
+    from fetal_tf.tracking.tracker import tracked
     from fetal_tf.training import load_frames, prepare_model, train
 
     run = Path("runs") / config.name
     experiment = open_experiment(config)
-    model = prepare_model(experiment)
+    model = prepare_model(experiment, resumed=resume and (run / "last.keras").is_file())
     splits = reopen_run(run, experiment, sys.argv) if resume else None
     frames = load_frames(experiment, splits)
     if not resume:
-        create_run(run, config, frames.splits, sys.argv, frames.class_pixels)
+        init = config.model.init and weights_file(config.model.init)
+        credits = credits_of(frames.train.samples, config.data.dataset, init)
+        create_run(run, config, frames.splits, sys.argv, frames.class_pixels, credits)
     print(f"{run}: {_sizes(frames.splits)}; tensorboard --logdir {run / 'tensorboard'}")
     if is_phantom(config.data.root):
         print("PHANTOM: trained on generated images; its figures say nothing about patients")
 
     verbose = 1 if sys.stdout.isatty() else 2
-    outcome = train(experiment, model, frames, run, resume=resume, verbose=verbose)
-    calibrated(open_run(run))
+    with tracked(config, run) as after_epoch:
+        outcome = train(
+            experiment, model, frames, run, resume=resume, verbose=verbose, after_epoch=after_epoch
+        )
+        calibrated(open_run(run))
     best = outcome.history[outcome.best_epoch]
     monitor = config.train.monitor
     why = "stopped early" if outcome.stopped_early else "finished"

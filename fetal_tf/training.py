@@ -24,6 +24,7 @@ from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.experiment import Experiment, select
 from fetal_tf.gallery import validation_gallery
+from fetal_tf.initial_weights import start_from
 from fetal_tf.optimization import Schedule
 from fetal_tf.run import KerasPredictor
 
@@ -89,16 +90,25 @@ def _class_pixels(experiment: Experiment, cache: FrameCache) -> ClassPixels | No
     return experiment.task.count_pixels(cache[i].target for i in range(len(cache)))
 
 
-def prepare_model(experiment: Experiment) -> keras.Model:
+def prepare_model(experiment: Experiment, *, resumed: bool = False) -> keras.Model:
     """Everything that can be wrong with model and monitor, before a run's folder is made.
 
+    Args:
+        experiment: what to build.
+        resumed: its weights will come from a checkpoint, so `model.init` plays no part.
+
     Raises:
-        ConfigError: a size that the model cannot take, a monitor that nobody measures.
+        ConfigError: a size that the model cannot take, weights that do not fit it, a monitor that
+            nobody measures.
     """
     experiment.check_monitor()
     if experiment.config.train.deterministic:
         _make_deterministic()
-    return experiment.build_model()
+    model = experiment.build_model()
+    init = experiment.config.model.init
+    if init is not None and not resumed:
+        print(start_from(model, init))
+    return model
 
 
 def train(
@@ -109,8 +119,11 @@ def train(
     *,
     resume: bool,
     verbose: int,
+    after_epoch: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Fit until `train.epochs`, or until early stopping; every epoch ends in a checkpoint.
+
+    `after_epoch` is called when all that an epoch leaves in the folder is there.
 
     Raises:
         FetalTFError: a diverging loss, a full disk; the last checkpoint is kept.
@@ -143,7 +156,10 @@ def train(
         steps_per_epoch=steps,
         initial_epoch=first_epoch,
         epochs=last_epoch,
-        callbacks=_callbacks(experiment, schedule, state, run, frames.val),
+        callbacks=[
+            *_callbacks(experiment, schedule, state, run, frames.val),
+            keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: after_epoch()),
+        ],
         verbose=verbose,
     )
     return Outcome(

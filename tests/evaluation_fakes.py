@@ -35,6 +35,7 @@ class BrightnessTask:
     headline = ("dice", "hc_abs_error_mm")
     pooled_headline = ()
     quantities = ("hc_abs_error_mm",)
+    scores = {}  # noqa: RUF012
     parity_limits = {}  # noqa: RUF012
     measurer = MEASURERS["head"](("head",), {})
 
@@ -44,7 +45,10 @@ class BrightnessTask:
     def training_metrics(self):
         raise NotImplementedError
 
-    def evaluate(self, probabilities, sample, letterbox):
+    def gather(self):
+        return {}
+
+    def evaluate(self, probabilities, sample, letterbox, gather=None):
         if sample.load_mask is not None:
             sample.load_mask()
         mean = float(probabilities[letterbox.content].mean())

@@ -176,7 +176,7 @@ def gradient_of(loss, truth, p) -> tuple[float, np.ndarray]:
 
 
 def test_every_registered_loss_is_tested():
-    assert {*NAMES, "bce", "bce_dice", "dice"} == set(LOSSES.names())
+    assert {*NAMES, "bce", "bce_dice", "dice", "mse"} == set(LOSSES.names())
 
 
 @every_spec

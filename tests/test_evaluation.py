@@ -98,7 +98,7 @@ def test_output_that_is_not_a_number_is_a_failure(tmp_path):
 
 def test_programming_error_is_not_taken_for_a_broken_file(tmp_path):
     class Wrong(BrightnessTask):
-        def evaluate(self, probabilities, sample, letterbox):
+        def evaluate(self, probabilities, sample, letterbox, gather=None):
             raise KeyError("typo")
 
     with pytest.raises(KeyError):

@@ -133,3 +133,16 @@ def test_config_round_trip(name):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
     assert type(again) is type(metric)
     assert again.name == "other"
+
+
+def test_one_channel_is_scored_alone():
+    truth = np.zeros((1, 4, 4, 2), np.float32)
+    truth[:, :2, :, 0] = 1
+    truth[:, :, :2, 1] = 1
+    predicted = truth.copy()
+    predicted[:, :, 1, 1] = 0  # half of the second structure is missed: Dice 2·4 / (4 + 8)
+    for channel, expected in ((0, 1.0), (1, 2 / 3), (None, 5 / 6)):
+        metric = Dice(channel=channel)
+        metric.update_state(truth, predicted)
+        assert float(metric.result()) == pytest.approx(expected)
+    assert Dice.from_config(Dice(channel=1).get_config()).channel == 1

@@ -16,7 +16,15 @@ ROWS = [
 
 @pytest.mark.parametrize(
     ("stem", "name"),
-    [("hc", "HC"), ("lv_width", "LV width"), ("csp_dice", "CSP Dice"), ("brain_iou", "brain IoU")],
+    [
+        ("hc", "HC"),
+        ("lv_width", "LV width"),
+        ("csp_dice", "CSP Dice"),
+        ("brain_iou", "brain IoU"),
+        ("ctr_area", "CTR by area"),
+        ("heart_pr_auc", "heart PR AUC"),
+        ("focus_ctr_agreement", "FOCUS CTR agreement"),
+    ],
 )
 def test_a_stem_as_people_write_it(stem, name):
     assert written(stem) == name
@@ -25,8 +33,17 @@ def test_a_stem_as_people_write_it(stem, name):
 def test_quantity_of_a_metric():
     assert Quantity.of_metric("hc_abs_error_mm") == HC
     assert Quantity.of_metric("ofd_abs_error_mm") == Quantity("ofd", "OFD", "mm")
+    ratio = Quantity.of_metric("ctr_diameter_abs_error_percent")
+    assert ratio == Quantity("ctr_diameter", "CTR by diameter", "percent")
+    assert ratio.measured == "ctr_diameter_true_percent"
     assert Quantity.of_metric("dice") is None
     assert Quantity.of_metric("hc_error_mm") is None
+
+
+def test_units_as_people_write_them():
+    assert (HC.unit_sign, HC.error_sign) == ("mm", "mm")
+    ratio = Quantity("ctr_area", "CTR by area", "percent")
+    assert (ratio.unit_sign, ratio.error_sign) == ("%", "pp"), "44 % and 42 % differ by no per cent"
 
 
 def test_pairs_are_the_rows_with_both_values():

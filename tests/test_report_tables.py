@@ -28,6 +28,12 @@ HC = Quantity("hc", "HC", "mm")
         ("hc_error_mm", "ΔHC (mm)", "near 0"),
         ("hc_abs_error_mm", "|ΔHC| (mm)", "lower"),
         ("bpd_error_percent", "ΔBPD (%)", "near 0"),
+        ("ctr_diameter_error_percent", "ΔCTR by diameter (pp)", "near 0"),
+        ("ctr_area_abs_error_percent", "|ΔCTR by area| (pp)", "lower"),
+        ("focus_cardiac_dice", "FOCUS cardiac Dice", "higher"),
+        ("focus_thorax_hd95_px", "FOCUS thorax HD95 (px)", "lower"),
+        ("focus_ctr_agreement", "FOCUS CTR agreement", "higher"),
+        ("heart_roc_auc", "Heart ROC AUC", "higher"),
     ],
 )
 def test_names_and_directions(name, label, direction):
@@ -39,6 +45,7 @@ def test_numbers_carry_the_places_and_the_sign_of_their_metric():
     assert number(0.97654321, "dice") == "0.9765"
     assert number(1.987, "hc_abs_error_mm") == "1.99"
     assert number(1.987, "hc_error_mm") == "+1.99"
+    assert number(16.7612, "focus_cardiac_hd95_px") == "16.76"
     assert number(-1.987, "hc_error_mm") == "\N{MINUS SIGN}1.99"
     assert number(None, "dice") == number(float("nan"), "dice") == "\N{EN DASH}"
     assert interval([0.1, 0.2], "dice") == "0.1000 to 0.2000"
@@ -61,8 +68,9 @@ def test_size_table_splits_every_pair_into_one_row():
     assert table[0][5] == "0.9000"
 
 
-def test_size_table_of_equal_sizes_is_one_row():
-    rows = [row(f"{i}_HC", hc=101.0, true=100.0) for i in range(3)]
+@pytest.mark.parametrize("true", [100.0, 40.0])  # 40: a tick that rounding puts above the size
+def test_size_table_of_equal_sizes_is_one_row(true):
+    rows = [row(f"{i}_HC", hc=101.0, true=true) for i in range(3)]
     assert [line[1] for line in size_table(rows, HC, "dice")] == ["3"]
 
 

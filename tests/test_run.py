@@ -5,8 +5,10 @@ import pytest
 
 from fetal_tf.config import load_config, save_config
 from fetal_tf.data.phantom import write_phantom
+from fetal_tf.data.sample import Sample
+from fetal_tf.data.splits import SplitRow
 from fetal_tf.edge.errors import FetalTFError
-from fetal_tf.experiment import open_experiment
+from fetal_tf.experiment import open_experiment, select
 from fetal_tf.run import KerasPredictor, create_run, open_run
 from fetal_tf.subject import open_subject
 
@@ -113,3 +115,14 @@ def test_a_written_config_opens_the_same_experiment(run_path, tmp_path):
     config = open_run(run_path).config
     save_config(config, tmp_path / "again.yaml")
     assert load_config(tmp_path / "again.yaml") == config
+
+
+def test_an_official_test_set_may_be_added_after_training(tmp_path):
+    """FOCUS without testing/ is trained on; later testing/ is there and belongs to test."""
+    seen = [Sample("training_001", tmp_path / "a.png", "a", official_split="train")]
+    added = Sample("testing_001", tmp_path / "b.png", "b", official_split="test")
+    splits = {"training_001": SplitRow("training_001", "a", "train")}
+    assert select([*seen, added], splits, "test", "data") == [added]
+    assert select([*seen, added], splits, "train", "data") == seen
+    with pytest.raises(FetalTFError, match="no sample belongs to the split 'val'"):
+        select([*seen, added], splits, "val", "data")

@@ -30,6 +30,7 @@ def test_the_extras_are_those_of_the_package():
 
     assert set(EXTRAS["train"]) == modules("train", "keras")
     assert set(EXTRAS["export"]) == modules("export")
+    assert set(EXTRAS["mlflow"]) == modules("mlflow")
 
 
 @pytest.mark.parametrize("command", ["fetal_tf.train", "fetal_tf.evaluate", "export"])

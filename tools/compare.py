@@ -1,6 +1,7 @@
 """Runs side by side, and each tested against the first: `python -m tools.compare RUN RUN`.
 
 What `evaluate` has left in a run is read; what is missing is evaluated, and nothing written there.
+Where a run's config states what the study that it repeats has published, that stands beside ours.
 """
 
 import argparse
@@ -57,7 +58,8 @@ def _parser() -> argparse.ArgumentParser:
         "--metrics",
         type=lambda text: [name.strip() for name in text.split(",") if name.strip()],
         metavar="A,B",
-        help="columns of per_image.csv (default: the headline metrics)",
+        help="columns of per_image.csv, or keys of summary.json such as pixels.heart.roc_auc "
+        "(default: the headline metrics, and what the configs state as published)",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="also write the comparison there")
     return parser

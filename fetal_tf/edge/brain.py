@@ -11,6 +11,7 @@ from fetal_tf.edge import anomaly
 from fetal_tf.edge.brain_flags import anomaly_flags, brain_flags
 from fetal_tf.edge.brain_measurement import BrainMeasurement
 from fetal_tf.edge.cleaning import Cleaning, clean
+from fetal_tf.edge.fit_doubts import check_mm_per_pixel
 from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.edge.structures import (
     BACKGROUND,
@@ -104,8 +105,7 @@ def measure_brain_labels(
 
 
 def _check_arguments(classes: tuple[str, ...], mm_per_pixel: float | None) -> None:
-    if mm_per_pixel is not None and not (math.isfinite(mm_per_pixel) and mm_per_pixel > 0):
-        raise ValueError(f"mm_per_pixel must be a positive number or None, found {mm_per_pixel}")
+    check_mm_per_pixel(mm_per_pixel)
     if tuple(classes[:2]) != ("background", "brain"):
         raise ValueError(f"classes must begin with background, brain; found {', '.join(classes)}")
 

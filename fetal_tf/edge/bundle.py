@@ -10,13 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from fetal_tf.edge.anomaly import MIN_CALIBRATION
 from fetal_tf.edge.errors import BundleError
+from fetal_tf.edge.gate import GatedMeasurement, GatedMeasurer
 from fetal_tf.edge.measurements import MEASURERS, Measurement, Measurer
+from fetal_tf.edge.plane import PlaneMeasurement
 from fetal_tf.edge.preprocess import letterboxed
 from fetal_tf.edge.runtimes import LiteRTPredictor, OnnxPredictor, Predictor
-from fetal_tf.edge.seal import MANIFEST, check_seal, check_sha256
+from fetal_tf.edge.seal import MANIFEST, SEAL, check_seal, check_sha256
 
 SCHEMA = 1  # of bundle.json; raised when an older reader would misread a bundle
+GATE_FOLDER = "gate"
+GATE_MEASUREMENT = "plane"
 ZOO = Path(__file__).resolve().parent.parent / "zoo"
 _RUNTIMES: dict[str, type[LiteRTPredictor] | type[OnnxPredictor]] = {
     "litert": LiteRTPredictor,
@@ -69,7 +74,8 @@ class Bundle:
         manifest = _read_manifest(path / MANIFEST)
         bundle = cls(path, manifest)
         check_seal(path, {file["path"]: file["sha256"] for file in manifest["files"].values()})
-        _ = bundle.measurer  # made now, so that settings it cannot use are found now
+        # Made now, so that settings it cannot use and a gate that is not whole are found now.
+        _ = bundle.measurer
         return bundle
 
     @property
@@ -109,16 +115,37 @@ class Bundle:
         """How this bundle's output becomes a measurement and a picture."""
         factory = MEASURERS[self.manifest["measurement"]]
         try:
-            return factory(self.classes, self.measurement_settings)
+            measurer = factory(self.classes, self.measurement_settings)
         except ValueError as error:
             raise BundleError(f"{self.path / MANIFEST}: measurement_settings: {error}") from error
+        return measurer if self.gate is None else GatedMeasurer(measurer)
+
+    @cached_property
+    def gate(self) -> "Bundle | None":
+        """The bundle that first asks of every frame whether it shows the right plane, if any.
+
+        Raises:
+            BundleError: it is missing, altered, or not one that can judge a plane.
+        """
+        if "gate" not in self.manifest:
+            return None
+        folder = self.path / GATE_FOLDER
+        check_sha256(folder / SEAL, self.manifest["gate"]["seal_sha256"])
+        gate = Bundle.open(folder)
+        check_gate(gate)
+        return gate
+
+    @cached_property
+    def _gate_predictor(self) -> Predictor:
+        assert self.gate is not None
+        return self.gate.predictor()
 
     def failed_parity(self, format: str) -> bool:
         """Whether export found that this format does not measure as well as the float model."""
         return self.manifest["files"][format].get("parity") == "failed"
 
     def predictor(self, format: str | None = None, threads: int = 1) -> Predictor:
-        """Verify and load one format, the default one where none is named.
+        """Verify and load one format, the default one where none is named, and the gate's own.
 
         Raises:
             BundleError: an unknown format, an altered or missing file, or no loadable model.
@@ -137,6 +164,8 @@ class Bundle:
             raise BundleError(
                 f"{file}: takes {predictor.input_shape}, {MANIFEST} says {self.input_shape}"
             )
+        if self.gate is not None:
+            _ = self._gate_predictor  # a gate that cannot be loaded shows before the first image
         return predictor
 
     def measure(
@@ -146,7 +175,10 @@ class Bundle:
         mm_per_pixel: float | None = None,
         ga_weeks: float | None = None,
     ) -> Measurement:
-        """Measure one image uint8 (H, W) with a predictor of this bundle.
+        """Measure one image uint8 (H, W) with a predictor of this bundle, behind its gate.
+
+        Returns:
+            What the bundle's measurer measures; with a gate, that in a `GatedMeasurement`.
 
         Raises:
             ValueError: a pixel size that is not positive, or an age the references do not cover.
@@ -154,7 +186,32 @@ class Bundle:
         frame, letterbox = letterboxed(image, self.input_shape)
         measurer = self.measurer
         output = measurer.prepared(predictor).predict(frame[None])[0]
-        return measurer.measure(output, letterbox, mm_per_pixel, ga_weeks)
+        measurement = measurer.measure(output, letterbox, mm_per_pixel, ga_weeks)
+        if self.gate is None:
+            return measurement
+        plane = self.gate.measure(self._gate_predictor, image)
+        assert isinstance(plane, PlaneMeasurement)
+        return GatedMeasurement(measurement, plane)
+
+
+def check_gate(bundle: Bundle) -> None:
+    """Make sure that a bundle can stand as a gate before another one.
+
+    Raises:
+        BundleError: it does not judge planes, has no threshold, or stands behind a gate itself.
+    """
+    if bundle.manifest["measurement"] != GATE_MEASUREMENT:
+        raise BundleError(
+            f"{bundle.path}: measures {bundle.manifest['measurement']!r}; a gate is the bundle of "
+            f"an autoencoder, which measures {GATE_MEASUREMENT!r}"
+        )
+    if "threshold" not in bundle.measurement_settings:
+        raise BundleError(
+            f"{bundle.path}: has no threshold, so it would flag nothing: it takes at least "
+            f"{MIN_CALIBRATION} validation images to fit one"
+        )
+    if "gate" in bundle.manifest:
+        raise BundleError(f"{bundle.path}: has a gate of its own; a gate stands alone")
 
 
 def resolve_bundle(reference: str) -> Path:
@@ -225,6 +282,9 @@ def _check_manifest(file: Path, manifest: dict[str, Any]) -> None:
             f"{file}: measurement {manifest['measurement']!r} is unknown here; "
             f"known: {', '.join(MEASURERS)}"
         )
+    if "gate" in manifest:
+        _check_filled(file, "gate", manifest["gate"], dict)
+        _check_filled(file, "gate.seal_sha256", manifest["gate"].get("seal_sha256"), str)
     if manifest["default_format"] not in manifest["files"]:
         raise BundleError(
             f"{file}: default_format {manifest['default_format']!r} is not among the files "

@@ -5,11 +5,24 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fetal_tf.edge import nested
 from fetal_tf.edge.brain import check_classes, check_settings, measure_brain
 from fetal_tf.edge.brain_measurement import BrainMeasurement
 from fetal_tf.edge.brain_overlay import draw_brain
+from fetal_tf.edge.four_chamber import measure_four_chamber
+from fetal_tf.edge.four_chamber_measurement import FourChamberMeasurement
+from fetal_tf.edge.four_chamber_overlay import draw_four_chamber
 from fetal_tf.edge.head import HeadMeasurement, measure_head
 from fetal_tf.edge.overlay import draw_head
+from fetal_tf.edge.plane import (
+    PlaneMeasurement,
+    WithInput,
+    check_pixel_size,
+    check_plane,
+    measure_plane,
+)
+from fetal_tf.edge.plane_overlay import draw_plane
+from fetal_tf.edge.plane_reference import PlaneReference
 from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.edge.runtimes import Predictor
 from fetal_tf.edge.views import WithDisagreement
@@ -123,10 +136,82 @@ class BrainMeasurer:
         return draw_brain(image, measurement, truth)
 
 
+class FourChamberMeasurer:
+    """Heart, thorax and the cardiothoracic ratio from one map of either spelling of classes."""
+
+    def __init__(self, classes: tuple[str, ...]):
+        """Measure `classes`.
+
+        Raises:
+            ValueError: classes that are no spelling of a four-chamber view, see `nested`.
+        """
+        nested.check_classes(classes)
+        self._classes = classes
+
+    def prepared(self, predictor: Predictor) -> Predictor:
+        """The net itself."""
+        return predictor
+
+    def measure(
+        self,
+        probabilities: np.ndarray,
+        letterbox: Letterbox,
+        mm_per_pixel: float | None,
+        ga_weeks: float | None = None,
+    ) -> FourChamberMeasurement:
+        """Measure probabilities float32 (h, w, K); see `measure_four_chamber`."""
+        return measure_four_chamber(probabilities, self._classes, letterbox, mm_per_pixel)
+
+    def draw(
+        self,
+        image: np.ndarray,
+        measurement: FourChamberMeasurement,
+        truth: FourChamberMeasurement | None = None,
+    ) -> np.ndarray:
+        """Draw both ellipses, their diameters and the ratios; see `draw_four_chamber`."""
+        return draw_four_chamber(image, measurement, truth)
+
+
+class PlaneMeasurer:
+    """Whether a frame shows the plane that an autoencoder was trained on."""
+
+    def __init__(self, classes: tuple[str, ...], settings: Mapping[str, Any]):
+        """Judge by the settings of `fit_plane`; without any there is no score.
+
+        Raises:
+            ValueError: more than the plane's name in `classes`, settings that it cannot use.
+        """
+        self._plane = check_plane(classes)
+        self._reference = PlaneReference.of(settings)
+
+    def prepared(self, predictor: Predictor) -> Predictor:
+        """The net with the frame as one more channel."""
+        return WithInput(predictor)
+
+    def measure(
+        self,
+        probabilities: np.ndarray,
+        letterbox: Letterbox,
+        mm_per_pixel: float | None,
+        ga_weeks: float | None = None,
+    ) -> PlaneMeasurement:
+        """Judge reconstruction and frame, float32 (h, w, 2); see `measure_plane`."""
+        check_pixel_size(mm_per_pixel)
+        return measure_plane(probabilities, self._plane, letterbox, self._reference)
+
+    def draw(
+        self, image: np.ndarray, measurement: PlaneMeasurement, truth: Any = None
+    ) -> np.ndarray:
+        """Draw frame, reconstruction and difference; see `draw_plane`. There is no other truth."""
+        return draw_plane(image, measurement)
+
+
 # Measurement → its measurer, made from the bundle's classes and from its measurement settings: a
 # JSON tree of what was fitted to data (references, thresholds), empty before anything was.
 MeasurerFactory = Callable[[tuple[str, ...], Mapping[str, Any]], Measurer]
 MEASURERS: Mapping[str, MeasurerFactory] = {
     "head": lambda classes, settings: HeadMeasurer(),
     "brain": BrainMeasurer,
+    "four_chamber": lambda classes, settings: FourChamberMeasurer(classes),
+    "plane": PlaneMeasurer,
 }

@@ -24,7 +24,7 @@ def check_seal(folder: Path, models: Mapping[str, str]) -> None:
         BundleError: no seal, a file altered or missing, no line for the manifest or a model.
     """
     seal = folder / SEAL
-    sums = _read_seal(seal)
+    sums = read_seal(seal)
     for name, expected in sums.items():
         if name not in models:
             check_sha256(folder / name, expected)
@@ -39,8 +39,12 @@ def check_seal(folder: Path, models: Mapping[str, str]) -> None:
             )
 
 
-def _read_seal(seal: Path) -> dict[str, str]:
-    """SHA-256 by file name; only what `sha256sum` writes is accepted, down to the last byte."""
+def read_seal(seal: Path) -> dict[str, str]:
+    """SHA-256 by file name; only what `sha256sum` writes is accepted, down to the last byte.
+
+    Raises:
+        BundleError: missing, unreadable, or a line that is no checksum.
+    """
     try:
         text = seal.read_bytes().decode("utf-8")
     except FileNotFoundError as error:

@@ -11,4 +11,5 @@ from fetal_tf.registry import Registry
 MODELS: Registry[keras.Model] = Registry("model")
 
 from fetal_tf.models import attention_unet as attention_unet  # noqa: E402  (registers itself)
+from fetal_tf.models import autoencoder as autoencoder  # noqa: E402  (registers itself)
 from fetal_tf.models import unet as unet  # noqa: E402  (registers itself)

@@ -18,7 +18,7 @@ from fetal_tf.metrics import Dice, IoU, PixelAccuracy
 from fetal_tf.registry import nearest
 from fetal_tf.tasks import TASKS
 from fetal_tf.tasks.precision import by_format
-from fetal_tf.tasks.task import Row, Task
+from fetal_tf.tasks.task import Gathered, Row, Task
 
 LEVEL = 0.5  # probability from which a pixel belongs to the raw mask
 RAW_OVERLAP = ("mask_dice", "mask_iou")
@@ -48,6 +48,7 @@ class SegmentationTask:
     headline: tuple[str, ...] = ("dice", "hc_abs_error_mm")
     pooled_headline: tuple[str, ...] = ()
     quantities: tuple[str, ...] = ("hc_abs_error_mm",)
+    scores: Mapping[str, tuple[str, ...]] = {}
     fits_measurer = False
     parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
     target_interpolation: Literal["linear", "nearest"] = "linear"
@@ -99,7 +100,17 @@ class SegmentationTask:
         """Nothing is fitted: `HeadLimits` hold for every net."""
         return {}
 
-    def evaluate(self, probabilities: np.ndarray, sample: Sample, letterbox: Letterbox) -> Row:
+    def gather(self) -> Gathered:
+        """Nothing is pooled over pixels."""
+        return {}
+
+    def evaluate(
+        self,
+        probabilities: np.ndarray,
+        sample: Sample,
+        letterbox: Letterbox,
+        gather: Gathered | None = None,
+    ) -> Row:
         """Overlap and border distance in the original frame, and every measurement's error.
 
         `dice` and its kin judge the region that was measured, as the HC18 challenge does with the

@@ -24,7 +24,7 @@ from fetal_tf.edge.structures import STRUCTURES, Features
 from fetal_tf.registry import nearest
 from fetal_tf.tasks import TASKS, structures_fitting, structures_parity, structures_summary
 from fetal_tf.tasks.structures_summary import ANOMALY_SCORES, RAW
-from fetal_tf.tasks.task import Row, Task
+from fetal_tf.tasks.task import Gathered, Row, Task
 
 BACKGROUND = "background"
 MEASUREMENT = "brain"
@@ -39,6 +39,7 @@ class StructuresTask:
     """Each pixel is one of `classes`, background first; every other class is a structure."""
 
     name = "structures"
+    scores: Mapping[str, tuple[str, ...]] = {}
     fits_measurer = True
     target_interpolation: Literal["linear", "nearest"] = "nearest"
 
@@ -142,7 +143,17 @@ class StructuresTask:
         """
         return structures_fitting.fit(training, validation, self._truth, FALSE_ALARM_RATE)
 
-    def evaluate(self, probabilities: np.ndarray, sample: Sample, letterbox: Letterbox) -> Row:
+    def gather(self) -> Gathered:
+        """Nothing is pooled over pixels beyond the rows' confusions."""
+        return {}
+
+    def evaluate(
+        self,
+        probabilities: np.ndarray,
+        sample: Sample,
+        letterbox: Letterbox,
+        gather: Gathered | None = None,
+    ) -> Row:
         """Overlap per class, mismatch with the expert, features and anomaly scores, in pixels of
         the original frame.
 

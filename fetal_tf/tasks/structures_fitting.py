@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fetal_tf.data.sample import Sample
-from fetal_tf.edge import anomaly
+from fetal_tf.edge import anomaly, anomaly_fitting
 from fetal_tf.edge.brain_measurement import BrainMeasurement
 from fetal_tf.edge.measurements import Measurement
 from fetal_tf.tasks.structures_summary import NORMAL
@@ -34,7 +34,7 @@ def fit(
             untold += sample.condition is None
             structures = truth(sample).structures
             descriptors.append(anomaly.shape_descriptors(structures, sample.mm_per_pixel))
-    reference = anomaly.fit_reference(descriptors)
+    reference = anomaly_fitting.fit_reference(descriptors)
     measured = [
         m
         for sample, m in validation
@@ -45,7 +45,7 @@ def fit(
         found = anomaly.shape_descriptors(m.structures, m.mm_per_pixel)
         z_scores = anomaly.z_scores(found, reference)
         shape_scores.append(max((abs(z) for z in z_scores.values()), default=None))
-    thresholds = anomaly.fit_thresholds(
+    thresholds = anomaly_fitting.fit_thresholds(
         shape_scores, [m.disagreement_score for m in measured], false_alarm_rate
     )
     fitted_on = "images that the dataset calls normal"

@@ -10,8 +10,10 @@ from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.measurements import Measurement, Measurer
 from fetal_tf.edge.preprocess import Letterbox
+from fetal_tf.pixel_levels import PixelLevels
 
 Row = dict[str, float | str | None]
+Gathered = Mapping[str, PixelLevels]  # structure → its probabilities over all images' pixels
 
 
 class Task(Protocol):
@@ -27,6 +29,7 @@ class Task(Protocol):
         measurer: that measurer, with this task's classes and settings.
         measurement_settings: what the measurer was made with, for the bundle.
         metric_names: numeric columns of a row that a summary describes.
+        scores: official scores by name, each with the columns that it consists of.
         headline: the columns that a one-line summary shows; the first is better when higher, the
             last sorts worst cases by its absolute value.
         pooled_headline: the figures of `pooled` that are shown beside the headline; may be empty.
@@ -42,6 +45,7 @@ class Task(Protocol):
     measurer: Measurer
     measurement_settings: Mapping[str, Any]
     metric_names: tuple[str, ...]
+    scores: Mapping[str, tuple[str, ...]]
     headline: tuple[str, ...]
     pooled_headline: tuple[str, ...]
     quantities: tuple[str, ...]
@@ -82,8 +86,25 @@ class Task(Protocol):
         """
         ...
 
-    def evaluate(self, probabilities: np.ndarray, sample: Sample, letterbox: Letterbox) -> Row:
-        """One flat row of scores, measurements and flags for one frame's output [h, w, K]."""
+    def gather(self) -> Gathered:
+        """Fresh collectors of what is pooled over the pixels of all images; empty for most."""
+        ...
+
+    def evaluate(
+        self,
+        probabilities: np.ndarray,
+        sample: Sample,
+        letterbox: Letterbox,
+        gather: Gathered | None = None,
+    ) -> Row:
+        """One flat row of scores, measurements and flags for one frame's output [h, w, K].
+
+        Args:
+            probabilities: the net's output.
+            sample: the frame and its truth.
+            letterbox: how the frame was fitted into the net's.
+            gather: of this task, filled on the way.
+        """
         ...
 
     def pooled(self, rows: Sequence[Row]) -> dict[str, float | None]:

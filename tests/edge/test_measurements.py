@@ -5,6 +5,7 @@ import pytest
 
 from fetal_tf.edge.brain import measure_brain
 from fetal_tf.edge.ellipse import Ellipse, rasterise
+from fetal_tf.edge.four_chamber import measure_four_chamber
 from fetal_tf.edge.head import measure_head
 from fetal_tf.edge.measurements import MEASURERS
 from fetal_tf.edge.preprocess import Letterbox
@@ -15,8 +16,10 @@ from tests.edge.painted_brain import CLASSES, SHAPE, TRUTH, painted
 BOX = Letterbox(*SHAPE, *SHAPE)
 HEAD = rasterise(Ellipse(160, 120, 110, 84, 15), SHAPE)[..., None].astype(np.float32)
 BRAIN = np.eye(len(CLASSES), dtype=np.float32)[TRUTH]
-TRUE = {"head": HEAD, "brain": BRAIN}
-CLASSES_OF = {"head": ("head",), "brain": CLASSES}
+HEART = rasterise(Ellipse(150, 110, 52, 40, 70), SHAPE)[..., None].astype(np.float32)
+VIEW = np.concatenate([HEAD, HEART], axis=-1)
+TRUE = {"head": HEAD, "brain": BRAIN, "four_chamber": VIEW}
+CLASSES_OF = {"head": ("head",), "brain": CLASSES, "four_chamber": ("thorax", "heart")}
 
 
 class Fixed:
@@ -43,10 +46,10 @@ def outputs(name):
 
 
 def test_a_test_for_every_measurer():
-    assert set(MEASURERS) == set(TRUE)
+    assert set(MEASURERS) == {*TRUE, "plane"}  # which measures no length: test_plane.py
 
 
-@pytest.mark.parametrize("name", MEASURERS)
+@pytest.mark.parametrize("name", TRUE)
 def test_the_record_has_the_same_keys_refused_or_not(name):
     measurer, output = outputs(name)
     found = measurer.measure(output, BOX, 0.3)
@@ -62,7 +65,7 @@ def test_the_record_has_the_same_keys_refused_or_not(name):
     assert {type(value) for value in found.as_record().values()} <= {float, str, type(None)}
 
 
-@pytest.mark.parametrize("name", MEASURERS)
+@pytest.mark.parametrize("name", TRUE)
 def test_millimetres_need_a_pixel_size(name):
     measurer, output = outputs(name)
     with_size, without = (measurer.measure(output, BOX, mm).as_record() for mm in (0.3, None))
@@ -74,7 +77,7 @@ def test_millimetres_need_a_pixel_size(name):
         measurer.measure(output, BOX, 0.0)
 
 
-@pytest.mark.parametrize("name", MEASURERS)
+@pytest.mark.parametrize("name", TRUE)
 def test_a_picture_with_and_without_the_truth(name):
     measurer, output = outputs(name)
     image = np.full(SHAPE, 60, np.uint8)
@@ -93,6 +96,15 @@ def test_a_head_is_measured_in_the_nets_own_output():
     found = measurer.measure(HEAD, BOX, 0.3, 30)
     assert found.as_record() == expected.as_record()
     assert found.as_record()["hc_z"] is not None
+
+
+def test_a_four_chamber_view_is_measured_in_the_nets_own_output():
+    net = Fixed(VIEW)
+    measurer = measurer_of("four_chamber")
+    assert measurer.prepared(net) is net
+    expected = measure_four_chamber(VIEW, ("thorax", "heart"), BOX, 0.3)
+    assert measurer.measure(VIEW, BOX, 0.3, 30) == expected
+    assert expected.ctr_diameter_percent == pytest.approx(100 * 40 / 84, rel=0.01)
 
 
 def test_a_brain_is_looked_at_in_several_views():

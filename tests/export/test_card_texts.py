@@ -3,16 +3,24 @@
 import ast
 import inspect
 
+import numpy as np
 import pytest
 
 from export.card_texts import CARD_TEXTS
 from export.model_card import ABSENT_RULES
 from fetal_tf.class_scores import AbsentRule
-from fetal_tf.edge import brain, brain_flags, head
+from fetal_tf.edge import brain, brain_flags, fit_doubts, four_chamber, head
 from fetal_tf.edge.measurements import MEASURERS
+from fetal_tf.edge.preprocess import Letterbox
 from tests.edge.test_measurements import outputs
 
-SOURCES = {"head": (head,), "brain": (brain, brain_flags)}
+SOURCES = {
+    "head": (head, fit_doubts),
+    "brain": (brain, brain_flags),
+    "four_chamber": (four_chamber, fit_doubts),
+}
+# `fit_doubts.refusal` says `no_NAME` of the structure that it is asked about.
+REFUSALS = {"head": {"no_head"}, "four_chamber": {"no_heart", "no_thorax"}}
 
 
 def flag_codes_in(module):
@@ -27,14 +35,15 @@ def flag_codes_in(module):
     return codes
 
 
-@pytest.mark.parametrize("measurement", MEASURERS)
+@pytest.mark.parametrize("measurement", SOURCES)
 def test_every_flag_has_its_meaning(measurement):
     raised = set().union(*(flag_codes_in(module) for module in SOURCES[measurement]))
+    raised |= REFUSALS.get(measurement, set())
     assert len(raised) > 5, "the source says flags in another way now"
     assert set(CARD_TEXTS[measurement].flags) == raised
 
 
-@pytest.mark.parametrize("measurement", MEASURERS)
+@pytest.mark.parametrize("measurement", SOURCES)
 def test_every_quantity_is_measured(measurement):
     measurer, output = outputs(measurement)
     from tests.edge.test_measurements import BOX
@@ -57,3 +66,11 @@ def test_a_model_without_a_class_is_not_said_to_measure_it():
 
 def test_every_rule_for_absent_structures_has_its_words():
     assert set(ABSENT_RULES) == set(AbsentRule.__args__)
+
+
+def test_the_plane_has_one_flag_and_measures_what_the_card_names():
+    measurer = MEASURERS["plane"](("four_chamber",), {})
+    record = measurer.measure(np.zeros((24, 32, 2), np.float32), Letterbox(24, 32, 24, 32), None)
+    assert set(CARD_TEXTS["plane"].quantities) <= set(record.as_record())
+    assert set(CARD_TEXTS["plane"].flags) == {"not_four_chamber"}
+    assert {*SOURCES, "plane"} == set(CARD_TEXTS) == set(MEASURERS)

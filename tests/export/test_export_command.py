@@ -252,15 +252,3 @@ def save_config_without_limits(run):
     config = load_config(run / "config.yaml")
     export = config.export.model_copy(update={"parity_limits": {}})
     save_config(config.model_copy(update={"export": export}), run / "config.yaml")
-
-
-def test_a_bundle_names_no_folder_of_the_machine_that_made_it():
-    from pathlib import Path
-
-    from export.pipeline import portable
-    from fetal_tf.config import load_config
-
-    config = load_config(Path("configs/quickstart.yaml"), ["data.root=/home/somebody/hc18"])
-    assert portable(config).data.root == Path("hc18")
-    relative = load_config(Path("configs/quickstart.yaml"))
-    assert portable(relative) == relative

@@ -244,7 +244,7 @@ def structures_task(*structures):
         headline = ("foreground_dice", *(f"{name}_dice" for name in structures), "hc_abs_error_mm")
         metric_names = headline
 
-        def evaluate(self, probabilities, sample, letterbox):
+        def evaluate(self, probabilities, sample, letterbox, gather=None):
             row = super().evaluate(probabilities, sample, letterbox)
             dice = row.pop("dice")
             return row | dict.fromkeys(self.headline[:-1], dice)

@@ -94,7 +94,7 @@ def test_what_the_task_pools_stands_beside_the_mean(runs, samples, tmp_path, cap
 
 def test_flagged_and_unmeasured_images_are_counted(runs, samples, tmp_path):
     class Strict(BrightnessTask):
-        def evaluate(self, probabilities, sample, letterbox):
+        def evaluate(self, probabilities, sample, letterbox, gather=None):
             row = super().evaluate(probabilities, sample, letterbox)
             row["flags"] = "bright: too much" if row["dice"] > 0.7 else ""
             row["refused"] = "no_head: too dark" if row["dice"] < 0.2 else ""

@@ -1,0 +1,21 @@
+"""A config as it may leave the machine that it was written for."""
+
+from pathlib import Path
+
+from fetal_tf.config import Config, MlflowConfig
+
+
+def portable(config: Config) -> Config:
+    """The config as it ships: of absolute paths the last name, and no tracking server.
+
+    A server's address says where somebody works, and may hold a password.
+    """
+    init = config.model.init
+    data = config.data.model_copy(update={"root": _portable(config.data.root)})
+    model = config.model.model_copy(update={"init": init and _portable(init)})
+    mlflow = config.mlflow.model_copy(update={"uri": MlflowConfig().uri})
+    return config.model_copy(update={"data": data, "model": model, "mlflow": mlflow})
+
+
+def _portable(path: Path) -> Path:
+    return Path(path.name) if path.is_absolute() else path

@@ -1,0 +1,245 @@
+"""The four-chamber view: thorax and heart as nested ellipses, and the cardiothoracic ratio."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from fetal_tf import scores
+from fetal_tf.categories import categories
+from fetal_tf.data.sample import Sample
+from fetal_tf.data.targets import coverage_shares
+from fetal_tf.edge.errors import ConfigError, DataError
+from fetal_tf.edge.four_chamber_measurement import FourChamberMeasurement
+from fetal_tf.edge.measurements import MEASURERS, Measurement
+from fetal_tf.edge.nested import check_classes, nested
+from fetal_tf.edge.preprocess import Letterbox
+from fetal_tf.focus_score import FOCUS_METRICS, focus_score
+from fetal_tf.metrics import Dice, IoU, PixelAccuracy
+from fetal_tf.pixel_levels import PixelLevels
+from fetal_tf.tasks import TASKS
+from fetal_tf.tasks.precision import by_format
+from fetal_tf.tasks.task import Gathered, Row, Task
+
+MEASUREMENT = "four_chamber"
+LEVEL = 0.5  # probability from which a pixel belongs to a mask
+INDICES = {"thorax": 1, "heart": 2}  # in a sample's mask; the thorax holds the heart's pixels too
+OVERLAP = {  # column → figure of `scores.overlap_metrics`
+    "dice": "dice",
+    "iou": "iou",
+    "sensitivity": "recall",
+    "specificity": "specificity",
+}
+RANKING = ("roc_auc", "pr_auc")
+RATIOS = ("ctr_diameter", "ctr_area", "ctr_circumference")
+
+
+class FourChamberTask:
+    """Heart and thorax, or the heart alone, judged as masks and as the ellipses fitted to them.
+
+    `classes` is one of three spellings of the same targets: `[thorax, heart]`, two channels that
+    overlap as the organs do; `[background, thorax, heart]`, exclusive classes for a softmax, thorax
+    being what the heart leaves of it; `[heart]`, binary.
+    """
+
+    name = "four_chamber"
+    measurement = MEASUREMENT
+    pooled_headline: tuple[str, ...] = ()
+    fits_measurer = False
+    target_interpolation: Literal["linear", "nearest"] = "linear"
+
+    def __init__(self, classes: list[str], measurement: str, settings: Mapping[str, Any]):
+        try:
+            check_classes(tuple(classes))
+        except ValueError as error:
+            raise ConfigError(f"task.classes: {error}") from error
+        if measurement != MEASUREMENT:
+            raise ConfigError(
+                f"task.measurement: found {measurement!r}; this task is measured by {MEASUREMENT}"
+            )
+        self.classes = tuple(classes)
+        self.structures = tuple(name for name in INDICES if name in classes)
+        self.measurement_settings = settings
+        self.measurer = MEASURERS[measurement](self.classes, settings)
+        paired = "thorax" in self.structures
+        self.quantities: tuple[str, ...] = ()
+        self.headline: tuple[str, ...] = ("heart_dice", "heart_iou", "focus_cardiac_hd95_px")
+        official: tuple[str, ...] = ("focus_cardiac_dice", "focus_cardiac_hd95_px")
+        if paired:
+            self.quantities = tuple(f"{ratio}_abs_error_percent" for ratio in RATIOS)
+            self.headline = ("heart_dice", "thorax_dice", "focus_ctr_agreement", self.quantities[0])
+            official = FOCUS_METRICS
+        self.scores: Mapping[str, tuple[str, ...]] = {"focus": official}
+        self.metric_names = (
+            *(
+                f"{s}_{metric}"
+                for s in reversed(self.structures)
+                for metric in (*OVERLAP, *RANKING)
+            ),
+            *official,
+            *(
+                f"{r}_{kind}"
+                for r in RATIOS
+                for kind in ("error_percent", "abs_error_percent")
+                if paired
+            ),
+        )
+        self.parity_limits = _parity_limits(self.structures)
+
+    def target(self, sample: Sample, letterbox: Letterbox) -> np.ndarray:
+        """Share of each network pixel that a structure covers, uint8 [h, w, structures]."""
+        truth = self._truth(sample)
+        return np.stack([letterbox.apply_coverage(truth[s]) for s in self.structures], axis=-1)
+
+    def encode(self, target: np.ndarray) -> np.ndarray:
+        """A channel for each of `classes`, float32 [h, w, K]; exclusive ones sum to 1."""
+        shares = coverage_shares(target)
+        if self.classes[0] != "background":
+            return shares
+        thorax, heart = shares[..., 0], shares[..., 1]
+        heart = np.minimum(heart, thorax)  # interpolation may round them apart by 1/255
+        return np.stack([1 - thorax, thorax - heart, heart], axis=-1)
+
+    def count_pixels(self, targets: Iterable[np.ndarray]) -> None:
+        """Coverage is no count of exclusive pixels: losses weigh nothing by it."""
+
+    def training_metrics(self) -> list[keras.metrics.Metric]:
+        """Dice of each structure per image, IoU of the heart, and pixel accuracy."""
+        channel = {name: index for index, name in enumerate(self.classes)}
+        dice = [Dice(name=f"{s}_dice", channel=channel[s]) for s in reversed(self.structures)]
+        return [*dice, IoU(name="heart_iou", channel=channel["heart"]), PixelAccuracy()]
+
+    def fit_measurer(
+        self,
+        training: Iterable[Sample],
+        validation: Iterable[tuple[Sample, Measurement]],
+    ) -> dict[str, Any]:
+        """Nothing is fitted: `FourChamberLimits` hold for every net."""
+        return {}
+
+    def gather(self) -> Gathered:
+        """Probabilities of each structure over the pixels of all images."""
+        return {name: PixelLevels() for name in reversed(self.structures)}
+
+    def evaluate(
+        self,
+        probabilities: np.ndarray,
+        sample: Sample,
+        letterbox: Letterbox,
+        gather: Gathered | None = None,
+    ) -> Row:
+        """The net's masks and probabilities, the fitted ellipses and the ratios, original frame.
+
+        `heart_dice` and its kin judge the mask at 0.5, `focus_cardiac_dice` the fitted ellipse
+        against the annotated one. A structure that was searched and not found scores 0 there.
+        """
+        truth = self._truth(sample)
+        levels = gather or self.gather()
+        row: Row = {"id": sample.id, "group": sample.group, "mm_per_pixel": sample.mm_per_pixel}
+        maps = nested(probabilities, self.classes)
+        for name in reversed(self.structures):
+            row |= _pixel_scores(name, letterbox.restore(maps[name]), truth[name], sample, levels)
+        measurement = self.measurer.measure(probabilities, letterbox, sample.mm_per_pixel)
+        assert isinstance(measurement, FourChamberMeasurement)
+        found = {name: getattr(measurement, name) for name in self.structures}
+        official = focus_score(found, sample.ellipses, truth["heart"].shape)
+        row |= {column: official[column] for column in self.scores["focus"]}
+        if "thorax" in self.structures:
+            row |= _ratios(measurement, self._measure_truth(sample))
+        row["flags"] = "; ".join(measurement.flags)
+        row["refused"] = measurement.refused or ""
+        return row
+
+    def pooled(self, rows: Sequence[Row]) -> dict[str, float | None]:
+        """Every figure of a row is a mean of its column; pixels are pooled by `gather`."""
+        return {}
+
+    def summarise(self, rows: Sequence[Row], seed: int) -> dict[str, Any]:
+        """The source study's categories: shares of images above some levels of Dice and AUC."""
+        return {"categories": {s: categories(rows, s) for s in reversed(self.structures)}}
+
+    def tables(self, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
+        """Nothing beside per_image.csv."""
+        return {}
+
+    def draw(
+        self,
+        image: np.ndarray,
+        probabilities: np.ndarray,
+        letterbox: Letterbox,
+        sample: Sample,
+    ) -> np.ndarray:
+        """Both ellipses as predicted and as annotated, and the ratio."""
+        measurement = self.measurer.measure(probabilities, letterbox, sample.mm_per_pixel)
+        truth = self._measure_truth(sample) if sample.ellipses else None
+        return self.measurer.draw(image, measurement, truth=truth)
+
+    def _truth(self, sample: Sample) -> dict[str, np.ndarray]:
+        """Masks bool [H, W] of the original frame."""
+        if sample.load_mask is None or not sample.ellipses or sample.labels != tuple(INDICES):
+            raise DataError(
+                f"{sample.image_path}: sample {sample.id} does not annotate thorax and heart, "
+                "which this task learns"
+            )
+        labels = sample.load_mask()
+        return {name: labels >= INDICES[name] for name in self.structures}
+
+    def _measure_truth(self, sample: Sample) -> FourChamberMeasurement:
+        """The expert's ellipses as a measurement."""
+        return FourChamberMeasurement(
+            heart=sample.ellipses["heart"],
+            thorax=sample.ellipses["thorax"] if "thorax" in self.structures else None,
+            mm_per_pixel=sample.mm_per_pixel,
+        )
+
+
+def _pixel_scores(
+    name: str, probability: np.ndarray, truth: np.ndarray, sample: Sample, levels: Gathered
+) -> Row:
+    overlap = scores.overlap_metrics(probability >= LEVEL, truth)
+    row: Row = {f"{name}_{column}": overlap[figure] for column, figure in OVERLAP.items()}
+    ranking = levels[name].add(sample.group, probability, truth)
+    return row | {f"{name}_{figure}": ranking[figure] for figure in RANKING}
+
+
+def _ratios(measured: FourChamberMeasurement, expert: FourChamberMeasurement) -> Row:
+    """Each ratio as measured, as annotated, and the difference in percentage points."""
+    row: Row = {}
+    for ratio in RATIOS:
+        here, true = getattr(measured, f"{ratio}_percent"), getattr(expert, f"{ratio}_percent")
+        error = None if here is None or true is None else here - true
+        row |= {
+            f"{ratio}_percent": here,
+            f"{ratio}_true_percent": true,
+            f"{ratio}_error_percent": error,
+            f"{ratio}_abs_error_percent": None if error is None else abs(error),
+        }
+    return row
+
+
+# How far an exported file may drift from the float model, over paired images. In percentage points
+# a CTR of 44 moves by 0.4 when one of its diameters moves by 1 %.
+def _parity_limits(structures: Sequence[str]) -> Mapping[str, Mapping[str, float]]:
+    def limits(dice: float, agreement: float, ratio_percent: float) -> dict[str, float]:
+        official = {"heart": "focus_cardiac_dice", "thorax": "focus_thorax_dice"}
+        names = [name for s in structures for name in (f"{s}_dice", official[s])]
+        found = {f"{name}_abs_delta_mean": dice for name in names}
+        if "thorax" in structures:
+            found["focus_ctr_agreement_delta_mean"] = agreement
+            found["ctr_diameter_abs_delta_mean_percent"] = ratio_percent
+        return found
+
+    return by_format(
+        full=limits(1e-4, 1e-4, 0.01),
+        half=limits(5e-4, 5e-4, 0.05),
+        quantized=limits(3e-3, 3e-3, 0.5),
+    )
+
+
+@TASKS.register("four_chamber")
+def four_chamber(
+    settings: Mapping[str, Any], *, classes: list[str], measurement: str = MEASUREMENT
+) -> Task:
+    """Thorax and heart in a four-chamber view, and their ratio."""
+    return FourChamberTask(classes, measurement, settings)

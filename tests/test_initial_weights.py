@@ -1,0 +1,87 @@
+"""`model.init`: what is taken over, what stays fresh, what is refused."""
+
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from fetal_tf.edge.errors import ConfigError
+from fetal_tf.initial_weights import start_from
+from fetal_tf.models import MODELS
+
+
+def unet(classes=1, size=(32, 48), **parameters):
+    spec = {"name": "unet", "base": 4, "depth": 2} | parameters
+    return MODELS.build("model", spec, (*size, 1), classes)
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A run's folder with a model whose weights are known."""
+    model = unet()
+    for number, weight in enumerate(model.weights):
+        weight.assign(np.full(weight.shape, 0.01 * (number + 1)))
+    run = tmp_path / "heads"
+    run.mkdir()
+    model.save(run / "best.keras")
+    return run, model
+
+
+def test_every_layer_but_the_head_of_another_task_is_taken_over(trained):
+    run, source = trained
+    model = unet(classes=2, size=(48, 64))  # another number of classes, another frame
+    before = model.get_layer("probabilities").get_weights()
+    start = start_from(model, run)
+    assert start.fresh == ("probabilities",)
+    for layer in source.layers:
+        if layer.weights and layer.name != "probabilities":
+            assert layer.name in start.copied
+            for here, there in zip(
+                model.get_layer(layer.name).get_weights(), layer.get_weights(), strict=True
+            ):
+                np.testing.assert_array_equal(here, there)
+    for here, there in zip(model.get_layer("probabilities").get_weights(), before, strict=True):
+        np.testing.assert_array_equal(here, there)
+    assert "best.keras; fresh: probabilities" in str(start)
+
+
+def test_the_same_architecture_is_taken_over_whole(trained):
+    run, source = trained
+    model = unet()
+    assert start_from(model, run / "best.keras").fresh == ()
+    frame = np.random.default_rng(0).uniform(0, 255, (1, 32, 48, 1)).astype(np.float32)
+    np.testing.assert_array_equal(model(frame), source(frame))
+
+
+def test_gates_that_the_source_does_not_have_stay_fresh(trained):
+    spec = {"name": "attention_unet", "base": 4, "depth": 2, "head": "sigmoid"}
+    model = MODELS.build("model", spec, (32, 48, 1), 1)
+    start = start_from(model, trained[0])
+    assert start.fresh
+    assert all(name.startswith("gate_") for name in start.fresh)
+
+
+def test_a_layer_of_another_width_is_named(trained):
+    with pytest.raises(ConfigError, match=r"model\.init: .*encoder_0_conv0 holds 3x3x1x4 there"):
+        start_from(unet(base=8), trained[0])
+
+
+def test_another_architecture_is_refused(trained):
+    other = keras.Sequential([keras.Input((8,)), keras.layers.Dense(3, name="dense")])
+    with pytest.raises(ConfigError, match="gives 0% of this model's parameters"):
+        start_from(other, trained[0])
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "text"])
+def test_what_is_no_model_is_named(trained, tmp_path, damage):
+    run, _ = trained
+    file = run / "best.keras"
+    if damage == "missing":
+        shutil.rmtree(run)
+    elif damage == "truncated":
+        file.write_bytes(file.read_bytes()[:2000])
+    else:
+        file.write_text("weights")
+    with pytest.raises(ConfigError, match=r"^model\.init: .*heads"):
+        start_from(unet(), run)

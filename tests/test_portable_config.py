@@ -1,0 +1,26 @@
+"""What a bundle's or a tracker's copy of a config says about the machine: nothing."""
+
+from pathlib import Path
+
+from fetal_tf.config import load_config
+from fetal_tf.portable_config import portable
+
+QUICKSTART = Path("configs/quickstart.yaml")
+
+
+def test_of_absolute_paths_the_last_name_is_kept():
+    config = load_config(
+        QUICKSTART, ["data.root=/home/somebody/hc18", "model.init=/home/somebody/runs/heads"]
+    )
+    assert portable(config).data.root == Path("hc18")
+    assert portable(config).model.init == Path("heads")
+
+
+def test_a_tracking_server_is_not_named():
+    config = load_config(QUICKSTART, ["mlflow.uri=http://me:secret@server:5000"])
+    assert "server" not in portable(config).mlflow.uri
+
+
+def test_what_is_relative_stays():
+    config = load_config(QUICKSTART, ["model.init=runs/heads"])
+    assert portable(config) == config

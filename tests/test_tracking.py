@@ -1,0 +1,242 @@
+"""What a run's folder is to a tracking server, and a caller that never waits for one."""
+
+import json
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from fetal_tf.config import parse_config
+from fetal_tf.edge.errors import FetalTFError, MissingExtraError
+from fetal_tf.startup import EXTRAS
+from fetal_tf.tracking.background import Background
+from fetal_tf.tracking.mlflow_run import without_password
+from fetal_tf.tracking.run_folder import RunFolder
+from fetal_tf.tracking.tracker import check_tracking, tracked
+from tests.tracked_runs import (
+    STARTED_MS,
+    config_tree,
+    write_epochs,
+    write_evaluation,
+    write_run,
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_run(tmp_path / "trial", mlflow={"uri": "http://someone:secret@server:5000"})
+    return RunFolder(tmp_path / "trial")
+
+
+def test_params_are_the_config_without_what_belongs_to_one_machine(folder):
+    params = folder.params()
+    assert params["optimizer.learning_rate"] == "0.001"
+    assert params["data.image_size"] == "[16, 24]"
+    assert json.loads(params["augment"]) == [{"name": "HorizontalFlip", "p": 0.5}]
+    assert params["data.root"] == "hearts"
+    assert "split.fold" not in params, "what is null says nothing"
+    assert not [name for name in params if name.startswith(("mlflow", "tracking"))]
+
+
+def test_nothing_that_leaves_the_folder_names_machine_or_password(folder):
+    texts = "".join([*folder.texts().values(), *folder.params().values(), *folder.tags().values()])
+    assert "someone" not in texts and "secret" not in texts
+    assert json.loads(folder.texts()["environment.json"])["seeds"] == {"training": 3, "split": 0}
+
+
+def test_tags_are_the_facts_of_the_system(folder):
+    tags = folder.tags()
+    assert tags["fetal_tf.run"] == "trial 2026-01-02T03:04:05+00:00"
+    assert tags["git_commit"] == "0123abc+changes"
+    assert tags["mlflow.source.git.commit"] == "0123abc"
+    assert (tags["version.keras"], tags["seed.training"]) == ("3.15.1", "3")
+    assert (tags["mlflow.user"], tags["mlflow.source.name"]) == ("fetal_tf", "fetal_tf.train")
+    assert tags["phantom"] == "false"
+
+
+def test_epochs_count_from_1_and_their_clock_is_the_training_s(folder):
+    epochs = folder.epochs()
+    assert [epoch.step for epoch in epochs] == [1, 2, 3]
+    # 0.5, 1.0 and 1.5 seconds each
+    assert [epoch.timestamp_ms - STARTED_MS for epoch in epochs] == [500, 1500, 3000]
+    assert epochs[1].values == {"loss": 0.5, "val_loss": 1.0, "seconds": 1.0}
+
+
+def test_evaluations_are_named_by_split_and_format(folder):
+    write_evaluation(folder.path, "test-int8", dice=0.875)
+    (found,) = folder.evaluations()
+    assert found.values == {
+        "test-int8/dice": 0.875,
+        "test-int8/images/n": 5,
+        "test-int8/images/failed": 0,
+        "test-int8/pooled/brain_dice": 0.75,
+        "test-int8/pixels/heart/dice": 0.5,
+        "test-int8/pixels/heart/roc_auc": 0.875,
+    }
+
+
+def test_a_damaged_summary_is_named(folder):
+    write_evaluation(folder.path)
+    (folder.path / "evaluation" / "test-keras" / "summary.json").write_text('{"metrics": 3}')
+    with pytest.raises(FetalTFError, match=r"summary\.json: not an evaluation's summary"):
+        folder.evaluations()
+
+
+def test_files_are_tables_results_and_the_bundle(folder):
+    write_evaluation(folder.path)
+    (folder.path / "bundle").mkdir()
+    (folder.path / "bundle" / "model_int8.tflite").write_bytes(b"x")
+    (folder.path / "bundle" / ".half.partial").write_bytes(b"x")
+    (folder.path / "mlflow.json").write_text("{}")
+    assert list(folder.files()) == [
+        "bundle/model_int8.tflite",
+        "evaluation/test-keras/report.html",
+        "evaluation/test-keras/summary.json",
+        "metrics.csv",
+        "splits.csv",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "fold", "parent", "expected"),
+    [
+        ("heart", None, None, None),
+        ("heart-fold2", 2, None, "heart"),
+        ("heart_fold_2", 2, None, "heart"),
+        ("fold-study.fold-0", 0, None, "fold-study"),
+        ("heart", 0, None, "heart"),
+        ("heart-fold2", 2, "mine", "mine"),
+        ("heart-seed1", None, "seeds", "seeds"),
+    ],
+)
+def test_the_folds_of_a_config_share_a_parent(tmp_path, name, fold, parent, expected):
+    split = {} if fold is None else {"folds": 5, "fold": fold}
+    write_run(tmp_path / name, split=split, mlflow={"parent": parent})
+    assert RunFolder(tmp_path / name).parent == expected
+
+
+def test_a_run_is_finished_at_its_last_epoch_or_when_it_stopped_early(tmp_path):
+    write_run(tmp_path / "whole")
+    write_run(tmp_path / "part", epochs=2)
+    assert RunFolder(tmp_path / "whole").is_finished()
+    assert not RunFolder(tmp_path / "part").is_finished()
+    patient = {"epochs": 9, "batch_size": 4, "monitor": "seconds"}
+    stopping = {**patient, "early_stopping": {"patience": 2}}
+    write_run(tmp_path / "stopped", epochs=3, train={**stopping, "monitor": "hc_error"})
+    folder = RunFolder(tmp_path / "stopped")
+    (folder.path / "metrics.csv").write_text("epoch,hc_error\n1,3\n2,4\n3,5\n")
+    assert folder.is_finished()
+    (folder.path / "metrics.csv").write_text("epoch,hc_error\n1,3\n2,4\n3,2\n")
+    assert not folder.is_finished()
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://server:5000", "sqlite:///runs/mlflow.db", "https://server/mlflow"]
+)
+def test_passwords_are_not_printed(uri):
+    assert without_password(uri) == uri
+    assert without_password(uri.replace("//s", "//me:pa/ss@s".replace("/ss", "ss"))) == uri
+
+
+class Work:
+    """Notes what it is asked, and waits for permission to go on."""
+
+    def __init__(self):
+        self.begun, self.may_go = threading.Event(), threading.Event()
+        self.asked, self.threads, self.finished = [], set(), []
+
+    def __call__(self, request):
+        self.asked.append(request)
+        self.threads.add(threading.current_thread())
+        self.begun.set()
+        self.may_go.wait(60)
+        yield
+        if request == "broken":
+            raise OSError("no network")
+        self.finished.append(request)
+
+
+def test_who_asks_does_not_wait_and_only_the_newest_request_is_kept():
+    work = Work()
+    background = Background(work, patience_s=60)
+    background.ask(0)
+    assert work.begun.wait(60)
+    for request in range(1, 1000):
+        background.ask(request)  # would hang here: nothing may go on yet
+    assert work.asked == [0]
+    work.may_go.set()
+    background.finish("last")
+    assert work.asked == [0, "last"]
+    assert threading.current_thread() not in work.threads
+
+
+def test_a_failure_is_kept_until_something_succeeds():
+    work = Work()
+    work.may_go.set()
+    broken = Background(work, patience_s=60)
+    broken.finish("broken")
+    assert isinstance(broken.failure, OSError)
+
+    again = Background(work, patience_s=60)
+    again.failure = OSError("earlier")
+    again.finish("well")
+    assert again.failure is None
+
+
+def test_the_end_waits_while_there_are_signs_of_life_and_not_for_ever():
+    hung = Work()
+    background = Background(hung, patience_s=0.2)
+    background.finish("hangs")
+    assert isinstance(background.failure, TimeoutError), "given up, though nothing ever came back"
+    hung.may_go.set()  # an answer after all: nobody waits for the rest
+    background._thread.join(60)
+    assert hung.finished == []
+
+    def slow(request):
+        for _ in range(8):
+            threading.Event().wait(0.1)
+            yield
+
+    background = Background(slow, patience_s=0.5)
+    background.finish("takes longer than the patience")
+    assert background.failure is None
+
+
+def test_mlflow_that_is_asked_for_and_missing_is_answered_with_its_pip_line(monkeypatch):
+    monkeypatch.setitem(EXTRAS, "mlflow", ("surely_not_installed",))
+    check_tracking(parse_config(config_tree("trial", tracking=["tensorboard"]), "test"))
+    with pytest.raises(MissingExtraError, match=r'pip install "fetal-tf\[mlflow\]"'):
+        check_tracking(parse_config(config_tree("trial"), "test"))
+
+
+@pytest.mark.parametrize("arguments", [[], ["--dry-run"]])
+def test_training_says_so_before_it_reads_anything(arguments, monkeypatch, tmp_path, capsys):
+    from fetal_tf.train import main
+
+    monkeypatch.setitem(EXTRAS, "mlflow", ("surely_not_installed",))
+    monkeypatch.chdir(tmp_path)
+    write_run(tmp_path / "trial")
+    assert main(["--config", "trial/config.yaml", *arguments]) == 2
+    assert "surely_not_installed" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_without_tracking_mlflow_is_not_imported(tmp_path):
+    config = write_run(tmp_path / "trial", tracking=["tensorboard"])
+    with tracked(config, tmp_path / "trial") as after_epoch:
+        after_epoch()
+    assert not (tmp_path / "trial" / "mlflow.json").exists()
+    program = (
+        "import sys, fetal_tf.train, fetal_tf.evaluate, fetal_tf.training, export.pipeline\n"
+        "import fetal_tf.tracking.tracker\n"
+        "sys.exit('mlflow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_an_epoch_later_there_is_more(folder):
+    write_epochs(folder.path, 1)
+    assert [epoch.step for epoch in folder.epochs()] == [1]
+    write_epochs(folder.path, 2)
+    assert [epoch.step for epoch in folder.epochs()] == [1, 2]

@@ -1,0 +1,114 @@
+"""Does an autoencoder tell its plane from other frames? `python -m tools.plane_gate RUN|BUNDLE`.
+
+Its own images against those of other datasets and against corrupted versions of themselves.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fetal_tf.command_options import add_judging_options
+from fetal_tf.edge.errors import ConfigError, DataError
+from fetal_tf.startup import run_command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns 0, or 2 with one line on stderr."""
+    args = _parser().parse_args(argv)
+    return run_command(lambda: _study(args), "nothing was written")
+
+
+def _study(args: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from fetal_tf import plane_gate
+    from fetal_tf.edge.files import make_writable_folder, write_bytes_atomic, write_text_atomic
+    from fetal_tf.figures import png_bytes
+    from fetal_tf.figures_gate import gate_histograms
+    from fetal_tf.provenance import describe
+    from fetal_tf.result_files import csv_text, json_text
+    from fetal_tf.staging import staged_entries
+    from fetal_tf.subject import open_subject
+
+    subject = open_subject(args.subject, args.format)
+    task, predictor, seed = subject.task, subject.predictor, subject.config.seed
+    if task.name != "reconstruction":
+        raise ConfigError(f"{args.subject}: its task is {task.name}; an autoencoder is needed here")
+    samples = subject.samples(args.split, args.data_root)
+    if not samples:
+        raise DataError(f"{args.data_root or subject.config.data.root}: no annotated image found")
+    elsewhere = {
+        name: subject.samples("all", root, name) for name, root in map(_named_root, args.others)
+    }
+    out = args.out or (subject.run_path or Path()) / "plane_gate"
+    make_writable_folder(out)  # known before minutes of work, rather than after them
+
+    print(f"{subject.name}: {len(samples)} images of its own", flush=True)
+    own = plane_gate.own_frames(predictor, samples, task, progress=True)
+    datasets = []
+    for name, others in elsewhere.items():
+        print(f"{name}: {len(others)} images", flush=True)
+        found = plane_gate.other_frames(name, predictor, others, task, progress=True)
+        datasets.append(found)
+    corrupted = []
+    if args.corruptions:
+        print("its own images, corrupted", flush=True)
+        corrupted = list(plane_gate.corrupted_frames(predictor, samples, task, progress=True))
+
+    evaluated = describe(subject, samples, args.split, args.data_root, None, None)
+    validation = {id for id, row in subject.splits.items() if row.split == "val"}
+    record = plane_gate.study_record(
+        own,
+        [*datasets, *corrupted],
+        task.measurement_settings,
+        seed,
+        fitted_here=any(sample.id in validation for sample in samples),
+    )
+    figure = gate_histograms(own, datasets or corrupted)
+    lines = [line for frames in (own, *datasets, *corrupted) for line in frames.lines()]
+    with staged_entries(out) as folder:
+        tree = {"schema": 1, "evaluated": asdict(evaluated), **record}
+        write_text_atomic(folder / "gate.json", json_text(tree))
+        write_text_atomic(folder / "gate.csv", csv_text(lines))
+        if figure is not None:
+            write_bytes_atomic(folder / "gate.png", png_bytes(figure))
+        names = sorted(path.name for path in folder.iterdir())
+    if evaluated.phantom:
+        print("PHANTOM: generated images, which say nothing about patients")
+    print(plane_gate.screen_text(record))
+    for name in names:
+        print(out / name)
+    return 0
+
+
+def _named_root(text: str) -> tuple[str, Path]:
+    """`hc18=DIR`: the dataset's name and its folder."""
+    name, equals, root = text.partition("=")
+    if not (name and equals and root):
+        raise ConfigError(f"--others {text}: write it as DATASET=DIR, for example hc18=data/hc18")
+    return name, Path(root)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.plane_gate", description=__doc__, allow_abbrev=False
+    )
+    parser.add_argument("subject", metavar="RUN|BUNDLE", help="of the task reconstruction")
+    add_judging_options(parser)
+    parser.add_argument(
+        "--others",
+        action="append",
+        default=[],
+        metavar="DATASET=DIR",
+        help="frames of another dataset, for example hc18=DIR; may be repeated",
+    )
+    parser.add_argument(
+        "--corruptions", action="store_true", help="also its own images, spoilt by degrees"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/plane_gate")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
