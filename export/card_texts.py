@@ -140,7 +140,7 @@ CARD_TEXTS: dict[str, CardText] = {
             "where it is given."
         ),
         not_for=(
-            "frames of another plane: without a gate in the bundle nothing judges the plane",
+            "frames of another plane: the net itself does not judge it, only a gate before it does",
             "comparing a ratio of one kind with the normal values of another",
             "systole against diastole: the phase of the heart is not known",
             "millimetres without a pixel size: they are refused, never guessed",

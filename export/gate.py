@@ -25,7 +25,8 @@ def open_gate(reference: str, target: Path, measurement: str) -> Bundle:
         measurement: what that one measures.
 
     Raises:
-        BundleError: no bundle there, altered, or one that cannot be a gate.
+        BundleError: no bundle there, altered, one that cannot be a gate, or whose default format
+            failed parity: its threshold was fitted to the float model's scores.
         ConfigError: the run is an autoencoder itself.
     """
     if measurement == GATE_MEASUREMENT:
@@ -36,6 +37,11 @@ def open_gate(reference: str, target: Path, measurement: str) -> Bundle:
     check_gate(gate)
     if gate.path.resolve().is_relative_to(target.resolve()):
         raise BundleError(f"--gate: {gate.path} lies in {target}, which is to be replaced")
+    if gate.failed_parity(gate.default_format):
+        raise BundleError(
+            f"--gate: {gate.path}: {gate.default_format} does not score as its float model does, "
+            "which the threshold was fitted to (see its parity.json); export the gate once more"
+        )
     gate.predictor()
     return gate
 

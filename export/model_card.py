@@ -118,9 +118,9 @@ def _gate(bundle: Mapping[str, Any]) -> str:
         f"## Gate\n\nBefore this model stands another one, `{gate['name']}`, in the folder "
         f"`{gate['path']}`, with a card of its own. It flags frames that do not look like its own "
         f"plane ({', '.join(gate['classes'])}); its threshold was set to flag "
-        f"{100 * gate['false_alarm_rate']:g} % of {gate['n']} validation images. `predict` shows "
-        "its flag first and its `plane_score`. The figures, limits and times of this card are "
-        "those of the model without it."
+        f"{100 * gate['false_alarm_rate']:g} % of {gate['n']} validation images. `predict` and "
+        "`evaluate` give its flag first and its `plane_score`. The figures, limits and times of "
+        "this card are those of the model without it."
     )
 
 

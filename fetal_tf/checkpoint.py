@@ -107,6 +107,8 @@ def load_model(path: Path, *, with_optimizer: bool = False) -> keras.Model:
 
     if not path.is_file():
         raise FetalTFError(f"{path}: no such model file")
+    if not zipfile.is_zipfile(path):
+        raise FetalTFError(f"{path}: damaged or incomplete: a .keras file is a zip archive")
     try:
         return keras.models.load_model(path, safe_mode=True, compile=with_optimizer)
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:

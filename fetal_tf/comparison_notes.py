@@ -57,7 +57,7 @@ def _differences(one: Judged, first: Judged) -> Iterator[str]:
     if one.evaluated["data_root"] != first.evaluated["data_root"]:
         yield (
             f"{one.label} was evaluated on {one.evaluated['data_root']}, {first.label} on "
-            f"{first.evaluated['data_root']}; ids, patients and pixel sizes agree."
+            f"{first.evaluated['data_root']}; ids, groups, pixel sizes and truth agree."
         )
 
 

@@ -1,5 +1,6 @@
 """Runs side by side on the same images, and a paired test of each against the first."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -148,7 +149,8 @@ def _common_rows(judged: Sequence[Judged]) -> list[list[Row]]:
 
 
 def _check_same_image(one: Row, other: Row, first: str, second: str) -> None:
-    for key in ("group", "mm_per_pixel"):
+    truths = [key for key in one if re.search(r"(^|_)true_", key)]  # ids and groups may coincide
+    for key in ("group", "mm_per_pixel", *truths):
         a, b = one.get(key), other.get(key)
         if a is None or b is None:
             continue  # a failed row knows no pixel size

@@ -28,7 +28,7 @@ def comparison_markdown(comparison: Comparison, bar: str = r"\|") -> str:
     """
     kind = "PHANTOM image" if comparison.phantom else "image"
     parts = [
-        f"# {plural(comparison.images, kind)} of {plural(comparison.groups, 'patient')} "
+        f"# {plural(comparison.images, kind)} of {plural(comparison.groups, 'group')} "
         f"({comparison.dataset}, {comparison.split})"
     ]
     if comparison.phantom:
@@ -128,7 +128,7 @@ def _with_interval(value: float | None, score: Mapping[str, Any], name: str) -> 
 
 def _tests_table(comparison: Comparison) -> Table:
     head = ["run", "metric", "pairs", "difference [95 % CI]", "d_z", "rank-biserial"]
-    head += ["p images", "Holm", "p patients", "Holm", "verdict"]
+    head += ["p images", "Holm", "p groups", "Holm", "verdict"]
     return [head, *(_test_line(test) for test in comparison.tests)]
 
 
@@ -169,9 +169,10 @@ def _how_to_read(comparison: Comparison) -> str:
     count = plural(len(comparison.tests), "test")
     return (
         "Difference: the run minus the one it is held against, over images that both measured. "
-        "p: Wilcoxon signed-rank test, over images (which takes frames of one patient for "
-        f"independent) and over patients' means; Holm: adjusted for {count}. The verdict is by "
-        f"the adjusted p over patients at {LEVEL:g}. d_z: mean over sd of the differences."
+        "p: Wilcoxon signed-rank test, over images (which takes frames of one group for "
+        "independent) and over the means of groups (patients or examinations, as far as the data "
+        f"tell them); Holm: adjusted for {count}. The verdict is by the adjusted p over groups at "
+        f"{LEVEL:g}. d_z: mean over sd of the differences."
     )
 
 

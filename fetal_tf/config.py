@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.edge.files import write_text_atomic
@@ -130,6 +138,26 @@ class MlflowConfig(Section):
     experiment: str = "fetal_tf"
     parent: str | None = None  # the run that holds the folds; else named after the config
 
+    @field_validator("uri")
+    @classmethod
+    def _names_no_user(cls, uri: str) -> str:
+        refuse_user_info(uri, "mlflow.uri")
+        return uri
+
+
+def refuse_user_info(uri: str, key: str) -> None:
+    """An address is written to the run's folder and printed: it must hold no password.
+
+    Raises:
+        ConfigError: naming `key`, not what was found.
+    """
+    if "@" in uri and not uri.startswith("sqlite:///"):
+        raise ConfigError(
+            f"{key}: a user or password in the address would be written to the run's folder; "
+            "leave out what stands before the @, and set the environment variables "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
+
 
 class PublishedConfig(Section):
     """What the study that a recipe repeats reports; `tools.compare` shows it beside ours."""
@@ -201,6 +229,8 @@ def parse_config(tree: Mapping[str, Any], source: str) -> Config:
         return Config.model_validate(dict(tree))
     except ValidationError as error:
         raise ConfigError(f"{source}: {_first_fault(error)}") from error
+    except ConfigError as error:  # of `refuse_user_info`: pydantic's own would quote the password
+        raise ConfigError(f"{source}: {error}") from None
 
 
 def dump_config(config: Config) -> str:

@@ -31,13 +31,19 @@ def versions() -> dict[str, str]:
     return found
 
 
-def environment(config: Config, command: list[str]) -> dict[str, object]:
-    """The content of a run's environment.json."""
+def environment(config: Config, command: list[str], *, resumed: bool = False) -> dict[str, object]:
+    """The content of a run's environment.json.
+
+    Args:
+        config: of the run.
+        command: as typed.
+        resumed: the weights come from the run itself, and those of `model.init` may be gone.
+    """
     return {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": [Path(command[0]).name, *command[1:]],
         "git_commit": _git_commit(),
-        "initial_weights": _initial_weights(config),
+        "initial_weights": None if resumed else _initial_weights(config),
         "seeds": {"training": config.seed, "split": config.split.seed},
         "platform": f"{platform.system()} {platform.machine()}",
         "keras_backend": keras.backend.backend(),

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.files import write_text_atomic
+from fetal_tf.edge.gate import GatedPredictor
 from fetal_tf.edge.images import read_gray
 from fetal_tf.edge.preprocess import Letterbox, letterboxed
 from fetal_tf.edge.runtimes import Predictor
@@ -37,9 +38,11 @@ class Evaluated:
 
     Attributes:
         data_root: the folder's own name; the path before it belongs to one machine.
-        samples_sha256: of the ids, groups and pixel sizes: other data in a folder of the same name
-            differ in it.
+        samples_sha256: of ids, groups, pixel sizes, references and image files: other data in a
+            folder of the same name differ in it.
         trained_on: how many of the images the model was trained on, None where nobody knows.
+        date: with the time, UTC, ISO 8601: the later of two evaluations on a day is known.
+        gate: the name of the gate whose flags the rows hold, None where there is none.
     """
 
     subject: str
@@ -53,6 +56,7 @@ class Evaluated:
     trained_on: int | None
     date: str
     versions: Mapping[str, str]
+    gate: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,10 +91,12 @@ def evaluate_samples(
     """Predict and score every sample: one row each, in the order of `samples`.
 
     A file that cannot be read or scored keeps its row, with the reason in `error` and no figures,
-    so nothing drops out of a mean unseen. `error` is empty for all others.
+    so nothing drops out of a mean unseen. `error` is empty for all others. Behind a gate a row has
+    the gate's `plane_score`, and its flag before those of the measurement, as `predict` shows them.
 
     Args:
         predictor: the net; the task's measurer may look at more than one view of a frame with it.
+            A `GatedPredictor` brings its gate.
         samples: what to judge on.
         task: scores an output.
         progress: show a progress bar.
@@ -99,12 +105,13 @@ def evaluate_samples(
             that it compares would agree by construction.
         gather: of `Task.gather`, to be filled with what is pooled over the images' pixels.
     """
+    gate = predictor if isinstance(predictor, GatedPredictor) else None
     predictor = _prepared(predictor, task, average)
     rows: list[Row] = []
     with tqdm(total=len(samples), unit="image", disable=None if progress else True) as bar:
         for start in range(0, len(samples), BATCH_SIZE):
             batch = samples[start : start + BATCH_SIZE]
-            rows += _evaluate_batch(predictor, batch, task, distort, gather)
+            rows += _evaluate_batch(predictor, batch, task, distort, gather, gate)
             bar.update(len(batch))
     return rows
 
@@ -120,6 +127,7 @@ def _evaluate_batch(
     task: Task,
     distort: Distortion | None,
     gather: Gathered | None,
+    gate: GatedPredictor | None,
 ) -> list[Row]:
     frames = [_frame_or_error(sample, predictor.input_shape, distort) for sample in batch]
     readable = [frame.pixels for frame in frames if isinstance(frame, Frame)]
@@ -127,7 +135,8 @@ def _evaluate_batch(
     rows = []
     for sample, frame in zip(batch, frames, strict=True):
         if isinstance(frame, Frame):
-            rows.append(_score(task, next(outputs), sample, frame.letterbox, gather))
+            row = _score(task, next(outputs), sample, frame.letterbox, gather)
+            rows.append(row if gate is None else _gated(row, gate, frame.image))
         else:
             rows.append(_failed(sample, frame))
     return rows
@@ -155,6 +164,15 @@ def _score(
         return {**task.evaluate(probabilities, sample, letterbox, gather), "error": ""}
     except (FetalTFError, OSError) as error:  # a broken annotation is read only here
         return _failed(sample, error)
+
+
+def _gated(row: Row, gate: GatedPredictor, image: np.ndarray) -> Row:
+    """The row with the gate's flag first and its score; one that failed as it is."""
+    if row["error"]:
+        return row
+    plane = gate.judge(image)
+    flags = "; ".join([*plane.flags, *filter(None, [str(row.get("flags") or "")])])
+    return {**row, "flags": flags, "plane_score": plane.plane_score}
 
 
 def _failed(sample: Sample, reason: object) -> Row:

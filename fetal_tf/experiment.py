@@ -91,11 +91,26 @@ class Experiment:
         return rows if split.fold is None else validate_on_fold(rows, split.fold)
 
     def build_model(self) -> keras.Model:
-        """The model with fresh weights from `seed`, under the configured precision."""
+        """The model with fresh weights from `seed`, under the configured precision.
+
+        Raises:
+            ConfigError: a size that it cannot take, or a head of another kind than the classes.
+        """
         keras.utils.set_random_seed(self.config.seed)
         with dtype_policy(self.config.train.precision):
-            return MODELS.build(
+            model = MODELS.build(
                 "model", self.config.model.spec(), self.input_shape, len(self.task.classes)
+            )
+        self._check_head(model)
+        return model
+
+    def _check_head(self, model: keras.Model) -> None:
+        found, needed = model.layers[-1].activation.__name__, self.task.head
+        if found != needed:
+            what = {"softmax": "exclude each other", "sigmoid": "may overlap, or are one"}[needed]
+            raise ConfigError(
+                f"model.head: found {found}; the classes {', '.join(self.task.classes)} of task "
+                f"{self.task.name} {what} and need {needed}"
             )
 
     def check_monitor(self) -> None:
@@ -181,7 +196,8 @@ def select(
     """The samples of one part (train, val, test), or all of them.
 
     A sample that the run has never seen belongs to the part that its dataset prescribes: an
-    official test set may be added after training.
+    official test set may be added after training. It stays with its group, so that the copy of a
+    training image is none of the test; where the training images are not at hand, nobody can tell.
 
     Raises:
         DataError: a sample of which neither the split file nor the dataset knows the part, or a
@@ -189,7 +205,9 @@ def select(
     """
     if part == "all":
         return samples
-    parts = {s.id: splits[s.id].split if s.id in splits else s.official_split for s in samples}
+    by_group = {s.group: splits[s.id].split for s in samples if s.id in splits}
+    parts = {s.id: s.official_split and by_group.get(s.group, s.official_split) for s in samples}
+    parts |= {s.id: splits[s.id].split for s in samples if s.id in splits}
     unknown = [id for id, known in parts.items() if known is None]
     if unknown:
         raise DataError(

@@ -1,14 +1,19 @@
 """Weights from another run: `model.init: RUN` starts where an earlier training has ended."""
 
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 
 from fetal_tf.checkpoint import load_model
+from fetal_tf.config import load_config
+from fetal_tf.data.splits import SplitRow, read_splits
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 
-LEAST_SHARE = 0.5  # of the parameters; with less, another architecture was named by mistake
+LEAST_SHARE = 0.5  # of the layers; with less, another architecture was named by mistake
+BOTTLENECK = "bottleneck"
 
 
 @dataclass(frozen=True)
@@ -19,15 +24,18 @@ class Start:
         source: the file.
         copied: layers with weights that were taken over.
         fresh: layers with weights that keep their random ones.
+        unused: layers with weights of the source that have no place here.
     """
 
     source: Path
     copied: tuple[str, ...]
     fresh: tuple[str, ...]
+    unused: tuple[str, ...]
 
     def __str__(self) -> str:
         kept = f"; fresh: {', '.join(self.fresh)}" if self.fresh else ""
-        return f"{len(self.copied)} layers start with the weights of {self.source}{kept}"
+        lost = f"; not used: {', '.join(self.unused)}" if self.unused else ""
+        return f"{len(self.copied)} layers start with the weights of {self.source}{kept}{lost}"
 
 
 def weights_file(init: Path) -> Path:
@@ -39,7 +47,8 @@ def start_from(model: keras.Model, init: Path) -> Start:
     """Copy the weights of equally named layers; sizes of frames may differ, channels may not.
 
     The output layer is left fresh where it has another number of classes, and so are layers that
-    the source does not have (an Attention U-Net's gates, coming from a U-Net).
+    the source does not have (an Attention U-Net's gates, coming from a U-Net). A deeper U-Net may
+    start from a shallower one: what was the bottleneck there is an encoder's level here.
 
     Args:
         model: built, with fresh weights; changed in place.
@@ -47,13 +56,24 @@ def start_from(model: keras.Model, init: Path) -> Start:
 
     Raises:
         ConfigError: no such file, not a model, a layer of another shape, or less than half of the
-            parameters in common.
+            layers in common.
     """
     source = weights_file(init)
+    if not source.is_file():
+        raise ConfigError(
+            f"model.init: {source} is not there; train that run first, name another one, or start "
+            "afresh with --set model.init=null"
+        )
+    if source.suffix != ".keras":
+        raise ConfigError(
+            f"model.init: {source}: an exported model cannot be trained further; name the run, or "
+            "its best.keras"
+        )
     try:
         stored = {layer.name: layer for layer in load_model(source).layers}
     except FetalTFError as error:
         raise ConfigError(f"model.init: {error}") from error
+    stored = _at_depth_of(model, stored)
     copied, fresh = [], []
     for layer in (layer for layer in model.layers if layer.weights):
         known = stored.get(layer.name)
@@ -62,13 +82,56 @@ def start_from(model: keras.Model, init: Path) -> Start:
             continue
         layer.set_weights(known.get_weights())
         copied.append(layer.name)
-    share = sum(model.get_layer(n).count_params() for n in copied) / max(1, model.count_params())
-    if share < LEAST_SHARE:
+    if len(copied) < LEAST_SHARE * len([*copied, *fresh]):
         raise ConfigError(
-            f"model.init: {source} gives {share:.0%} of this model's parameters; it is another "
-            "architecture. Name a run of the same one, or leave model.init out"
+            f"model.init: {source} has {len(copied)} of this model's {len([*copied, *fresh])} "
+            "layers; it is another architecture. Name a run of the same one, or leave model.init "
+            "out"
         )
-    return Start(source, tuple(copied), tuple(fresh))
+    here = {*copied, *fresh}
+    unused = [name for name, layer in stored.items() if layer.weights and name not in here]
+    return Start(source, tuple(copied), tuple(fresh), tuple(unused))
+
+
+def _at_depth_of(model: keras.Model, stored: Mapping[str, keras.Layer]) -> dict[str, keras.Layer]:
+    """The stored layers under the names that they have in `model`, which may be deeper."""
+    levels = _levels(stored)
+    if levels >= _levels([layer.name for layer in model.layers]):
+        return dict(stored)
+    return {name.replace(BOTTLENECK, f"encoder_{levels}"): layer for name, layer in stored.items()}
+
+
+def _levels(names: Iterable[str]) -> int:
+    """How many encoder levels the layers' names count."""
+    found = [re.match(r"encoder_(\d+)_", name) for name in names]
+    return 1 + max((int(match[1]) for match in found if match), default=-1)
+
+
+def check_split(init: Path, dataset: str, splits: Mapping[str, SplitRow]) -> None:
+    """Make sure that the weights have not been trained on what this run holds out.
+
+    Args:
+        init: as `model.init` names it; where it is a file, its run is the folder it lies in.
+        dataset: this run's `data.dataset`.
+        splits: this run's samples.
+
+    Raises:
+        ConfigError: the same dataset, of which the source run has learnt from images that are val
+            or test here.
+    """
+    run = weights_file(init).parent
+    if not ((run / "splits.csv").is_file() and (run / "config.yaml").is_file()):
+        return
+    if load_config(run / "config.yaml").data.dataset != dataset:
+        return
+    learnt = {id for id, row in read_splits(run / "splits.csv").items() if row.split == "train"}
+    leaked = [id for id, row in splits.items() if row.split != "train" and id in learnt]
+    if leaked:
+        raise ConfigError(
+            f"model.init: {run} was trained on {len(leaked)} images that this run holds out "
+            f"(first: {leaked[0]}), so its figures would measure memory; take the same split (and "
+            "fold) for both"
+        )
 
 
 def _fits(layer: keras.Layer, known: keras.Layer, source: Path, *, last: bool) -> bool:

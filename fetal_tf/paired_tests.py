@@ -20,7 +20,7 @@ class PairedTest:
     Attributes:
         figures: of `fetal_tf.agreement.paired_comparison`, a = `run`, b = `against`; and the two
             p-values after Holm's adjustment over all tests of the table, `…_holm`.
-        verdict: by the adjusted p-value over patients: `better` or `worse` (for signed errors
+        verdict: by the adjusted p-value over groups: `better` or `worse` (for signed errors
             `higher` or `lower`), `no difference shown`, `direction unclear` where the mean and the
             ranks point to different sides, `not testable`.
     """

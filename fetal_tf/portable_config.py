@@ -8,7 +8,7 @@ from fetal_tf.config import Config, MlflowConfig
 def portable(config: Config) -> Config:
     """The config as it ships: of absolute paths the last name, and no tracking server.
 
-    A server's address says where somebody works, and may hold a password.
+    A server's address says where somebody works.
     """
     init = config.model.init
     data = config.data.model_copy(update={"root": _portable(config.data.root)})

@@ -6,7 +6,7 @@ or pictures not written, 130 where it was interrupted; the table then holds what
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -62,18 +62,8 @@ def predict(options: argparse.Namespace) -> tuple[list[Prediction], int]:
     bundle = Bundle.open(resolve_bundle(options.bundle))
     predictor = bundle.predictor(options.format, options.threads)
     form = options.format or bundle.default_format
-    if bundle.phantom:
-        print(
-            "warning: PHANTOM: this model was trained on generated images; "
-            "its measurements say nothing about patients",
-            file=sys.stderr,
-        )
-    if bundle.failed_parity(form):
-        print(
-            f"warning: {form} does not measure as well as the float model (see "
-            f"{bundle.path / 'parity.json'})",
-            file=sys.stderr,
-        )
+    for warning in _warnings(bundle, form):
+        print(printable(f"warning: {warning}"), file=sys.stderr)
 
     make_writable_folder(options.out)
     predictions: list[Prediction] = []
@@ -86,6 +76,31 @@ def predict(options: argparse.Namespace) -> tuple[list[Prediction], int]:
         if predictions:
             _write_tables(options, predictions, bundle, form)
     return predictions, len(paths)
+
+
+def _warnings(bundle: Bundle, form: str) -> Iterator[str]:
+    """What is to be known about the bundle, or about its gate, before its results."""
+    gate = bundle.gate
+    if gate is not None and gate.phantom and not bundle.manifest.get("phantom"):
+        yield (
+            "PHANTOM: the gate was trained on generated images; "
+            "its flags and its plane_score say nothing about patients"
+        )
+    elif bundle.phantom:
+        yield (
+            "PHANTOM: this model was trained on generated images; "
+            "its measurements say nothing about patients"
+        )
+    if bundle.failed_parity(form):
+        yield (
+            f"{form} does not measure as well as the float model (see "
+            f"{bundle.path / 'parity.json'})"
+        )
+    if gate is not None and gate.failed_parity(gate.default_format):
+        yield (
+            f"the gate's {gate.default_format} does not score as its float model does (see "
+            f"{gate.path / 'parity.json'})"
+        )
 
 
 def _measure(
@@ -142,7 +157,7 @@ def report(predictions: Sequence[Prediction], out: Path) -> None:
             if prediction.measurement is not None:
                 print(prediction.as_line())
     refused = sum(m.refused is not None for m in measured)
-    flagged = sum(bool(m.flags) for m in measured)
+    flagged = sum(bool(m.flags) and m.refused is None for m in measured)
     unwritten = sum(p.overlay is None for p in predictions if p.measurement is not None)
     pictures = f", {unwritten} without a picture" if unwritten else ""
     print(

@@ -7,15 +7,32 @@ from pathlib import Path
 
 from fetal_tf.data.phantom import is_phantom
 from fetal_tf.data.sample import Sample
+from fetal_tf.edge.files import sha256_of
+from fetal_tf.edge.gate import gate_name
 from fetal_tf.environment import versions
 from fetal_tf.evaluation import Evaluated
 from fetal_tf.subject import Subject
 
 
 def fingerprint(samples: Sequence[Sample]) -> str:
-    """SHA-256 over the samples' ids, groups and pixel sizes, in any order."""
-    lines = sorted(f"{s.id}\t{s.group}\t{s.mm_per_pixel!r}" for s in samples)
+    """SHA-256 over the samples, in any order: ids, groups, pixel sizes, references, images.
+
+    The files' content takes part: numbered frames of two datasets share their names.
+    """
+    lines = sorted(
+        f"{s.id}\t{s.group}\t{s.mm_per_pixel!r}\t{sorted(s.reference.items())}\t"
+        f"{sorted(s.ellipses.items())}\t{_content(s.image_path)}"
+        for s in samples
+    )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _content(image: Path) -> str:
+    """SHA-256 of a file; empty where it cannot be read, which its own row will say."""
+    try:
+        return sha256_of(image)
+    except OSError:
+        return ""
 
 
 def describe(
@@ -47,6 +64,7 @@ def describe(
         phantom=is_phantom(samples[0].image_path),
         samples_sha256=fingerprint(samples),
         trained_on=trained_on,
-        date=datetime.date.today().isoformat(),
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         versions=versions(),
+        gate=gate_name(subject.predictor),
     )

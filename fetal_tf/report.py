@@ -182,6 +182,11 @@ def _cautions(summary: Mapping[str, Any], evaluated: Evaluated) -> list[str]:
             "These are generated phantom images. The figures show that the software works; "
             "they say nothing about patients."
         )
+    if evaluated.gate:
+        cautions.append(
+            f"The gate {evaluated.gate} has looked at every image first, and its flags count: "
+            "plane_score in per_image.csv, 1 and more is flagged."
+        )
     if evaluated.trained_on:
         cautions.append(
             f"The model was trained on {evaluated.trained_on} of these "

@@ -137,7 +137,7 @@ def create_run(
 # What may differ when a run is resumed, since it cannot change a batch.
 MOVABLE = (
     "data.root", "train.workers", "train.overlay_every",
-    "model.init", "tracking", "mlflow.uri", "mlflow.experiment", "mlflow.parent",
+    "model.init", "tracking", "mlflow.", "published",
 )  # fmt: skip
 
 
@@ -166,7 +166,7 @@ def reopen_run(path: Path, experiment: Experiment, command: list[str]) -> dict[s
     old, new = flattened(saved.model_dump(mode="json")), flattened(config.model_dump(mode="json"))
     for key in sorted(old.keys() | new.keys()):
         grown = key == "train.epochs" and config.train.epochs > saved.train.epochs
-        if old.get(key) != new.get(key) and not grown and key not in MOVABLE:
+        if old.get(key) != new.get(key) and not grown and not key.startswith(MOVABLE):
             raise ConfigError(
                 f"{path}: {key} was {old.get(key)!r} when the run started and is {new.get(key)!r} "
                 "now; resume with the run's own config.yaml, or choose another --name"
@@ -182,7 +182,7 @@ def _note_resumption(path: Path, config: Config, command: list[str]) -> None:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise FetalTFError(f"{path}: cannot be read: {error}") from error
-    record.setdefault("resumed", []).append(environment(config, command))
+    record.setdefault("resumed", []).append(environment(config, command, resumed=True))
     write_text_atomic(path, json.dumps(record, indent=2))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from fetal_tf.config import PublishedConfig
 from fetal_tf.edge.bundle import resolve_bundle
 from fetal_tf.edge.errors import DataError
+from fetal_tf.edge.gate import gate_name
 from fetal_tf.evaluation import SUMMARY_SCHEMA, evaluate_samples, summarise_rows
 from fetal_tf.provenance import describe, fingerprint
 from fetal_tf.result_files import read_rows
@@ -93,6 +94,7 @@ def _stored(
         "samples_sha256": samples_sha256,
         "split": split,
         "tta": None,
+        "gate": gate_name(subject.predictor),
     }
     if schema != SUMMARY_SCHEMA or any(evaluated.get(k) != v for k, v in expected.items()):
         return None

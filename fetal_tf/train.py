@@ -38,7 +38,7 @@ def _train(config: "Config", resume: bool) -> int:
     from fetal_tf.data.credit import credits_of
     from fetal_tf.data.phantom import is_phantom
     from fetal_tf.experiment import open_experiment
-    from fetal_tf.initial_weights import weights_file
+    from fetal_tf.initial_weights import check_split, weights_file
     from fetal_tf.run import create_run, open_run, reopen_run
     from fetal_tf.tracking.tracker import tracked
     from fetal_tf.training import load_frames, prepare_model, train
@@ -49,8 +49,11 @@ def _train(config: "Config", resume: bool) -> int:
     splits = reopen_run(run, experiment, sys.argv) if resume else None
     frames = load_frames(experiment, splits)
     if not resume:
-        init = config.model.init and weights_file(config.model.init)
-        credits = credits_of(frames.train.samples, config.data.dataset, init)
+        init = config.model.init
+        if init is not None:
+            check_split(init, config.data.dataset, frames.splits)
+        source = init and weights_file(init)
+        credits = credits_of(frames.train.samples, config.data.dataset, source)
         create_run(run, config, frames.splits, sys.argv, frames.class_pixels, credits)
     print(f"{run}: {_sizes(frames.splits)}; tensorboard --logdir {run / 'tensorboard'}")
     if is_phantom(config.data.root):

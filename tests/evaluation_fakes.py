@@ -35,6 +35,7 @@ class BrightnessTask:
     headline = ("dice", "hc_abs_error_mm")
     pooled_headline = ()
     quantities = ("hc_abs_error_mm",)
+    head = "sigmoid"
     scores = {}  # noqa: RUF012
     parity_limits = {}  # noqa: RUF012
     measurer = MEASURERS["head"](("head",), {})

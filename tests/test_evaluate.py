@@ -1,9 +1,11 @@
 import csv
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import fetal_tf.subject
 from fetal_tf.data.splits import SplitRow
@@ -46,6 +48,7 @@ def subject(tmp_path, monkeypatch):
         splits={
             s.id: SplitRow(s.id, s.group, "train" if i else "test") for i, s in enumerate(samples)
         },
+        run_path=None,
         history=[],
         samples=find,
         default_out=lambda part, *a: tmp_path / "out" / f"{part}-int8",
@@ -198,3 +201,68 @@ def test_every_image_of_another_folder_is_taken_with_all(real_run, tmp_path):
     assert summary["images"]["n"] == 3
     assert summary["evaluated"]["trained_on"] is None
     assert summary["evaluated"]["data_root"] == "elsewhere"
+
+
+CONFIG = """
+name: tiny
+data: {dataset: hc18, root: nowhere, image_size: [64, 96]}
+split: {val: 0.2, test: 0.4}
+task: {name: segmentation, classes: [head], measurement: head}
+model: {name: small_unet}
+loss: {name: bce}
+optimizer: {name: adam, learning_rate: 1.0e-3}
+train: {epochs: 1, batch_size: 2}
+"""
+
+
+@pytest.mark.parametrize("form", ["float32", "int8"])
+def test_a_bundle_with_a_gate_is_judged_as_predict_would(tmp_path, form, capsys):
+    """Every format; what is flagged and how the plane scores are those of `predict`."""
+    from fetal_tf.data.phantom import write_phantom
+    from fetal_tf.edge.images import write_png
+    from fetal_tf.predict import main as predict
+    from tests.edge.test_gate import add_gate
+    from tests.edge.tiny_bundle import bright_head, tflite_models, write_bundle
+
+    heads = tmp_path / "heads"
+    write_phantom("hc18", heads, 3, seed=1)
+    scans = sorted(p for p in (heads / "training_set").glob("*HC.png"))
+    with Image.open(scans[0]) as image:
+        shown = np.asarray(Image.fromarray(bright_head()).resize(image.size))
+    write_png(scans[0], shown)  # the gate's own plane
+    write_png(scans[1], shown // 3 + np.uint8(80))  # not it, but measurable
+
+    bundle = write_bundle(tmp_path / "bundle", tflite_models())
+    (bundle / "config.yaml").write_text(CONFIG)
+    add_gate(bundle)
+    out = tmp_path / "out"
+    command = [str(bundle), "--data-root", str(heads), "--split", "all", "--format", form]
+    assert main([*command, "--out", str(out)]) == 0
+    with (out / "per_image.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    predicted = tmp_path / "predicted"
+    sizes = ["--pixel-size-csv", str(heads / "training_set_pixel_size_and_HC.csv")]
+    paths = [str(path) for path in scans]
+    assert predict([str(bundle), *paths, *sizes, "--format", form, "--out", str(predicted)]) == 0
+    with (predicted / "measurements.csv").open(newline="") as file:
+        expected = {Path(row["file"]).stem: row for row in csv.DictReader(file)}
+
+    assert rows and {row["id"] for row in rows} == set(expected)
+    for row in rows:
+        there = expected[row["id"]]
+        assert float(row["plane_score"]) == pytest.approx(float(there["plane_score"]), rel=1e-4)
+        assert (row["flags"], row["refused"]) == (there["flags"], there["refused"])
+    assert {row["flags"].startswith("not_head: ") for row in rows} == {True, False}
+    summary = summary_of(out)
+    measured = [row for row in expected.values() if not row["refused"]]
+    flagged = sum(bool(row["flags"]) for row in measured)
+    assert 0 < flagged < len(measured) and summary["images"]["flagged"] == flagged
+    assert summary["metrics_unflagged"]["dice"]["n"] == len(measured) - flagged
+    assert f"{len(measured)} measured ({flagged} flagged)" in capsys.readouterr().out
+    assert summary["evaluated"]["gate"] == "gatekeeper"
+
+
+def test_what_has_no_gate_names_none(subject, tmp_path):
+    assert main(["runs/net"]) == 0
+    assert summary_of(tmp_path / "out" / "test-int8")["evaluated"]["gate"] is None

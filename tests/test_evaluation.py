@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from fetal_tf.edge.gate import GatedPredictor
+from fetal_tf.edge.plane import PlaneMeasurement
 from fetal_tf.evaluation import (
     Evaluated,
     draw_rows,
@@ -324,3 +326,60 @@ def test_a_task_adds_its_own_sections_to_the_summary():
     assert summary["pooled"] == {"dice": 0.5}
     assert summary["images"]["n"] == len(ROWS)
     assert asked == [([r["id"] for r in ROWS[:5]], 4)], "what failed has nothing to pool"
+
+
+def judged_by_brightness(image):
+    """A gate that flags what is brighter than 120."""
+    score = float(image.mean()) / 120
+    return PlaneMeasurement(
+        plane="head",
+        reconstruction_error=0.0,
+        ssim=1.0,
+        features={},
+        plane_score=score,
+        flags=("not_head: too bright",) if score >= 1 else (),
+    )
+
+
+class Doubting(BrightnessTask):
+    def evaluate(self, probabilities, sample, letterbox, gather=None):
+        return {
+            **super().evaluate(probabilities, sample, letterbox),
+            "flags": "touches_border: 9 %",
+        }
+
+
+def gated():
+    return GatedPredictor(BrightnessPredictor(), "gatekeeper", judged_by_brightness)
+
+
+@pytest.mark.parametrize("task", [TASK, Doubting()])
+def test_behind_a_gate_its_flag_comes_first_and_its_score_has_a_column(tmp_path, task):
+    samples = write_samples(tmp_path, [60, 240, 60])
+    samples[2].image_path.write_bytes(b"no image")
+    plain = evaluate_samples(BrightnessPredictor(), samples, task)
+    rows = evaluate_samples(gated(), samples, task)
+    own = plain[0]["flags"]
+    assert [row.get("plane_score") for row in rows] == [0.5, 2.0, None]
+    assert [row.get("flags") for row in rows] == [
+        own,
+        "not_head: too bright" + ("; " + own if own else ""),
+        None,
+    ]
+    rest = [{k: v for k, v in row.items() if k not in ("flags", "plane_score")} for row in rows]
+    assert rest == [{k: v for k, v in row.items() if k != "flags"} for row in plain]
+
+
+def test_a_gates_flags_count_in_the_summary(tmp_path):
+    samples = write_samples(tmp_path, [60, 80, 240])
+    summary = summarise_rows(evaluate_samples(gated(), samples, TASK), TASK)
+    assert summary["images"]["flagged"] == 1 and summary["flags"] == {"not_head": 1}
+    assert summary["metrics"]["dice"]["n"] == 3
+    assert summary["metrics_unflagged"]["dice"]["mean"] == pytest.approx(70 / 255)
+
+
+def test_the_gate_sees_the_distorted_image(tmp_path):
+    (row,) = evaluate_samples(
+        gated(), write_samples(tmp_path, [60]), TASK, distort=lambda image: image * np.uint8(4)
+    )
+    assert row["plane_score"] == 2.0 and row["flags"] == "not_head: too bright"

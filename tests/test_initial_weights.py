@@ -1,13 +1,16 @@
 """`model.init`: what is taken over, what stays fresh, what is refused."""
 
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+from fetal_tf.config import load_config, save_config
+from fetal_tf.data.splits import SplitRow, write_splits
 from fetal_tf.edge.errors import ConfigError
-from fetal_tf.initial_weights import start_from
+from fetal_tf.initial_weights import check_split, start_from
 from fetal_tf.models import MODELS
 
 
@@ -62,6 +65,23 @@ def test_gates_that_the_source_does_not_have_stay_fresh(trained):
     assert all(name.startswith("gate_") for name in start.fresh)
 
 
+def test_a_deeper_net_starts_from_a_shallower_one(trained):
+    """What was the bottleneck at a quarter of the size is the encoder's level there."""
+    run, source = trained
+    model = unet(depth=3)
+    start = start_from(model, run)
+    assert {name.partition("_conv")[0] for name in start.fresh} == {
+        "bottleneck", "up_2", "up_2_norm", "decoder_2",
+    }  # fmt: skip
+    for here, there in (("encoder_2_conv1", "bottleneck_conv1"), ("up_1", "up_1")):
+        for one, other in zip(
+            model.get_layer(here).get_weights(),
+            source.get_layer(there).get_weights(),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one, other)
+
+
 def test_a_layer_of_another_width_is_named(trained):
     with pytest.raises(ConfigError, match=r"model\.init: .*encoder_0_conv0 holds 3x3x1x4 there"):
         start_from(unet(base=8), trained[0])
@@ -69,7 +89,7 @@ def test_a_layer_of_another_width_is_named(trained):
 
 def test_another_architecture_is_refused(trained):
     other = keras.Sequential([keras.Input((8,)), keras.layers.Dense(3, name="dense")])
-    with pytest.raises(ConfigError, match="gives 0% of this model's parameters"):
+    with pytest.raises(ConfigError, match="has 0 of this model's 1 layers"):
         start_from(other, trained[0])
 
 
@@ -85,3 +105,28 @@ def test_what_is_no_model_is_named(trained, tmp_path, damage):
         file.write_text("weights")
     with pytest.raises(ConfigError, match=r"^model\.init: .*heads"):
         start_from(unet(), run)
+
+
+def write_source(run, dataset, parts):
+    """A run that has learnt from what `parts` calls train."""
+    run.mkdir(parents=True, exist_ok=True)
+    config = load_config(Path("configs/quickstart.yaml"), [f"data.dataset={dataset}"])
+    save_config(config, run / "config.yaml")
+    write_splits(run / "splits.csv", rows(parts))
+
+
+def rows(parts):
+    return {id: SplitRow(id, id, split) for id, split in parts.items()}
+
+
+def test_weights_that_know_the_held_out_images_are_refused(tmp_path):
+    write_source(tmp_path / "first", "hc18", {"a": "train", "b": "val", "c": "train"})
+    same = rows({"a": "train", "b": "val", "c": "train"})
+    check_split(tmp_path / "first", "hc18", same)
+    other_fold = rows({"a": "train", "b": "train", "c": "val"})
+    with pytest.raises(ConfigError, match=r"1 images that this run holds out \(first: c\)"):
+        check_split(tmp_path / "first", "hc18", other_fold)
+    with pytest.raises(ConfigError, match="holds out"):
+        check_split(tmp_path / "first" / "best.keras", "hc18", other_fold)
+    check_split(tmp_path / "first", "focus", other_fold)  # other images under like names
+    check_split(tmp_path / "nowhere.keras", "hc18", other_fold)

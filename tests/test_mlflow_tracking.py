@@ -8,17 +8,22 @@ from contextlib import contextmanager
 import mlflow
 import numpy as np
 import pytest
+import tensorflow as tf
+import yaml
 from mlflow import MlflowClient
 
+import fetal_tf.tracking.mlflow_model
 import fetal_tf.tracking.tracker
+from fetal_tf.checkpoint import load_model
 from fetal_tf.data.phantom import write_phantom
 from fetal_tf.tracking.mlflow_run import read_memory
+from fetal_tf.tracking.mlflow_sync import MlflowSync
+from fetal_tf.tracking.run_folder import RunFolder
 from fetal_tf.tracking.tracker import track_results, tracked
-from tests.test_train import CONFIG
 from tests.tracked_runs import (
+    Relay,
+    config_tree,
     free_port,
-    kill,
-    mlflow_server,
     tiny_model,
     write_epochs,
     write_evaluation,
@@ -33,12 +38,6 @@ def patient(monkeypatch):
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with mlflow_server(tmp_path_factory.mktemp("server")) as (uri, _):
-        yield uri
 
 
 def tracked_run(run, server):
@@ -60,14 +59,28 @@ def no_warning():
     assert [str(w.message) for w in caught if "upload it later" in str(w.message)] == []
 
 
+@pytest.fixture
+def untraced():
+    """Two batches are computed sooner than traced into a graph."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.usefixtures("untraced")
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config")
 def test_a_training_its_evaluation_and_its_resumption_are_one_run(server, tmp_path, monkeypatch):
     from fetal_tf.evaluate import main as evaluate
     from fetal_tf.train import main as train
 
-    write_phantom("hc18", tmp_path / "phantom", count=16, seed=1)
-    (tmp_path / "trial.yaml").write_text(
-        f"{CONFIG}tracking: [tensorboard, mlflow]\nmlflow: {{uri: {server}, experiment: heads}}\n"
-    )
+    write_phantom("hc18", tmp_path / "phantom", count=12, seed=1)
+    sections = {
+        "data": {"dataset": "hc18", "root": "phantom", "image_size": [32, 48]},
+        "split": {"val": 0.2, "test": 0.2},
+        "model": {"name": "unet", "base": 4, "depth": 1},
+        "mlflow": {"uri": server, "experiment": "heads"},
+    }
+    (tmp_path / "trial.yaml").write_text(yaml.safe_dump(config_tree("trial", **sections)))
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "runs" / "trial"
     assert train(["--config", "trial.yaml", "--set", "train.epochs=1"]) == 0
@@ -93,7 +106,7 @@ def test_a_training_its_evaluation_and_its_resumption_are_one_run(server, tmp_pa
 
 def test_the_model_is_logged_with_its_signature_and_predicts_as_it_did(server, tmp_path):
     run = tmp_path / "signed"
-    config = write_run(run, mlflow={"uri": server})
+    config = write_run(run, best=True, mlflow={"uri": server})
     with no_warning(), tracked(config, run):
         pass
     _, found = tracked_run(run, server)
@@ -202,29 +215,85 @@ def test_a_server_that_never_answers_holds_nobody_up(tmp_path, monkeypatch):
 
 def test_a_server_that_dies_half_way_loses_nothing(server, tmp_path):
     run = tmp_path / "orphan"
-    (tmp_path / "server").mkdir()
-    with mlflow_server(tmp_path / "server") as (uri, process):
-        config = write_run(run, epochs=1, mlflow={"uri": uri, "experiment": "orphans"})
-        with (
-            pytest.warns(UserWarning, match="upload it later") as caught,
-            tracked(config, run) as after_epoch,
-        ):
-            client = MlflowClient(uri)
-            wait_until(lambda: read_memory(run) is not None)
-            first = read_memory(run).run_id
-            wait_until(lambda: client.get_metric_history(first, "loss"))
-            kill(process)
-            for epoch in (2, 3):
-                write_epochs(run, epoch)
-                after_epoch()
-        assert len(caught) == 1
+    relay = Relay(server)
+    config = write_run(run, epochs=1, mlflow={"uri": relay.uri, "experiment": "orphans"})
+    with (
+        pytest.warns(UserWarning, match="upload it later") as caught,
+        tracked(config, run) as after_epoch,
+    ):
+        client = MlflowClient(server)
+        wait_until(lambda: read_memory(run) is not None)
+        first = read_memory(run).run_id
+        wait_until(lambda: client.get_metric_history(first, "loss"))
+        relay.close()
+        for epoch in (2, 3):
+            write_epochs(run, epoch)
+            after_epoch()
+    assert len(caught) == 1
+    assert [m.step for m in client.get_metric_history(first, "loss")] == [1]
     write_evaluation(run)
     with pytest.warns(UserWarning, match="upload it later"):
         track_results(config, run)
     assert upload([str(run), "--uri", server]) == 0
     client, found = tracked_run(run, server)
+    assert found.info.run_id == first, "it is the same server by another name"
     assert steps(client, found) == [1, 2, 3]
     assert found.data.metrics["test-keras/dice"] == 0.9
+
+
+def test_a_server_that_has_answered_is_not_given_up_while_the_model_is_read(
+    server, tmp_path, monkeypatch
+):
+    known = threading.Event()
+
+    def patience_s(uri, *, answered):
+        if answered:
+            known.set()
+        return 60
+
+    def load_slowly(path):
+        assert known.wait(60), "still as impatient as with a server that never answered"
+        return load_model(path)
+
+    monkeypatch.setattr(fetal_tf.tracking.tracker, "_patience_s", patience_s)
+    monkeypatch.setattr(fetal_tf.tracking.mlflow_model, "load_model", load_slowly)
+    run = tmp_path / "slow"
+    config = write_run(run, best=True, mlflow={"uri": server})
+    with no_warning(), tracked(config, run):
+        pass
+
+
+def test_each_part_of_a_model_is_a_sign_of_life(server, tmp_path, monkeypatch):
+    done = []
+
+    def noted(owner, name):
+        original = getattr(owner, name)
+
+        def call(*args, **kwargs):
+            done.append(name)
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, call)
+
+    noted(fetal_tf.tracking.mlflow_model, "load_model")
+    noted(mlflow.keras, "save_model")
+    noted(MlflowClient, "log_model_artifacts")
+    run = tmp_path / "alive"
+    write_run(run, best=True)
+    sync = MlflowSync(RunFolder(run), server, "alive")
+    between, sent = [], []
+    for what in sync.bring_up_to_date(whole=True, status=None):
+        between.append(list(done))
+        done.clear()
+        sent.append(what)
+    busy = [part for part in between if part]
+    assert busy[:2] == [["load_model"], ["save_model"]]
+    assert len(busy) > 4 and all(part == ["log_model_artifacts"] for part in busy[2:])
+    client, found = tracked_run(run, server)
+    (model,) = client.search_logged_models([found.info.experiment_id])
+    at_top = {f.path for f in client.list_logged_model_artifacts(model.model_id)}
+    assert {"MLmodel", "requirements.txt", "data"} <= at_top
+    assert sent.count("model") == 1
 
 
 def test_a_server_that_comes_back_is_said_to_have_everything(server, tmp_path, monkeypatch, capsys):

@@ -1,4 +1,5 @@
 import dataclasses
+import datetime
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,8 +8,9 @@ import pytest
 
 from fetal_tf.data.phantom import MARKER_NAME
 from fetal_tf.data.splits import SplitRow
+from fetal_tf.edge.gate import GatedPredictor
 from fetal_tf.provenance import describe
-from tests.evaluation_fakes import write_samples
+from tests.evaluation_fakes import BrightnessPredictor, write_samples
 
 
 @pytest.fixture
@@ -21,7 +23,11 @@ def data(tmp_path):
 def subject_of(root, splits):
     data = SimpleNamespace(root=root, dataset="hc18")
     return SimpleNamespace(
-        name="net", format="keras", config=SimpleNamespace(data=data), splits=splits
+        name="net",
+        format="keras",
+        config=SimpleNamespace(data=data),
+        splits=splits,
+        predictor=BrightnessPredictor(),
     )
 
 
@@ -48,3 +54,19 @@ def test_no_path_of_the_machine_is_told(data):
     assert evaluated.data_root == "heads"
     assert str(Path(root).parent) not in json.dumps(dataclasses.asdict(evaluated))
     assert {"fetal_tf", "Python", "numpy"} <= set(evaluated.versions)
+
+
+def test_two_evaluations_of_a_day_are_told_apart(data):
+    root, samples = data
+    before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    date = describe(subject_of(root, {}), samples, "all", None, None, None).date
+    assert before <= datetime.datetime.fromisoformat(date) <= datetime.datetime.now(datetime.UTC)
+    assert len(date) == len("2026-01-31T11:22:33+00:00") and date.endswith("+00:00")
+
+
+def test_a_gate_is_named(data):
+    root, samples = data
+    subject = subject_of(root, {})
+    assert describe(subject, samples, "all", None, None, None).gate is None
+    subject.predictor = GatedPredictor(subject.predictor, "gatekeeper", lambda image: None)
+    assert describe(subject, samples, "all", None, None, None).gate == "gatekeeper"

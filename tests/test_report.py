@@ -32,7 +32,7 @@ def evaluated(**changes):
         "phantom": False,
         "samples_sha256": "0a1b",
         "trained_on": 0,
-        "date": "2026-01-31",
+        "date": "2026-01-31T11:22:33+00:00",
         "versions": {"fetal_tf": "0.1.0"},
     }
     return Evaluated(**{**fields, **changes})
@@ -92,6 +92,11 @@ def test_page_stands_alone(full):
     addresses = [a[k] for _, a in page.elements for k in ("src", "href", "xlink:href") if a.get(k)]
     assert addresses
     assert all(address.startswith(("data:image/", "#")) for address in addresses)
+
+
+def test_the_day_is_shown_without_the_time(full):
+    text = full[1].text
+    assert text.count("2026-01-31") == 2 and "11:22" not in text
 
 
 def test_every_picture_has_words_for_those_who_cannot_see_it(full):

@@ -126,3 +126,12 @@ def test_an_official_test_set_may_be_added_after_training(tmp_path):
     assert select([*seen, added], splits, "train", "data") == seen
     with pytest.raises(FetalTFError, match="no sample belongs to the split 'val'"):
         select([*seen, added], splits, "val", "data")
+
+
+def test_the_copy_of_a_training_image_is_not_tested_on(tmp_path):
+    """Byte-identical images are one group, and the run has trained on one of them."""
+    seen = Sample("training_108", tmp_path / "a.png", "testing_007", official_split="test")
+    copy = Sample("testing_007", tmp_path / "b.png", "testing_007", official_split="test")
+    other = Sample("testing_008", tmp_path / "c.png", "testing_008", official_split="test")
+    splits = {"training_108": SplitRow("training_108", "training_108", "train")}
+    assert select([seen, copy, other], splits, "test", "data") == [other]

@@ -1,19 +1,21 @@
 """What a run's folder is to a tracking server, and a caller that never waits for one."""
 
+import ast
+import datetime
 import json
-import subprocess
+import os
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from fetal_tf.config import parse_config
-from fetal_tf.edge.errors import FetalTFError, MissingExtraError
+from fetal_tf.edge.errors import ConfigError, FetalTFError, MissingExtraError
 from fetal_tf.startup import EXTRAS
 from fetal_tf.tracking.background import Background
-from fetal_tf.tracking.mlflow_run import without_password
 from fetal_tf.tracking.run_folder import RunFolder
-from fetal_tf.tracking.tracker import check_tracking, tracked
+from fetal_tf.tracking.tracker import _patience_s, check_tracking, tracked
 from tests.tracked_runs import (
     STARTED_MS,
     config_tree,
@@ -25,7 +27,7 @@ from tests.tracked_runs import (
 
 @pytest.fixture
 def folder(tmp_path):
-    write_run(tmp_path / "trial", mlflow={"uri": "http://someone:secret@server:5000"})
+    write_run(tmp_path / "trial", mlflow={"uri": "http://secret.example:5000"})
     return RunFolder(tmp_path / "trial")
 
 
@@ -39,7 +41,7 @@ def test_params_are_the_config_without_what_belongs_to_one_machine(folder):
     assert not [name for name in params if name.startswith(("mlflow", "tracking"))]
 
 
-def test_nothing_that_leaves_the_folder_names_machine_or_password(folder):
+def test_nothing_that_leaves_the_folder_names_machine_or_server(folder):
     texts = "".join([*folder.texts().values(), *folder.params().values(), *folder.tags().values()])
     assert "someone" not in texts and "secret" not in texts
     assert json.loads(folder.texts()["environment.json"])["seeds"] == {"training": 3, "split": 0}
@@ -74,6 +76,16 @@ def test_evaluations_are_named_by_split_and_format(folder):
         "test-int8/pixels/heart/dice": 0.5,
         "test-int8/pixels/heart/roc_auc": 0.875,
     }
+
+
+def test_an_evaluation_that_knows_only_its_day_is_as_old_as_its_file(folder):
+    write_evaluation(folder.path, "test-keras", date="2026-01-31")
+    os.utime(folder.path / "evaluation" / "test-keras" / "summary.json", (1e9, 1.5e9))
+    write_evaluation(folder.path, "val-keras", date="2026-01-31T11:22:33+00:00")
+    day, moment = folder.evaluations()
+    assert day.timestamp_ms == 1_500_000_000_000
+    utc = datetime.datetime(2026, 1, 31, 11, 22, 33, tzinfo=datetime.UTC)
+    assert moment.timestamp_ms == 1000 * utc.timestamp()
 
 
 def test_a_damaged_summary_is_named(folder):
@@ -132,11 +144,20 @@ def test_a_run_is_finished_at_its_last_epoch_or_when_it_stopped_early(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "uri", ["http://server:5000", "sqlite:///runs/mlflow.db", "https://server/mlflow"]
+    "uri", ["http://me:secret@server:5000", "https://secret@server", "http://me:se/cr@et@server"]
 )
-def test_passwords_are_not_printed(uri):
-    assert without_password(uri) == uri
-    assert without_password(uri.replace("//s", "//me:pa/ss@s".replace("/ss", "ss"))) == uri
+def test_a_password_is_refused_and_not_repeated(uri):
+    tree = config_tree("trial", mlflow={"uri": uri})
+    with pytest.raises(ConfigError, match=r"trial\.yaml: mlflow\.uri: .* before the @") as caught:
+        parse_config(tree, "trial.yaml")
+    assert "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in str(caught.value)
+    assert not any(part in str(caught.value) for part in (uri, "secret", "et@"))
+    assert caught.value.__cause__ is None and caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("uri", ["http://server:5000/mlflow", "sqlite:////home/me@work/mlflow.db"])
+def test_an_address_without_a_user_is_taken(uri):
+    assert parse_config(config_tree("trial", mlflow={"uri": uri}), "test").mlflow.uri == uri
 
 
 class Work:
@@ -159,7 +180,7 @@ class Work:
 
 def test_who_asks_does_not_wait_and_only_the_newest_request_is_kept():
     work = Work()
-    background = Background(work, patience_s=60)
+    background = Background(work, patience_s=lambda: 60)
     background.ask(0)
     assert work.begun.wait(60)
     for request in range(1, 1000):
@@ -174,11 +195,11 @@ def test_who_asks_does_not_wait_and_only_the_newest_request_is_kept():
 def test_a_failure_is_kept_until_something_succeeds():
     work = Work()
     work.may_go.set()
-    broken = Background(work, patience_s=60)
+    broken = Background(work, patience_s=lambda: 60)
     broken.finish("broken")
     assert isinstance(broken.failure, OSError)
 
-    again = Background(work, patience_s=60)
+    again = Background(work, patience_s=lambda: 60)
     again.failure = OSError("earlier")
     again.finish("well")
     assert again.failure is None
@@ -186,7 +207,7 @@ def test_a_failure_is_kept_until_something_succeeds():
 
 def test_the_end_waits_while_there_are_signs_of_life_and_not_for_ever():
     hung = Work()
-    background = Background(hung, patience_s=0.2)
+    background = Background(hung, patience_s=lambda: 0.2)
     background.finish("hangs")
     assert isinstance(background.failure, TimeoutError), "given up, though nothing ever came back"
     hung.may_go.set()  # an answer after all: nobody waits for the rest
@@ -198,9 +219,31 @@ def test_the_end_waits_while_there_are_signs_of_life_and_not_for_ever():
             threading.Event().wait(0.1)
             yield
 
-    background = Background(slow, patience_s=0.5)
+    background = Background(slow, patience_s=lambda: 0.5)
     background.finish("takes longer than the patience")
     assert background.failure is None
+
+
+def test_the_patience_grows_with_what_the_work_finds_out():
+    answered = threading.Event()
+
+    def work(request):
+        answered.set()
+        yield
+        threading.Event().wait(0.5)
+
+    background = Background(work, patience_s=lambda: 60 if answered.is_set() else 0.2)
+    background.ask("first")
+    assert answered.wait(60)
+    background.finish("takes longer than the first patience")
+    assert background.failure is None
+
+
+def test_a_server_that_has_answered_is_waited_for_like_this_machine(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    assert _patience_s("http://server:5000", answered=False) == 6
+    local = _patience_s("sqlite:///runs/mlflow.db", answered=False)
+    assert local > 60 and _patience_s("http://server:5000", answered=True) == local
 
 
 def test_mlflow_that_is_asked_for_and_missing_is_answered_with_its_pip_line(monkeypatch):
@@ -222,17 +265,38 @@ def test_training_says_so_before_it_reads_anything(arguments, monkeypatch, tmp_p
     assert not (tmp_path / "runs").exists()
 
 
-def test_without_tracking_mlflow_is_not_imported(tmp_path):
+def test_without_tracking_mlflow_is_not_imported(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)  # an ImportError for who tries
     config = write_run(tmp_path / "trial", tracking=["tensorboard"])
     with tracked(config, tmp_path / "trial") as after_epoch:
         after_epoch()
     assert not (tmp_path / "trial" / "mlflow.json").exists()
-    program = (
-        "import sys, fetal_tf.train, fetal_tf.evaluate, fetal_tf.training, export.pipeline\n"
-        "import fetal_tf.tracking.tracker\n"
-        "sys.exit('mlflow' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_no_module_imports_mlflow_before_it_is_needed():
+    packages = [Path(__file__).parent.parent / name for name in ("fetal_tf", "export", "tools")]
+    paths = [path for package in packages for path in package.rglob("*.py")]
+    naming = [path for path in paths if "mlflow" in path.read_text(encoding="utf-8")]
+    assert len(naming) > 5
+    early = {path.name for path in naming if "mlflow" in imported_at_once(path)}
+    assert early == set()
+    (this,) = [path for path in paths if path.name == "provenance.py"]
+    assert {"datetime", "fetal_tf"} < imported_at_once(this), "this test sees nothing"
+
+
+def imported_at_once(path):
+    """The top-level packages that importing a module imports; `if TYPE_CHECKING:` does not."""
+    found, waiting = set(), list(ast.parse(path.read_text(encoding="utf-8")).body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0])
+        typing_only = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        if not typing_only and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            waiting += ast.iter_child_nodes(node)
+    return found
 
 
 def test_an_epoch_later_there_is_more(folder):

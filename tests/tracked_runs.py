@@ -4,18 +4,22 @@ import json
 import os
 import signal
 import socket
+import socketserver
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from fetal_tf.config import parse_config, save_config
+from fetal_tf.tracking.mlflow_run import mlflow_client
 
 STARTED = "2026-01-02T03:04:05+00:00"
 STARTED_MS = 1767323045000
@@ -46,8 +50,8 @@ def tiny_model():
     return model
 
 
-def write_run(path, epochs=3, **sections):
-    """A run after `epochs` of its three; returns its config."""
+def write_run(path, epochs=3, best=False, **sections):
+    """A run after `epochs` of its three, with `best.keras` if asked for; returns its config."""
     config = parse_config(config_tree(path.name, **sections), "test")
     path.mkdir(parents=True)
     save_config(config, path / "config.yaml")
@@ -63,7 +67,8 @@ def write_run(path, epochs=3, **sections):
     (path / "environment.json").write_text(json.dumps(record))
     (path / "splits.csv").write_text("id,group,split\n")
     write_epochs(path, epochs)
-    tiny_model().save(path / "best.keras")
+    if best:
+        tiny_model().save(path / "best.keras")
     return config
 
 
@@ -72,12 +77,12 @@ def write_epochs(path, epochs):
     (path / "metrics.csv").write_text("\n".join(["epoch,loss,val_loss,seconds", *lines]) + "\n")
 
 
-def write_evaluation(path, name="test-keras", dice=0.9):
+def write_evaluation(path, name="test-keras", dice=0.9, date="2026-01-03T00:00:00+00:00"):
     folder = path / "evaluation" / name
     folder.mkdir(parents=True, exist_ok=True)
     summary = {
         "schema": 1,
-        "evaluated": {"date": "2026-01-03T00:00:00+00:00"},
+        "evaluated": {"date": date},
         "images": {"n": 5, "failed": 0},
         "metrics": {"dice": {"mean": dice, "sd": 0.1}, "hc_error_mm": {"mean": None}},
         "pooled": {"brain_dice": {"value": 0.75}},
@@ -93,13 +98,29 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def new_database(path):
+    """MLflow's tables, made by the first who asks for them, as in `mlflow.uri: sqlite:///…`."""
+    mlflow_client(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+def copy_database(source, target):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+        old.backup(new)
+    return f"sqlite:///{target}"
+
+
 @contextmanager
-def mlflow_server(folder: Path):
-    """Start `mlflow server` and wait until it answers; yields its address and its process."""
+def mlflow_server(folder: Path, database: Path):
+    """Start `mlflow server` on a copy of `database` and wait until it answers; yields its address.
+
+    It ends at once and without goodbye.
+    """
     uri = f"http://127.0.0.1:{free_port()}"
     program = [
         *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{folder}/server.db"),
+        *("--backend-store-uri", copy_database(database, folder / "server.db")),
         *("--artifacts-destination", str(folder / "artifacts")),
         *("--host", "127.0.0.1", "--port", uri.rpartition(":")[2]),
     ]
@@ -111,16 +132,49 @@ def mlflow_server(folder: Path):
         )
     try:
         _wait_for(uri, process, folder / "server.log")
-        yield uri, process
+        yield uri
     finally:
-        kill(process)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
-def kill(process):
-    """The server and its workers, at once and without goodbye."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+class Relay(socketserver.ThreadingTCPServer):
+    """A second address of a server, which can die alone: `close` cuts what is open, too."""
+
+    daemon_threads = True
+
+    def __init__(self, uri):
+        super().__init__(("127.0.0.1", 0), _Line)
+        self.target = ("127.0.0.1", int(uri.rpartition(":")[2]))
+        self.uri = f"http://127.0.0.1:{self.server_address[1]}"
+        self.open: list[socket.socket] = []
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self):
+        self.shutdown()
+        self.server_close()
+        for line in self.open:
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+
+
+class _Line(socketserver.BaseRequestHandler):
+    def handle(self):
+        with socket.create_connection(self.server.target) as there:
+            self.server.open += [self.request, there]
+            back = threading.Thread(target=_pass_on, args=(there, self.request), daemon=True)
+            back.start()
+            _pass_on(self.request, there)
+            back.join()
+
+
+def _pass_on(source, sink):
+    with suppress(OSError):
+        while data := source.recv(1 << 16):
+            sink.sendall(data)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
 
 
 def _wait_for(uri, process, log):

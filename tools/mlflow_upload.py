@@ -22,10 +22,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _upload(args: argparse.Namespace) -> int:
     require("mlflow")
+    from fetal_tf.config import refuse_user_info
     from fetal_tf.run import open_run
-    from fetal_tf.tracking.mlflow_run import read_memory, set_network_limits, without_password
+    from fetal_tf.tracking.mlflow_run import read_memory, set_network_limits
     from fetal_tf.tracking.tracker import upload
 
+    if args.uri:
+        refuse_user_info(args.uri, "--uri")
     set_network_limits(TIMEOUT_S, RETRIES)
     for path in args.runs:
         config = open_run(path).config
@@ -33,7 +36,7 @@ def _upload(args: argparse.Namespace) -> int:
         uri = args.uri or (memory.uri if memory else config.mlflow.uri)
         experiment = memory.experiment if memory else config.mlflow.experiment
         sent, run_id = upload(path, uri, experiment)
-        print(f"{path}: {sent} sent; run {run_id} of {experiment} at {without_password(uri)}")
+        print(f"{path}: {sent} sent; run {run_id} of {experiment} at {uri}")
     return 0
 
 

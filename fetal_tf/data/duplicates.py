@@ -1,9 +1,10 @@
 """Images that are the same file under several names."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+
+from fetal_tf.edge.files import sha256_of
 
 
 def identical_images(paths: Iterable[Path]) -> list[list[Path]]:
@@ -17,5 +18,5 @@ def identical_images(paths: Iterable[Path]) -> list[list[Path]]:
     groups: dict[str, list[Path]] = defaultdict(list)
     for same_size in by_size.values():
         for path in same_size if len(same_size) > 1 else ():
-            groups[hashlib.sha256(path.read_bytes()).hexdigest()].append(path)
+            groups[sha256_of(path)].append(path)
     return [group for group in groups.values() if len(group) > 1]

@@ -25,6 +25,7 @@ STRUCTURES = {"cardiac": "heart", "thorax": "thorax", "thoracic": "thorax"}
 _WORDS = {"heart": "cardiac", "thorax": "thorax"}
 # Of a rectangle's sides, in degrees; of 500 real ones none is further from a right angle than 0.05.
 _MAX_SKEW_DEG = 2.0
+_MAX_NUMBER = 1e5  # px; no frame is as large, and squares stay far from overflow
 
 
 def mask_name(stem: str, structure: str) -> str:
@@ -137,6 +138,8 @@ def _number(word: str) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise ValueError(f"{word!r} found, a finite number is expected")
+    if abs(value) > _MAX_NUMBER:
+        raise ValueError(f"{word!r} found, at most {_MAX_NUMBER:g} px are expected")
     return value
 
 

@@ -13,6 +13,9 @@ from fetal_tf.edge.errors import DataError
 MAX_GAP_PX = 3.0
 # Of the heart's outline; real hearts lie wholly inside, the closest 1.3 px from the border.
 MAX_SHARE_OUTSIDE = 0.05
+# Of the image's area; real hearts cover 2 to 18 %, real thoraxes 9 to 56 %, cut or not.
+MIN_AREA_SHARE = 0.002
+MAX_AREA_SHARE = 4.0
 _OUTLINE_POINTS = 360
 
 
@@ -55,8 +58,8 @@ def check_places(image: Path, ellipses: Mapping[str, Ellipse], shape: tuple[int,
         shape: (height, width) of the image.
 
     Raises:
-        DataError: a centre lies outside the image, or more than 5 % of the heart's outline outside
-            the thorax.
+        DataError: a centre lies outside the image, an area is next to nothing or several images
+            large, or more than 5 % of the heart's outline lie outside the thorax.
     """
     height, width = shape
     for structure, ellipse in ellipses.items():
@@ -65,6 +68,13 @@ def check_places(image: Path, ellipses: Mapping[str, Ellipse], shape: tuple[int,
             raise DataError(
                 f"{image}: the {structure}'s centre ({x:.1f}, {y:.1f}) lies outside the image, "
                 f"{width}x{height} (width x height)"
+            )
+        share = ellipse.area / (height * width)
+        if not MIN_AREA_SHARE <= share <= MAX_AREA_SHARE:
+            raise DataError(
+                f"{image}: the {structure} covers {100 * share:.3g} % of the image's area, "
+                f"{100 * MIN_AREA_SHARE:g} to {100 * MAX_AREA_SHARE:g} are expected; are its "
+                "numbers pixels of this image?"
             )
     outside = heart_share_outside(ellipses)
     if outside > MAX_SHARE_OUTSIDE:

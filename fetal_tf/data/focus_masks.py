@@ -39,13 +39,17 @@ def load_nested_mask(
     for value, structure in enumerate(LABELS, start=1):
         index[rasterise(ellipses[structure], shape)] = value
     for structure, path in masks.items():
-        problem = disagreement(read_inside(path), ellipses[structure])
+        try:
+            problem = disagreement(read_inside(path), ellipses[structure])
+        except DataError as error:
+            raise DataError(f"{error}. {_way_out(id)}") from error
         if problem:
-            raise DataError(
-                f"{path}: {problem}. Correct the annotation, or leave the frame out with "
-                f"`data.exclude: [{id}]`."
-            )
+            raise DataError(f"{path}: {problem}. {_way_out(id)}")
     return index
+
+
+def _way_out(id: str) -> str:
+    return f"Correct the annotation, or leave the frame out with `data.exclude: [{id}]`."
 
 
 def read_inside(path: Path) -> np.ndarray:
@@ -71,6 +75,8 @@ def fitted_ellipse(path: Path, inside: np.ndarray) -> Ellipse:
     Raises:
         DataError: no ellipse has IoU 0.9 with the mask.
     """
+    if inside.all():
+        raise DataError(f"{path}: the mask fills the whole image, a filled outline is expected")
     try:
         ellipse = fit_ellipse(sub_pixel_contour(inside)).shrunk(MASK_BORDER_PX)
     except ValueError as error:

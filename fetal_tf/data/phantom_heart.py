@@ -96,7 +96,9 @@ def _draw_thorax(
 def _draw_heart(thorax: Ellipse, apex_deg: float, rng: np.random.Generator) -> Ellipse:
     """Out of the middle towards its apex, as far as the chest wall lets it."""
     semi_minor = thorax.semi_minor * _clipped(rng, 0.447, 0.042, CTR_LIMITS)
-    ratio = _clipped(rng, 0.735, 0.058, (0.58, 0.9))
+    # A long heart in a wide chest would not even fit at the centre; tenths of a px need some room.
+    least = semi_minor / thorax.semi_minor / (_CLOSEST_TO_WALL - 0.02)
+    ratio = max(_clipped(rng, 0.735, 0.058, (0.58, 0.9)), least)
     towards = math.radians(apex_deg + rng.normal(0.0, 18.0))
     off = _clipped(rng, 0.39, 0.05, (0.2, 0.54)) * (thorax.semi_major + thorax.semi_minor) / 2
     while True:

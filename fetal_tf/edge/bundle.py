@@ -4,7 +4,7 @@ import json
 import os
 import reprlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from fetal_tf.edge.anomaly import MIN_CALIBRATION
 from fetal_tf.edge.errors import BundleError
-from fetal_tf.edge.gate import GatedMeasurement, GatedMeasurer
+from fetal_tf.edge.gate import GatedMeasurement, GatedMeasurer, GatedPredictor
 from fetal_tf.edge.measurements import MEASURERS, Measurement, Measurer
 from fetal_tf.edge.plane import PlaneMeasurement
 from fetal_tf.edge.preprocess import letterboxed
@@ -102,8 +102,9 @@ class Bundle:
 
     @property
     def phantom(self) -> bool:
-        """Whether the model was trained on generated images."""
-        return bool(self.manifest.get("phantom"))
+        """Whether the model or its gate was trained on generated images."""
+        own = bool(self.manifest.get("phantom"))
+        return own or (self.gate is not None and self.gate.phantom)
 
     @property
     def measurement_settings(self) -> dict[str, Any]:
@@ -135,17 +136,19 @@ class Bundle:
         check_gate(gate)
         return gate
 
-    @cached_property
-    def _gate_predictor(self) -> Predictor:
-        assert self.gate is not None
-        return self.gate.predictor()
-
     def failed_parity(self, format: str) -> bool:
         """Whether export found that this format does not measure as well as the float model."""
         return self.manifest["files"][format].get("parity") == "failed"
 
     def predictor(self, format: str | None = None, threads: int = 1) -> Predictor:
         """Verify and load one format, the default one where none is named, and the gate's own.
+
+        Args:
+            format: of this bundle's model; a gate always runs in its own default format.
+            threads: CPU threads of the model, and as many of the gate, which runs before it.
+
+        Returns:
+            The model; with a gate, both as a `GatedPredictor`.
 
         Raises:
             BundleError: an unknown format, an altered or missing file, or no loadable model.
@@ -164,9 +167,10 @@ class Bundle:
             raise BundleError(
                 f"{file}: takes {predictor.input_shape}, {MANIFEST} says {self.input_shape}"
             )
-        if self.gate is not None:
-            _ = self._gate_predictor  # a gate that cannot be loaded shows before the first image
-        return predictor
+        if self.gate is None:
+            return predictor
+        gate = self.gate.predictor(threads=threads)
+        return GatedPredictor(predictor, self.gate.name, partial(_judge, self.gate, gate))
 
     def measure(
         self,
@@ -181,17 +185,24 @@ class Bundle:
             What the bundle's measurer measures; with a gate, that in a `GatedMeasurement`.
 
         Raises:
-            ValueError: a pixel size that is not positive, or an age the references do not cover.
+            ValueError: a pixel size that is not positive, an age the references do not cover, or a
+                predictor without the bundle's gate.
         """
+        if self.gate is not None and not isinstance(predictor, GatedPredictor):
+            raise ValueError(f"{self.path}: has a gate; take the predictor that the bundle gives")
         frame, letterbox = letterboxed(image, self.input_shape)
         measurer = self.measurer
         output = measurer.prepared(predictor).predict(frame[None])[0]
         measurement = measurer.measure(output, letterbox, mm_per_pixel, ga_weeks)
-        if self.gate is None:
+        if not isinstance(predictor, GatedPredictor):
             return measurement
-        plane = self.gate.measure(self._gate_predictor, image)
-        assert isinstance(plane, PlaneMeasurement)
-        return GatedMeasurement(measurement, plane)
+        return GatedMeasurement(measurement, predictor.judge(image))
+
+
+def _judge(gate: Bundle, predictor: Predictor, image: np.ndarray) -> PlaneMeasurement:
+    plane = gate.measure(predictor, image)
+    assert isinstance(plane, PlaneMeasurement)
+    return plane
 
 
 def check_gate(bundle: Bundle) -> None:

@@ -117,8 +117,8 @@ def measure_four_chamber(
         probabilities=maps,
         letterbox=letterbox,
     )
-    if refusals:
-        return measurement
+    if refusals:  # what was found stands alone, with the doubts about it
+        return replace(measurement, flags=tuple(_fit_flags(fits, limits)))
     flags = (
         *_fit_flags(fits, limits),
         *_unusual_sizes(measurement, letterbox, limits),

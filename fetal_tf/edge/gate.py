@@ -1,5 +1,6 @@
 """A gate in front of a measurement: another net that first asks whether the plane is right."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,36 @@ class GatedMeasurement:
         """The measurement's record with both kinds of flags, and the gate's `plane_score`."""
         record = self.measurement.as_record()
         return {**record, "plane_score": self.plane.plane_score, "flags": "; ".join(self.flags)}
+
+
+class GatedPredictor:
+    """A bundle's net, and what the gate before it says of a frame.
+
+    Attributes:
+        gate_name: the gate's, as results state it.
+    """
+
+    def __init__(
+        self, predictor: Predictor, gate_name: str, judge: Callable[[np.ndarray], PlaneMeasurement]
+    ):
+        self._predictor, self.gate_name, self._judge = predictor, gate_name, judge
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        return self._predictor.input_shape
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """The net's own output: the gate judges images, not this."""
+        return self._predictor.predict(images)
+
+    def judge(self, image: np.ndarray) -> PlaneMeasurement:
+        """Whether an image as read, uint8 (H, W), shows the gate's plane."""
+        return self._judge(image)
+
+
+def gate_name(predictor: Predictor) -> str | None:
+    """The name of the gate before a net, None where there is none."""
+    return predictor.gate_name if isinstance(predictor, GatedPredictor) else None
 
 
 class GatedMeasurer:

@@ -9,18 +9,13 @@ from fetal_tf.edge import nested
 from fetal_tf.edge.brain import check_classes, check_settings, measure_brain
 from fetal_tf.edge.brain_measurement import BrainMeasurement
 from fetal_tf.edge.brain_overlay import draw_brain
+from fetal_tf.edge.fit_doubts import check_mm_per_pixel
 from fetal_tf.edge.four_chamber import measure_four_chamber
 from fetal_tf.edge.four_chamber_measurement import FourChamberMeasurement
 from fetal_tf.edge.four_chamber_overlay import draw_four_chamber
 from fetal_tf.edge.head import HeadMeasurement, measure_head
 from fetal_tf.edge.overlay import draw_head
-from fetal_tf.edge.plane import (
-    PlaneMeasurement,
-    WithInput,
-    check_pixel_size,
-    check_plane,
-    measure_plane,
-)
+from fetal_tf.edge.plane import PlaneMeasurement, WithInput, check_plane, measure_plane
 from fetal_tf.edge.plane_overlay import draw_plane
 from fetal_tf.edge.plane_reference import PlaneReference
 from fetal_tf.edge.preprocess import Letterbox
@@ -137,7 +132,7 @@ class BrainMeasurer:
 
 
 class FourChamberMeasurer:
-    """Heart, thorax and the cardiothoracic ratio from one map of either spelling of classes."""
+    """Heart, thorax and the cardiothoracic ratio from one map, however its classes are spelt."""
 
     def __init__(self, classes: tuple[str, ...]):
         """Measure `classes`.
@@ -196,7 +191,7 @@ class PlaneMeasurer:
         ga_weeks: float | None = None,
     ) -> PlaneMeasurement:
         """Judge reconstruction and frame, float32 (h, w, 2); see `measure_plane`."""
-        check_pixel_size(mm_per_pixel)
+        check_mm_per_pixel(mm_per_pixel)
         return measure_plane(probabilities, self._plane, letterbox, self._reference)
 
     def draw(

@@ -1,6 +1,5 @@
 """Is this the plane that the network knows? The frame against what an autoencoder makes of it."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -122,12 +121,6 @@ def check_plane(classes: tuple[str, ...]) -> str:
     if len(classes) != 1:
         raise ValueError(f"one class, the name of the plane, is expected, found {list(classes)}")
     return classes[0]
-
-
-def check_pixel_size(mm_per_pixel: float | None) -> None:
-    """ValueError where a size is given that no pixel has; nothing here is in millimetres."""
-    if mm_per_pixel is not None and not (math.isfinite(mm_per_pixel) and mm_per_pixel > 0):
-        raise ValueError(f"mm_per_pixel must be positive, found {mm_per_pixel}")
 
 
 def _flag(plane: str, score: float, z: Mapping[str, float]) -> str:

@@ -11,6 +11,7 @@ from fetal_tf.categories import categories
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.targets import coverage_shares
 from fetal_tf.edge.errors import ConfigError, DataError
+from fetal_tf.edge.fit_doubts import LEVEL
 from fetal_tf.edge.four_chamber_measurement import FourChamberMeasurement
 from fetal_tf.edge.measurements import MEASURERS, Measurement
 from fetal_tf.edge.nested import check_classes, nested
@@ -23,7 +24,6 @@ from fetal_tf.tasks.precision import by_format
 from fetal_tf.tasks.task import Gathered, Row, Task
 
 MEASUREMENT = "four_chamber"
-LEVEL = 0.5  # probability from which a pixel belongs to a mask
 INDICES = {"thorax": 1, "heart": 2}  # in a sample's mask; the thorax holds the heart's pixels too
 OVERLAP = {  # column → figure of `scores.overlap_metrics`
     "dice": "dice",
@@ -60,6 +60,9 @@ class FourChamberTask:
             )
         self.classes = tuple(classes)
         self.structures = tuple(name for name in INDICES if name in classes)
+        self.head: Literal["sigmoid", "softmax"] = (
+            "softmax" if "background" in classes else "sigmoid"
+        )
         self.measurement_settings = settings
         self.measurer = MEASURERS[measurement](self.classes, settings)
         paired = "thorax" in self.structures
@@ -105,10 +108,16 @@ class FourChamberTask:
         """Coverage is no count of exclusive pixels: losses weigh nothing by it."""
 
     def training_metrics(self) -> list[keras.metrics.Metric]:
-        """Dice of each structure per image, IoU of the heart, and pixel accuracy."""
-        channel = {name: index for index, name in enumerate(self.classes)}
-        dice = [Dice(name=f"{s}_dice", channel=channel[s]) for s in reversed(self.structures)]
-        return [*dice, IoU(name="heart_iou", channel=channel["heart"]), PixelAccuracy()]
+        """Dice of each structure per image, IoU of the heart, and pixel accuracy.
+
+        Of exclusive classes the thorax' channel is the ring around the heart, and called so.
+        """
+        heart = self.classes.index("heart")
+        metrics = [Dice(name="heart_dice", channel=heart), IoU(name="heart_iou", channel=heart)]
+        if "thorax" in self.classes:
+            name = "thorax_ring_dice" if "background" in self.classes else "thorax_dice"
+            metrics.append(Dice(name=name, channel=self.classes.index("thorax")))
+        return [*metrics, PixelAccuracy()]
 
     def fit_measurer(
         self,

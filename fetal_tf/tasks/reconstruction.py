@@ -47,6 +47,7 @@ class ReconstructionTask:
     quantities: tuple[str, ...] = ()
     scores: Mapping[str, tuple[str, ...]] = {}
     parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
+    head: Literal["sigmoid", "softmax"] = "sigmoid"
     target_interpolation: Literal["linear", "nearest"] = "linear"
     fits_measurer = True
 

@@ -51,6 +51,7 @@ class SegmentationTask:
     scores: Mapping[str, tuple[str, ...]] = {}
     fits_measurer = False
     parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
+    head: Literal["sigmoid", "softmax"] = "sigmoid"
     target_interpolation: Literal["linear", "nearest"] = "linear"
 
     def __init__(self, classes: list[str], measurement: str, settings: Mapping[str, Any]):

@@ -41,6 +41,7 @@ class StructuresTask:
     name = "structures"
     scores: Mapping[str, tuple[str, ...]] = {}
     fits_measurer = True
+    head: Literal["sigmoid", "softmax"] = "softmax"
     target_interpolation: Literal["linear", "nearest"] = "nearest"
 
     def __init__(

@@ -35,6 +35,8 @@ class Task(Protocol):
         pooled_headline: the figures of `pooled` that are shown beside the headline; may be empty.
         quantities: the `…_abs_error_…` columns whose agreement the report draws.
         parity_limits: format → delta → limit that an exported file must keep.
+        head: the activation of a model's output that suits the classes: softmax where each pixel
+            is exactly one of them, else sigmoid.
         target_interpolation: how augmentation moves a target: coverage linearly, labels nearest.
         fits_measurer: whether `fit_measurer` has anything to fit.
     """
@@ -50,6 +52,7 @@ class Task(Protocol):
     pooled_headline: tuple[str, ...]
     quantities: tuple[str, ...]
     parity_limits: Mapping[str, Mapping[str, float]]
+    head: Literal["sigmoid", "softmax"]
     target_interpolation: Literal["linear", "nearest"]
     fits_measurer: bool
 

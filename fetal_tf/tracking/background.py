@@ -14,13 +14,16 @@ class Background(Generic[Request]):
     The thread is a daemon: whatever it hangs in, the process ends without it.
     """
 
-    def __init__(self, work: Callable[[Request], Iterator[object]], patience_s: float):
+    def __init__(
+        self, work: Callable[[Request], Iterator[object]], patience_s: Callable[[], float]
+    ):
         """`work(request)` yields after each step: a sign of life.
 
         Args:
             work: called in the thread; what it raises becomes `failure`, until a later request
                 succeeds.
-            patience_s: how long `finish` waits without a sign of life.
+            patience_s: how long `finish` waits without a sign of life; asked again and again,
+                for it may grow with what the work has found out.
         """
         self._work, self._patience_s = work, patience_s
         self._changed = threading.Condition()
@@ -45,9 +48,10 @@ class Background(Generic[Request]):
             self._waiting[:] = [request]
             self._changed.notify()
         while self._thread.is_alive():
-            if time.monotonic() - self._sign_of_life > self._patience_s:
+            patience_s = self._patience_s()
+            if time.monotonic() - self._sign_of_life > patience_s:
                 self._abandoned = True
-                self.failure = TimeoutError(f"no answer within {self._patience_s:g} s")
+                self.failure = TimeoutError(f"no answer within {patience_s:g} s")
                 return
             self._thread.join(timeout=0.05)
 

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,11 +67,6 @@ def set_network_limits(timeout_s: int, retries: int) -> None:
 def local_database(uri: str) -> Path | None:
     """The file behind `sqlite:///FILE`; None for a server."""
     return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
-
-
-def without_password(uri: str) -> str:
-    """The address as it may be printed."""
-    return re.sub(r"//[^/@]*@", "//", uri)
 
 
 def experiment_id(client: "MlflowClient", uri: str, name: str) -> str:

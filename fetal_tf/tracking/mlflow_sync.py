@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 PARAM_LENGTH = 500  # what every server since 1.28 takes; config.yaml holds the rest
 KEY_LENGTH = 250
 METRICS_PER_BATCH = 1000
-Steps = Iterator[str | None]
 PARAMS_PER_BATCH = 100
+
+Steps = Iterator[str | None]
 
 
 class MlflowSync:
@@ -158,7 +159,8 @@ class MlflowSync:
         if self._memory.uploaded.get(best.name) != digest:
             history = read_history(self._folder.path / "metrics.csv")
             monitor = self._folder.config.train.monitor
-            log_model(client, run, best, digest, best_epoch(history, monitor) + 1 if history else 0)
+            step = best_epoch(history, monitor) + 1 if history else 0
+            yield from log_model(client, run, best, digest, step)
             self._remember(best.name, digest)
             yield "model"
 

@@ -112,12 +112,12 @@ class RunFolder:
         for path in sorted(self.path.glob("evaluation/*/summary.json")):
             summary = _read_json(path)
             try:
-                moment = datetime.datetime.fromisoformat(summary["evaluated"]["date"])
+                moment_ms = _moment_ms(summary["evaluated"]["date"], path)
                 values = _means(summary)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise FetalTFError(f"{path}: not an evaluation's summary: {error!r}") from error
             named = {f"{path.parent.name}/{name}": value for name, value in values.items()}
-            found.append(Figures(0, round(moment.timestamp() * 1000), named))
+            found.append(Figures(0, moment_ms, named))
         return found
 
     def texts(self) -> dict[str, str]:
@@ -155,6 +155,16 @@ class RunFolder:
                 >= stopping.patience
             )
         )
+
+
+def _moment_ms(date: str, path: Path) -> int:
+    """When an evaluation was made; summaries that hold only the day are as old as their file.
+
+    MLflow takes the largest of several values at one moment for the latest.
+    """
+    moment = datetime.datetime.fromisoformat(date)
+    only_day = len(date) == len("2026-01-31")
+    return round(1000 * (path.stat().st_mtime if only_day else moment.timestamp()))
 
 
 def _means(summary: Mapping[str, Any]) -> dict[str, float]:

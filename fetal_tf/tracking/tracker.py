@@ -15,7 +15,6 @@ from fetal_tf.tracking.mlflow_run import (
     local_database,
     read_memory,
     set_network_limits,
-    without_password,
 )
 from fetal_tf.tracking.mlflow_sync import MlflowSync
 from fetal_tf.tracking.run_folder import RunFolder
@@ -53,7 +52,7 @@ def tracked(config: Config, run: Path) -> Iterator[Callable[[], None]]:
         yield lambda: None
         return
     uri = config.mlflow.uri
-    print(f"MLflow: {without_password(uri)}" if local_database(uri) is None else _ui_command(uri))
+    print(f"MLflow: {uri}" if local_database(uri) is None else _ui_command(uri))
     tracker = _Tracker(run, uri, config.mlflow.experiment)
     tracker.note_progress()
     try:
@@ -92,7 +91,7 @@ def upload(run: Path, uri: str, experiment: str) -> tuple[int, str]:
     except FetalTFError:
         raise
     except Exception as error:  # the network's, the database's and MLflow's have no common base
-        raise FetalTFError(f"MLflow at {without_password(uri)}: {_reason(error)}") from error
+        raise FetalTFError(f"MLflow at {uri}: {_reason(error)}") from error
     return len(sent), str(sync.run_id)
 
 
@@ -105,10 +104,9 @@ class _Tracker:
 
         self._run, self._uri = run, uri
         sync = MlflowSync(RunFolder(run), uri, experiment)
-        timeout_s = float(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"])
         self._background = Background[Request](
             lambda request: sync.bring_up_to_date(whole=request.whole, status=request.status),
-            LOCAL_PATIENCE_S if local_database(uri) else timeout_s + 1,
+            lambda: _patience_s(uri, answered=sync.run_id is not None),
         )
         self._warned = False
 
@@ -119,7 +117,7 @@ class _Tracker:
     def finish(self, status: str | None) -> None:
         self._background.finish(Request(whole=True, status=status))
         if self._warned and self._background.failure is None:
-            print(f"MLflow at {without_password(self._uri)} is back, and has the whole run")
+            print(f"MLflow at {self._uri} is back, and has the whole run")
         self._warn_once()
 
     def _warn_once(self) -> None:
@@ -129,13 +127,24 @@ class _Tracker:
             warnings.warn(_left_behind(self._run, self._uri, _reason(failure)), stacklevel=3)
 
 
+def _patience_s(uri: str, *, answered: bool) -> float:
+    """How long the end may wait without a sign of life.
+
+    A server that has answered is alive, and its requests time out by themselves; between them this
+    machine is at work, which may take longer.
+    """
+    if answered or local_database(uri) is not None:
+        return LOCAL_PATIENCE_S
+    return float(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) + 1
+
+
 def _ui_command(uri: str) -> str:
     return f"MLflow: mlflow ui --backend-store-uri {uri}"
 
 
 def _left_behind(run: Path, uri: str, reason: str) -> str:
     return (
-        f"MLflow at {without_password(uri)}: {reason}; everything stays in {run}, upload it later "
+        f"MLflow at {uri}: {reason}; everything stays in {run}, upload it later "
         f"with `python -m tools.mlflow_upload {run}`"
     )
 

@@ -106,3 +106,35 @@ def shifted_mask(root):
 def empty_mask(root):
     """Found only where masks are decoded."""
     write_png(root / "training/annfiles_mask/002-thorax.png", np.zeros(SHAPE, np.uint8))
+
+
+def normalised(root):
+    """Shares of the image instead of pixels, and nothing else to hold them against."""
+    no_annotation(root)
+    height, width = SHAPE
+    shares = {
+        name: Ellipse(e.center_x / width, e.center_y / height, 0.3, 0.2, 10.0)
+        for name, e in OUTLINES.items()
+    }
+    write_text(root, "training/annfiles_ellipse/002.txt", ellipse_lines(shares))
+
+
+def endless(root):
+    no_annotation(root)
+    around = OUTLINES["thorax"]
+    endless = Ellipse(around.center_x, around.center_y, 5000.0, 4000.0, 10.0)
+    write_text(root, "training/annfiles_ellipse/002.txt", lines(thorax=endless))
+
+
+def overflowing(root):
+    write_text(
+        root,
+        "training/annfiles_ellipse/002.txt",
+        "100 90 1e300 40 10 cardiac\n110 95 90 80 10 thorax",
+    )
+
+
+def full_masks(root):
+    no_annotation(root)
+    for word in ("cardiac", "thorax"):
+        write_png(root / f"training/annfiles_mask/002-{word}.png", np.full(SHAPE, 255, np.uint8))

@@ -78,6 +78,15 @@ def test_focus_is_recognised_by_its_ellipses(focus_samples):
     assert credit(moved, "focus").attribution == ()
 
 
+def test_focus_is_recognised_without_its_ellipse_files(focus_samples):
+    """From masks the ellipses come back within 1.4 px."""
+    fitted = [
+        replace(s, ellipses={"thorax": replace(s.ellipses["thorax"], center_x=row[0] + 1.4)})
+        for s, row in zip(focus_samples, FOCUS_ROWS.values(), strict=True)
+    ]
+    assert credit(fitted, "focus").attribution
+
+
 def test_weights_carry_the_credit_of_what_they_have_seen(hc18_samples, focus_samples, tmp_path):
     heads = tmp_path / "heads"
     heads.mkdir()

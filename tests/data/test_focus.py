@@ -221,6 +221,13 @@ FAULTS = {
     "no_image_file": r"images/002.png: not an image",
     "one_label": r"annfiles_ellipse/002.txt: no line for thorax \(found: cardiac\)",
     "broken_rectangle": r"annfiles_rectangle/002.txt, line 1: 6 values, expected 10",
+    "normalised": (
+        r"images/002.png: the heart covers 0.000\d+ % of the image's area, 0.2 to 400 are "
+        r"expected; are its numbers pixels of this image\?"
+    ),
+    "endless": r"images/002.png: the thorax covers 3.27e\+05 % of the image's area",
+    "overflowing": r"002.txt, line 1: '1e300' found, at most 100000 px are expected",
+    "full_masks": r"annfiles_mask/002-thorax.png: the mask fills the whole image",
 }
 
 

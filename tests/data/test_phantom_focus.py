@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fetal_tf.data import DATASETS
+from fetal_tf.data import DATASETS, phantom_heart
 from fetal_tf.data.focus_annotations import FOLDERS, read_ellipses, read_rectangles
 from fetal_tf.data.phantom import write_phantom
 from fetal_tf.data.phantom_focus import FOLDER_OF_TURN, focus_frame
@@ -210,6 +210,33 @@ def test_hearts_lie_wholly_inside_and_their_apex_to_the_left(chests):
         assert chest.apex_deg in (heart.angle_deg, heart.angle_deg + 180)
     lefts = np.array([chest.left for chest in chests])
     assert 0.42 < (lefts > 0).mean() < 0.58
+
+
+class Wide(np.random.Generator):
+    """Draws six times as far from the mean, so that every number meets its limits often."""
+
+    def normal(self, mean, spread):
+        return super().normal(mean, 6 * spread)
+
+
+def test_a_long_heart_in_a_wide_chest_has_its_place_too(monkeypatch):
+    """Without end, were it longer than the chest is wide: each chest may try 2000 places."""
+    draw_ellipse, tries = phantom_heart._in_tenths, []
+
+    def counted(*numbers):
+        tries.append(numbers)
+        assert len(tries) < 2000, "the heart fits nowhere"
+        return draw_ellipse(*numbers)
+
+    monkeypatch.setattr(phantom_heart, "_in_tenths", counted)
+    longest, rng = 0.0, Wide(np.random.PCG64(4))
+    for _ in range(1500):
+        tries.clear()
+        chest = draw_chest(rng)
+        thorax, heart = chest.view.ellipse, chest.heart
+        assert thorax.distances(heart.points()).max() <= -0.03 * thorax.semi_minor
+        longest = max(longest, heart.semi_major / thorax.semi_minor)
+    assert 0.93 < longest < 0.97, "the corner was met"
 
 
 def test_hearts_point_everywhere_most_of_them_towards_the_probe(chests):

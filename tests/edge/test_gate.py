@@ -6,13 +6,16 @@ import shutil
 import numpy as np
 import pytest
 
+from fetal_tf.edge import bundle as bundle_module
 from fetal_tf.edge.bundle import Bundle
 from fetal_tf.edge.errors import BundleError
 from fetal_tf.edge.files import sha256_of
-from fetal_tf.edge.gate import GatedMeasurement
+from fetal_tf.edge.gate import GatedMeasurement, gate_name
+from fetal_tf.edge.images import write_png
 from fetal_tf.edge.plane import WithInput, measure_plane
 from fetal_tf.edge.plane_features import FEATURES
 from fetal_tf.edge.preprocess import letterboxed
+from fetal_tf.edge.runtimes import LiteRTPredictor
 from fetal_tf.predict import main as predict
 from tests.edge.tiny_bundle import (
     HEIGHT,
@@ -58,7 +61,7 @@ def write_gate(folder, **changes):
 
 
 def add_gate(folder, **changes):
-    """Put a gate into a bundle, as export does."""
+    """Put a gate into a bundle, as export does; `changes` replace keys of the gate's manifest."""
     gate = write_gate(folder / "gate", **changes)
     file = folder / "bundle.json"
     manifest = json.loads(file.read_text())
@@ -223,3 +226,82 @@ def test_a_manifest_that_says_no_clear_thing_of_its_gate(gated, gate):
     reseal(gated)
     with pytest.raises(BundleError, match="gate"):
         Bundle.open(gated)
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("gates", [False, True])
+def test_a_gate_trained_on_a_phantom_is_told(tmp_path, own, gates, capsys):
+    models = {"float32": tflite_models()["float32"]}
+    folder = write_bundle(tmp_path / "gated", models, phantom=own)
+    add_gate(folder, phantom=gates)
+    assert Bundle.open(folder).phantom is (own or gates)
+    write_png(tmp_path / "head.png", bright_head())
+    out = tmp_path / "out"
+    assert predict([str(folder), str(tmp_path / "head.png"), "--json", "--out", str(out)]) == 0
+    said = capsys.readouterr().err
+    assert said.count("PHANTOM") == (own or gates)
+    assert ("this model was trained on generated images" in said) is own
+    assert ("the gate was trained on generated images" in said) is (gates and not own)
+    assert json.loads((out / "measurements.json").read_text())["phantom"] is (own or gates)
+
+
+def test_a_gate_that_failed_parity_is_used_with_a_warning(gated, tmp_path, capsys):
+    write_png(tmp_path / "head.png", bright_head())
+    command = [str(gated), str(tmp_path / "head.png"), "--out", str(tmp_path / "out")]
+    assert predict(command) == 0
+    assert "warning" not in capsys.readouterr().err
+    file = gated / "gate" / "bundle.json"
+    manifest = json.loads(file.read_text())
+    manifest["files"]["float32"]["parity"] = "failed"
+    file.write_text(json.dumps(manifest))
+    seal(gated / "gate")
+    file = gated / "bundle.json"
+    manifest = json.loads(file.read_text())
+    manifest["gate"]["seal_sha256"] = sha256_of(gated / "gate" / "SHA256SUMS")
+    file.write_text(json.dumps(manifest))
+    reseal(gated)
+    assert predict(command) == 0
+    said = capsys.readouterr().err
+    assert "warning: the gate's float32 does not score as its float model does (see " in said
+    assert str(gated / "gate" / "parity.json") in said
+    assert "does not measure as well" not in said
+
+
+def test_flagged_ones_are_counted_among_the_measured(gated, tmp_path, capsys):
+    """A frame that is both refused and flagged counts as refused, as in an evaluation."""
+    write_png(tmp_path / "head.png", bright_head())
+    write_png(tmp_path / "other.png", OTHER)
+    paths = [str(tmp_path / name) for name in ("head.png", "other.png")]
+    assert predict([str(gated), *paths, "--mm-per-pixel", "1", "--out", str(tmp_path / "o")]) == 0
+    shown = capsys.readouterr().out
+    assert "not_head: " in shown and "1 measured (0 flagged), 1 refused" in shown
+
+
+def test_the_gate_takes_as_many_threads(gated, monkeypatch):
+    loaded = []
+
+    class Recording(LiteRTPredictor):
+        def __init__(self, path, threads=1):
+            loaded.append((path.parent.name, threads))
+            super().__init__(path, threads)
+
+    monkeypatch.setitem(bundle_module._RUNTIMES, "litert", Recording)
+    bundle = Bundle.open(gated)
+    predictor = bundle.predictor(threads=3)
+    bundle.measure(predictor, bright_head())
+    assert loaded == [("gated", 3), ("gate", 3)]
+    bundle.predictor()
+    assert loaded[2:] == [("gated", 1), ("gate", 1)]
+
+
+def test_a_predictor_without_the_gate_is_not_measured_with(gated):
+    with pytest.raises(ValueError, match="has a gate; take the predictor that the bundle gives"):
+        Bundle.open(gated).measure(Net(), bright_head())
+
+
+def test_the_net_behind_a_gate_gives_what_it_gives_alone(gated, plain):
+    with_gate, without = Bundle.open(gated).predictor(), Bundle.open(plain).predictor()
+    frames = np.arange(2 * HEIGHT * WIDTH).reshape(2, HEIGHT, WIDTH, 1).astype(np.uint8)
+    assert with_gate.input_shape == without.input_shape
+    np.testing.assert_array_equal(with_gate.predict(frames), without.predict(frames))
+    assert (gate_name(with_gate), gate_name(without)) == ("gatekeeper", None)

@@ -11,6 +11,7 @@ from fetal_tf.edge.bundle import Bundle
 from fetal_tf.edge.errors import BundleError, ConfigError
 from fetal_tf.edge.files import sha256_of
 from tests.edge.test_gate import write_gate
+from tests.edge.tiny_bundle import seal
 from tests.export.test_export_command import make_run
 
 
@@ -88,3 +89,17 @@ def test_a_file_that_is_altered_on_the_way(gate, tmp_path):
     (tmp_path / "new").mkdir()
     with pytest.raises(BundleError, match=r"gate/config\.yaml: altered"):
         embed(opened, tmp_path / "new")
+
+
+def test_a_gate_whose_default_format_failed_parity(tmp_path):
+    folder = write_gate(tmp_path / "ae")
+    file = folder / "bundle.json"
+    manifest = json.loads(file.read_text())
+    for state in ("passed", "failed"):
+        manifest["files"]["float32"]["parity"] = state
+        file.write_text(json.dumps(manifest))
+        seal(folder)
+        if state == "passed":
+            assert open_gate(str(folder), tmp_path / "bundle", "head").name == "gatekeeper"
+    with pytest.raises(BundleError, match=r"--gate: .*: float32 does not score as its float model"):
+        open_gate(str(folder), tmp_path / "bundle", "head")

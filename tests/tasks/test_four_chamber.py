@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from fetal_tf.data.sample import Sample
+from fetal_tf.edge.drawing import TRUTH
 from fetal_tf.edge.ellipse import Ellipse, rasterise
 from fetal_tf.edge.errors import ConfigError, DataError
+from fetal_tf.edge.four_chamber_overlay import STRUCTURE_COLORS
 from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.evaluation import summarise_rows
 from fetal_tf.tasks import TASKS
@@ -152,10 +154,14 @@ def test_other_classes_and_other_measurements_are_refused():
         TASKS.build("task", spec, {})
 
 
-def test_the_picture_has_the_width_of_the_frame_or_more(task, tmp_path):
+def test_the_picture_shows_each_outline_and_the_experts(task, tmp_path):
     sample = sample_of(tmp_path)
     image = np.full(SHAPE, 90, np.uint8)
-    picture = task.draw(image, output_of(task, sample), LETTERBOX, sample)
-    assert picture.dtype == np.uint8
-    assert picture.shape[1] >= SHAPE[1]
-    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 5, "nothing was drawn"
+    output = output_of(task, sample_of(tmp_path, heart=replace(HEART, center_x=200.0)))
+    picture = task.draw(image, output, LETTERBOX, sample)
+    zoom = picture.shape[1] // SHAPE[1]
+    frame = picture[: zoom * SHAPE[0]].reshape(-1, 3).tolist()  # without the legend below it
+    for color in (*(STRUCTURE_COLORS[s] for s in task.structures), TRUTH):
+        assert list(color) in frame
+    other = {"thorax", "heart"} - set(task.structures)
+    assert all(list(STRUCTURE_COLORS[s]) not in frame for s in other)

@@ -6,8 +6,8 @@ import os
 import pytest
 from mlflow import MlflowClient
 
-from fetal_tf.tracking.mlflow_run import read_memory
-from tests.tracked_runs import free_port, write_epochs, write_evaluation, write_run
+from fetal_tf.tracking.mlflow_run import local_database, read_memory
+from tests.tracked_runs import copy_database, free_port, write_epochs, write_evaluation, write_run
 from tools.mlflow_upload import main
 
 
@@ -19,13 +19,9 @@ def quick(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory):
-    return tmp_path_factory.mktemp("mlflow") / "runs" / "mlflow.db"
-
-
-@pytest.fixture
-def uri(database):
-    return f"sqlite:///{database}"
+def uri(tmp_path_factory, mlflow_database):
+    """A local database: what needs a server is in tests/test_mlflow_tracking.py."""
+    return copy_database(mlflow_database, tmp_path_factory.mktemp("mlflow") / "mlflow.db")
 
 
 def state(uri, run):
@@ -57,9 +53,9 @@ def files(client, run_id, path=None):
     return sorted(names)
 
 
-def test_a_second_upload_changes_nothing(tmp_path, uri, database, capsys):
+def test_a_second_upload_changes_nothing(tmp_path, uri, capsys):
     run = tmp_path / "trial"
-    write_run(run)
+    write_run(run, best=True)
     write_evaluation(run)
     assert main([str(run), "--uri", uri]) == 0
     first = state(uri, run)
@@ -68,7 +64,9 @@ def test_a_second_upload_changes_nothing(tmp_path, uri, database, capsys):
     assert first["metrics"]["test-keras/dice"] == 0.9
     assert first["times"] == (1767323045000, 1767323048000)
     assert {"config.yaml", "metrics.csv", "evaluation/test-keras/report.html"} < {*first["files"]}
-    assert (database.parent / "mlartifacts").is_dir(), "files lie beside a local database"
+    assert (local_database(uri).parent / "mlartifacts").is_dir(), (
+        "files lie beside a local database"
+    )
     assert not (tmp_path / "mlruns").exists()
 
     assert main([str(run)]) == 0  # without --uri: where it is already
@@ -78,7 +76,7 @@ def test_a_second_upload_changes_nothing(tmp_path, uri, database, capsys):
 
 def test_a_folder_that_forgot_where_it_is_tracked_finds_its_run_again(tmp_path, uri):
     run = tmp_path / "forgetful"
-    write_run(run)
+    write_run(run, best=True)
     assert main([str(run), "--uri", uri]) == 0
     first = state(uri, run)
     (run / "mlflow.json").unlink()
@@ -111,9 +109,25 @@ def test_what_is_missing_is_completed_and_what_changed_is_replaced(tmp_path, uri
         assert "0.75" in file.read()
 
 
+@pytest.mark.parametrize(
+    ("morning", "evening"),
+    [("2026-01-03T08:00:00+00:00", "2026-01-03T20:00:00+00:00"), ("2026-01-03", "2026-01-03")],
+)
+def test_a_figure_that_falls_on_the_same_day_is_the_latest(tmp_path, uri, morning, evening, capsys):
+    run = tmp_path / f"falling{len(morning)}"
+    write_run(run)
+    for hour, (date, dice) in enumerate([(morning, 0.9), (evening, 0.5)]):
+        write_evaluation(run, dice=dice, date=date)
+        os.utime(run / "evaluation" / "test-keras" / "summary.json", (1.8e9, 1.8e9 + 3600 * hour))
+        assert main([str(run), "--uri", uri]) == 0
+        assert state(uri, run)["metrics"]["test-keras/dice"] == dice
+    assert main([str(run)]) == 0
+    assert ": 0 sent;" in capsys.readouterr().out.splitlines()[-1]
+
+
 def test_an_upload_that_broke_off_is_taken_up(tmp_path, uri, monkeypatch, capsys):
     run = tmp_path / "broken"
-    write_run(run)
+    write_run(run, best=True)
     finalize = MlflowClient.finalize_logged_model
 
     def fails(*_):
@@ -151,12 +165,12 @@ def test_a_value_that_changed_on_resuming_is_a_tag(tmp_path, uri):
     assert found["tags"]["resumed.train.epochs"] == "4"
 
 
-def test_another_server_gets_a_run_of_its_own(tmp_path, uri):
+def test_another_server_gets_a_run_of_its_own(tmp_path, uri, mlflow_database):
     run = tmp_path / "moved"
     write_run(run)
     assert main([str(run), "--uri", uri]) == 0
     first = read_memory(run)
-    other = f"sqlite:///{tmp_path}/other.db"
+    other = copy_database(mlflow_database, tmp_path / "other.db")
     assert main([str(run), "--uri", other]) == 0
     assert read_memory(run).uri == other and read_memory(run).run_id != first.run_id
     assert len(state(other, run)["losses"]) == 3
@@ -177,12 +191,22 @@ def test_no_server_and_no_run_are_one_line_each(tmp_path, capsys):
     run = tmp_path / "alone"
     write_run(run)
     address = f"127.0.0.1:{free_port()}"
-    assert main([str(run), "--uri", f"http://me:secret@{address}"]) == 2
+    assert main([str(run), "--uri", f"http://{address}"]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"error: MLflow at http://{address}: ") and "refused" in error
-    assert "secret" not in error and len(error.splitlines()) == 1
+    assert len(error.splitlines()) == 1
     assert main([str(tmp_path)]) == 2
     assert capsys.readouterr().err == f"error: {tmp_path}: not a run: it has no config.yaml\n"
+
+
+def test_a_password_on_the_command_line_is_refused(tmp_path, capsys):
+    write_run(tmp_path / "secretive")
+    assert main([str(tmp_path / "secretive"), "--uri", "http://me:secret@server:5000"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: --uri: ") and error.count("\n") == 1
+    assert "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in error
+    assert "secret@" not in error
+    assert not (tmp_path / "secretive" / "mlflow.json").exists()
 
 
 def test_what_mlflow_json_holds(tmp_path, uri):
