@@ -97,7 +97,11 @@ def test_a_run_is_a_subject(run_path):
         (lambda run: (run / "config.yaml").unlink(), None, "no config.yaml"),
         (lambda run: (run / "splits.csv").unlink(), None, r"splits\.csv"),
         (lambda run: None, "int8", "python -m export RUN"),
-        (lambda run: (run / "best.keras").write_bytes(b"PK"), None, "not a loadable Keras model"),
+        (
+            lambda run: (run / "best.keras").write_bytes(b"PK"),
+            None,
+            "damaged or incomplete: a .keras file is a zip",
+        ),
     ],
 )
 def test_what_is_missing_is_named(run_path, damage, format, expected):
