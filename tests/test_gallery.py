@@ -5,6 +5,7 @@ import pytest
 
 from fetal_tf.data.pipeline import FrameCache
 from fetal_tf.data.sample import Sample
+from fetal_tf.data.targets import Target, coverage_shares
 from fetal_tf.edge.images import write_png
 from fetal_tf.gallery import TILE, soft_overlap, validation_gallery
 
@@ -18,7 +19,7 @@ class BrightTask:
     def target(self, sample, letterbox):
         target = np.zeros((*SIZE, 1), np.uint8)
         target[:, 24:] = 255
-        return target
+        return Target(target)
 
     def draw(self, image, probabilities, letterbox, sample):
         rgb = np.repeat(image[..., None], 3, -1)
@@ -47,7 +48,9 @@ def cache(tmp_path):
         path = tmp_path / f"{i}.png"
         write_png(path, np.full((64, 96 + i), 10 * i, np.uint8))  # sizes differ, tiles do not
         samples.append(Sample(str(i), path, str(i)))
-    return FrameCache(samples, BrightTask().target, SIZE)
+    return FrameCache(
+        samples, BrightTask().target, SIZE, lambda target: coverage_shares(target.maps)
+    )
 
 
 def test_the_worst_frames_come_first(cache):

@@ -15,6 +15,8 @@ import pydantic
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for its own version
 import albumentations as A
 
+from fetal_tf.data.moved_points import coordinate_map, moved_points
+from fetal_tf.data.targets import Target
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.registry import nearest
 
@@ -37,28 +39,29 @@ class Augmenter:
         Args:
             recipe: `{"name": transform, parameter: value}` in order of application.
             image_size: (height, width) of the frames, which the recipe must leave as they are.
-            target_interpolation: linear for coverage, nearest for class indices.
+            target_interpolation: of a target's maps, linear for coverage, nearest for class indices.
 
         Raises:
             ConfigError: an unknown transform or parameter, named with its place in the list.
         """
         flag = {"linear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST}[target_interpolation]
         transforms = [_transform(index, spec, flag) for index, spec in enumerate(recipe)]
-        self._compose = A.Compose(transforms) if transforms else None
+        self._compose = None
+        if transforms:
+            self._compose = A.Compose(transforms, additional_targets={"coordinates": "mask"})
         self._local = threading.local()
         blank = np.zeros((*image_size, 1), np.uint8)
+        target = Target(blank)
         for seed in range(8):  # a transform with p < 1 shows itself in one of a few draws
-            self(blank, blank, seed)
+            self(blank, target, seed)
 
-    def __call__(
-        self, image: np.ndarray, target: np.ndarray, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, image: np.ndarray, target: Target, seed: int) -> tuple[np.ndarray, Target]:
         """Return the augmented pair.
 
         Args:
             image: uint8 [h, w, C].
-            target: uint8 [h, w, T], coverage 0..255 or class indices; it moves with the image, its
-                values do not change otherwise. What comes in from outside the frame is 0.
+            target: moves with the image, its values do not change otherwise. What comes in from
+                outside the frame is 0; a point that leaves the frame is NaN: nothing shows it.
             seed: of this sample in this epoch.
         """
         if self._compose is None:
@@ -67,15 +70,24 @@ class Augmenter:
             self._local.compose = copy.deepcopy(self._compose)
         compose = self._local.compose
         compose.set_random_seed(seed % 2**32)
-        result = compose(image=image, mask=target)
-        for name, before in (("image", image), ("mask", target)):
+        moving = {"image": image}
+        if target.maps.size:
+            moving["mask"] = target.maps
+        if len(target.points):
+            moving["coordinates"] = coordinate_map(*image.shape[:2])
+        result = compose(**moving)
+        for name, before in moving.items():
             after = result[name]
             if after.size != before.size or after.dtype != before.dtype:
                 raise ConfigError(
                     f"augment: the recipe makes a {name} {after.dtype} {after.shape} of "
                     f"{before.dtype} {before.shape}; leave out what changes size or type"
                 )
-        return result["image"].reshape(image.shape), result["mask"].reshape(target.shape)
+        maps = result["mask"].reshape(target.maps.shape) if target.maps.size else target.maps
+        points = target.points
+        if len(points):
+            points = moved_points(points, result["coordinates"])
+        return result["image"].reshape(image.shape), Target(maps, points)
 
 
 def _transform(index: int, spec: dict[str, Any], mask_interpolation: int) -> A.BasicTransform:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from fetal_tf.data.augment import Augmenter
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.sampler import systematic_draw
-from fetal_tf.data.targets import coverage_shares
+from fetal_tf.data.targets import Target
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.images import read_gray
 from fetal_tf.edge.preprocess import Letterbox, letterboxed
@@ -25,10 +25,10 @@ from fetal_tf.edge.preprocess import Letterbox, letterboxed
 
 @dataclass(frozen=True)
 class Example:
-    """A sample as the network sees it, before augmentation: both uint8, [h, w, 1] and [h, w, T]."""
+    """A sample as the network sees it, before augmentation; the image is uint8 [h, w, 1]."""
 
     image: np.ndarray
-    target: np.ndarray
+    target: Target
 
 
 class FrameCache:
@@ -37,17 +37,17 @@ class FrameCache:
     def __init__(
         self,
         samples: Sequence[Sample],
-        target: Callable[[Sample, Letterbox], np.ndarray],
+        target: Callable[[Sample, Letterbox], Target],
         image_size: tuple[int, int],
-        encode: Callable[[np.ndarray], np.ndarray] = coverage_shares,
+        encode: Callable[[Target], np.ndarray],
     ):
         """Hold `samples` at `image_size` (height, width).
 
         Args:
             samples: the frames, in the order of their indices.
-            target: of a sample in the letterboxed frame, uint8 [h, w, T]: what augmentation moves.
+            target: of a sample in the letterboxed frame: what augmentation moves.
             image_size: what the network sees.
-            encode: an augmented target as the loss takes it, float32 [h, w, K].
+            encode: an augmented target as the loss takes it, float32.
         """
         self.samples = list(samples)
         self.encode = encode
@@ -124,7 +124,7 @@ def training_dataset(
     to them; a frame that is drawn twice is augmented in two ways.
 
     Yields:
-        image float32 [batch, h, w, 1] in 0..255, target float32 [batch, h, w, K] in 0..1.
+        image float32 [batch, h, w, 1] in 0..255, and the encoded target float32 [batch, …].
         Every batch is full, so that shapes are static.
     """
     count = len(cache)

@@ -27,6 +27,9 @@ class Sample:
         labels: what the indices of the mask mean, where the dataset has more than one structure.
         ellipses: annotated outlines by structure, in pixels of the original image, where the
             dataset draws ellipses.
+        load_landmarks: returns the expert's landmarks, float64 [4, 2] in pixels (x, y) of the
+            original image, in the order and orientation of `fetal_tf.edge.landmarks`; None where
+            the dataset has none.
         condition: `normal` or the name of an anomaly, where the dataset tells.
     """
 
@@ -41,3 +44,4 @@ class Sample:
     condition: str | None = None
     labels: tuple[str, ...] | None = None
     ellipses: Mapping[str, Ellipse] = field(default_factory=dict)
+    load_landmarks: Callable[[], np.ndarray] | None = None

@@ -9,7 +9,7 @@ import numpy as np
 from fetal_tf import scores
 from fetal_tf.categories import categories
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.targets import coverage_shares
+from fetal_tf.data.targets import Target, coverage_shares
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.fit_doubts import LEVEL
 from fetal_tf.edge.four_chamber_measurement import FourChamberMeasurement
@@ -60,7 +60,7 @@ class FourChamberTask:
             )
         self.classes = tuple(classes)
         self.structures = tuple(name for name in INDICES if name in classes)
-        self.head: Literal["sigmoid", "softmax"] = (
+        self.head: Literal["sigmoid", "softmax", "linear"] = (
             "softmax" if "background" in classes else "sigmoid"
         )
         self.measurement_settings = settings
@@ -90,21 +90,22 @@ class FourChamberTask:
         )
         self.parity_limits = _parity_limits(self.structures)
 
-    def target(self, sample: Sample, letterbox: Letterbox) -> np.ndarray:
+    def target(self, sample: Sample, letterbox: Letterbox) -> Target:
         """Share of each network pixel that a structure covers, uint8 [h, w, structures]."""
         truth = self._truth(sample)
-        return np.stack([letterbox.apply_coverage(truth[s]) for s in self.structures], axis=-1)
+        covered = [letterbox.apply_coverage(truth[s]) for s in self.structures]
+        return Target(np.stack(covered, axis=-1))
 
-    def encode(self, target: np.ndarray) -> np.ndarray:
+    def encode(self, target: Target) -> np.ndarray:
         """A channel for each of `classes`, float32 [h, w, K]; exclusive ones sum to 1."""
-        shares = coverage_shares(target)
+        shares = coverage_shares(target.maps)
         if self.classes[0] != "background":
             return shares
         thorax, heart = shares[..., 0], shares[..., 1]
         heart = np.minimum(heart, thorax)  # interpolation may round them apart by 1/255
         return np.stack([1 - thorax, thorax - heart, heart], axis=-1)
 
-    def count_pixels(self, targets: Iterable[np.ndarray]) -> None:
+    def count_pixels(self, targets: Iterable[Target]) -> None:
         """Coverage is no count of exclusive pixels: losses weigh nothing by it."""
 
     def training_metrics(self) -> list[keras.metrics.Metric]:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.targets import coverage_shares
+from fetal_tf.data.targets import Target, coverage_shares
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.edge.images import read_gray
 from fetal_tf.edge.measurements import MEASURERS, Measurement
@@ -47,7 +47,7 @@ class ReconstructionTask:
     quantities: tuple[str, ...] = ()
     scores: Mapping[str, tuple[str, ...]] = {}
     parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
-    head: Literal["sigmoid", "softmax"] = "sigmoid"
+    head: Literal["sigmoid", "softmax", "linear"] = "sigmoid"
     target_interpolation: Literal["linear", "nearest"] = "linear"
     fits_measurer = True
 
@@ -69,21 +69,21 @@ class ReconstructionTask:
                 for name, limits in PARITY_LIMITS.items()
             }
 
-    def target(self, sample: Sample, letterbox: Letterbox) -> np.ndarray:
+    def target(self, sample: Sample, letterbox: Letterbox) -> Target:
         """The frame, and 255 where it is no padding, uint8 [h, w, 2]."""
         frame = letterbox.apply(read_gray(sample.image_path))
         inside = np.zeros_like(frame)
         inside[letterbox.content] = 255
-        return np.stack([frame, inside], axis=-1)
+        return Target(np.stack([frame, inside], axis=-1))
 
-    def encode(self, target: np.ndarray) -> np.ndarray:
+    def encode(self, target: Target) -> np.ndarray:
         """Gray values 0..1 and the weight of each pixel, float32 [h, w, 2].
 
         What augmentation brings in from outside the frame weighs nothing, like the padding.
         """
-        return coverage_shares(target)
+        return coverage_shares(target.maps)
 
-    def count_pixels(self, targets: Iterable[np.ndarray]) -> None:
+    def count_pixels(self, targets: Iterable[Target]) -> None:
         """There are no classes to weigh against each other."""
 
     def training_metrics(self) -> list[keras.metrics.Metric]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from fetal_tf import scores
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.targets import coverage_shares
+from fetal_tf.data.targets import Target, coverage_shares
 from fetal_tf.edge.ellipse import rasterise
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.head import HeadMeasurement
@@ -51,7 +51,7 @@ class SegmentationTask:
     scores: Mapping[str, tuple[str, ...]] = {}
     fits_measurer = False
     parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
-    head: Literal["sigmoid", "softmax"] = "sigmoid"
+    head: Literal["sigmoid", "softmax", "linear"] = "sigmoid"
     target_interpolation: Literal["linear", "nearest"] = "linear"
 
     def __init__(self, classes: list[str], measurement: str, settings: Mapping[str, Any]):
@@ -74,19 +74,19 @@ class SegmentationTask:
             *(f"{q}_error_percent" for q in QUANTITIES),
         )
 
-    def target(self, sample: Sample, letterbox: Letterbox) -> np.ndarray:
+    def target(self, sample: Sample, letterbox: Letterbox) -> Target:
         """Share of each network pixel that the structure covers, uint8 [h, w, 1], 255 = all of it.
 
         Coverage instead of a hard mask keeps the border's sub-pixel position: where the network
         sees one pixel for three, a hard target would be off by up to half of it.
         """
-        return letterbox.apply_coverage(self._mask(sample) == 1)[..., None]
+        return Target(letterbox.apply_coverage(self._mask(sample) == 1)[..., None])
 
-    def encode(self, target: np.ndarray) -> np.ndarray:
+    def encode(self, target: Target) -> np.ndarray:
         """Coverage in 0..1, float32 [h, w, 1]."""
-        return coverage_shares(target)
+        return coverage_shares(target.maps)
 
-    def count_pixels(self, targets: Iterable[np.ndarray]) -> None:
+    def count_pixels(self, targets: Iterable[Target]) -> None:
         """One structure has no classes to weigh against each other."""
 
     def training_metrics(self) -> list[keras.metrics.Metric]:

@@ -14,7 +14,7 @@ from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.class_scores import AbsentRule
 from fetal_tf.confusions import confusion, confusion_columns
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.targets import one_hot
+from fetal_tf.data.targets import Target, one_hot
 from fetal_tf.edge.brain import measure_brain_labels
 from fetal_tf.edge.brain_measurement import BrainMeasurement
 from fetal_tf.edge.errors import ConfigError, DataError
@@ -41,7 +41,7 @@ class StructuresTask:
     name = "structures"
     scores: Mapping[str, tuple[str, ...]] = {}
     fits_measurer = True
-    head: Literal["sigmoid", "softmax"] = "softmax"
+    head: Literal["sigmoid", "softmax", "linear"] = "softmax"
     target_interpolation: Literal["linear", "nearest"] = "nearest"
 
     def __init__(
@@ -88,21 +88,21 @@ class StructuresTask:
             self.structures, scored=structures_fitting.is_scored(self.measurement_settings)
         )
 
-    def target(self, sample: Sample, letterbox: Letterbox) -> np.ndarray:
+    def target(self, sample: Sample, letterbox: Letterbox) -> Target:
         """Class index of each network pixel, uint8 [h, w, 1]: nearest neighbour, padding is 0."""
-        return letterbox.apply_nearest(self._labels(sample))[..., None]
+        return Target(letterbox.apply_nearest(self._labels(sample))[..., None])
 
-    def encode(self, target: np.ndarray) -> np.ndarray:
+    def encode(self, target: Target) -> np.ndarray:
         """One channel per class, float32 [h, w, K]."""
-        return one_hot(target, len(self.classes))
+        return one_hot(target.maps, len(self.classes))
 
-    def count_pixels(self, targets: Iterable[np.ndarray]) -> ClassPixels:
+    def count_pixels(self, targets: Iterable[Target]) -> ClassPixels:
         """Pixels and images of every class.
 
         Raises:
             DataError: a class that no target holds, with the counts of all.
         """
-        counted = ClassPixels.count(targets, self.classes)
+        counted = ClassPixels.count((target.maps for target in targets), self.classes)
         missing = [name for name, n in zip(self.classes, counted.images, strict=True) if n == 0]
         if missing:
             found = ", ".join(

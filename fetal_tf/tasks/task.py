@@ -8,6 +8,7 @@ import numpy as np
 
 from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.data.sample import Sample
+from fetal_tf.data.targets import Target
 from fetal_tf.edge.measurements import Measurement, Measurer
 from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.pixel_levels import PixelLevels
@@ -36,8 +37,9 @@ class Task(Protocol):
         quantities: the `…_abs_error_…` columns whose agreement the report draws.
         parity_limits: format → delta → limit that an exported file must keep.
         head: the activation of a model's output that suits the classes: softmax where each pixel
-            is exactly one of them, else sigmoid.
-        target_interpolation: how augmentation moves a target: coverage linearly, labels nearest.
+            is exactly one of them, sigmoid for other maps, linear for coordinates.
+        target_interpolation: how augmentation moves a target's maps: coverage linearly, labels
+            nearest.
         fits_measurer: whether `fit_measurer` has anything to fit.
     """
 
@@ -52,19 +54,19 @@ class Task(Protocol):
     pooled_headline: tuple[str, ...]
     quantities: tuple[str, ...]
     parity_limits: Mapping[str, Mapping[str, float]]
-    head: Literal["sigmoid", "softmax"]
+    head: Literal["sigmoid", "softmax", "linear"]
     target_interpolation: Literal["linear", "nearest"]
     fits_measurer: bool
 
-    def target(self, sample: Sample, letterbox: Letterbox) -> np.ndarray:
-        """What augmentation moves, uint8 [h, w, T] in the network's frame."""
+    def target(self, sample: Sample, letterbox: Letterbox) -> Target:
+        """What augmentation moves, in the network's frame."""
         ...
 
-    def encode(self, target: np.ndarray) -> np.ndarray:
-        """A target as the loss takes it, float32 [h, w, K] in 0..1."""
+    def encode(self, target: Target) -> np.ndarray:
+        """A target as the loss takes it, float32, most often [h, w, K] in 0..1."""
         ...
 
-    def count_pixels(self, targets: Iterable[np.ndarray]) -> ClassPixels | None:
+    def count_pixels(self, targets: Iterable[Target]) -> ClassPixels | None:
         """What the training targets hold, for tasks of exclusive classes.
 
         Raises:

@@ -9,11 +9,15 @@ from fetal_tf.data.pipeline import (
     training_dataset,
 )
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.targets import one_hot
+from fetal_tf.data.targets import Target, coverage_shares, one_hot
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.images import write_png
 
 SIZE = (32, 48)
+
+
+def shares(target):
+    return coverage_shares(target.maps)
 
 
 class CountingTask:
@@ -24,7 +28,7 @@ class CountingTask:
 
     def target(self, sample, letterbox):
         self.calls += 1
-        return np.full((*SIZE, 1), int(sample.id), np.uint8)
+        return Target(np.full((*SIZE, 1), int(sample.id), np.uint8))
 
 
 @pytest.fixture
@@ -39,7 +43,7 @@ def samples(tmp_path):
 
 def batches(samples, *, workers=1, seed=0, first=0, last=2, recipe=(), batch_size=4, weights=None):
     dataset = training_dataset(
-        FrameCache(samples, CountingTask().target, SIZE),
+        FrameCache(samples, CountingTask().target, SIZE, shares),
         Augmenter(list(recipe)),
         batch_size=batch_size,
         seed=seed,
@@ -104,7 +108,7 @@ def test_a_set_smaller_than_a_batch_still_trains(samples):
 
 
 def test_evaluation_keeps_order_and_the_last_small_batch(samples):
-    cache = FrameCache(samples, CountingTask().target, SIZE)
+    cache = FrameCache(samples, CountingTask().target, SIZE, shares)
     targets = [t.numpy() for _, t in evaluation_dataset(cache, batch_size=4, workers=2)]
     assert [len(t) for t in targets] == [4, 4, 2]
     found = [round(float(t.max()) * 255) for batch in targets for t in batch]
@@ -113,7 +117,7 @@ def test_evaluation_keeps_order_and_the_last_small_batch(samples):
 
 def test_each_frame_is_read_once(samples):
     task = CountingTask()
-    cache = FrameCache(samples, task.target, SIZE)
+    cache = FrameCache(samples, task.target, SIZE, shares)
     cache.fill("frames", workers=2)
     for _ in range(3):
         list(evaluation_dataset(cache, batch_size=4, workers=1))
@@ -123,7 +127,7 @@ def test_each_frame_is_read_once(samples):
 def test_broken_files_stop_the_run_before_it_begins(samples):
     samples[3].image_path.write_bytes(b"not a picture")
     samples[7].image_path.unlink()
-    cache = FrameCache(samples, CountingTask().target, SIZE)
+    cache = FrameCache(samples, CountingTask().target, SIZE, shares)
     with pytest.raises(DataError, match="2 of 10 frames cannot be used") as error:
         cache.fill("frames", workers=2)
     assert "3.png" in str(error.value)
@@ -150,9 +154,9 @@ def test_labels_are_encoded_after_they_were_moved(tmp_path):
     write_png(path, np.full((32, 48), 90, np.uint8))
     cache = FrameCache(
         [Sample("0", path, group="0")],
-        lambda sample, letterbox: np.full((*SIZE, 1), 2, np.uint8),
+        lambda sample, letterbox: Target(np.full((*SIZE, 1), 2, np.uint8)),
         SIZE,
-        encode=lambda target: one_hot(target, 3),
+        encode=lambda target: one_hot(target.maps, 3),
     )
     moved = {"translate_px": {"x": [7, 7], "y": [0, 0]}, "rotate": [10, 10], "p": 1.0}
     shift = [{"name": "Affine", **moved}]

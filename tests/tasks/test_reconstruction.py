@@ -44,13 +44,14 @@ def test_the_target_is_the_frame_and_where_it_is(samples):
     image = np.asarray(Image.open(samples[0].image_path))
     frame, letterbox = letterboxed(image, SHAPE)
     target = task().target(samples[0], letterbox)
-    assert target.dtype == np.uint8 and target.shape == (32, 32, 2)
-    np.testing.assert_array_equal(target[..., :1], frame)
-    assert (target[8:24, :, 1] == 255).all()
-    assert not target[:8, :, 1].any() and not target[24:, :, 1].any()
+    maps = target.maps
+    assert maps.dtype == np.uint8 and maps.shape == (32, 32, 2)
+    np.testing.assert_array_equal(maps[..., :1], frame)
+    assert (maps[8:24, :, 1] == 255).all()
+    assert not maps[:8, :, 1].any() and not maps[24:, :, 1].any()
     encoded = task().encode(target)
     assert encoded.dtype == np.float32
-    np.testing.assert_allclose(encoded, target / 255, atol=1e-6)
+    np.testing.assert_allclose(encoded, maps / 255, atol=1e-6)
 
 
 def test_geometry_moves_the_target_and_gray_values_are_left_alone(samples):
@@ -59,16 +60,17 @@ def test_geometry_moves_the_target_and_gray_values_are_left_alone(samples):
     target = task().target(samples[0], letterbox)
     flip = Augmenter([{"name": "HorizontalFlip", "p": 1.0}], (32, 32))
     moved, moved_target = flip(frame, target, 1)
-    np.testing.assert_array_equal(moved[..., 0], moved_target[..., 0])
+    np.testing.assert_array_equal(moved[..., 0], moved_target.maps[..., 0])
     np.testing.assert_array_equal(moved[..., 0], frame[:, ::-1, 0])
     noise = Augmenter([{"name": "GaussNoise", "std_range": [0.2, 0.2], "p": 1.0}], (32, 32))
     noisy, clean = noise(frame, target, 1)
     assert (noisy != frame).any()
-    np.testing.assert_array_equal(clean, target)
+    np.testing.assert_array_equal(clean.maps, target.maps)
     # What comes in from outside is no part of the frame.
     shift = Augmenter([{"name": "Affine", "translate_percent": {"x": [0.5, 0.5]}, "p": 1.0}])
     _, shifted = shift(frame, target, 1)
-    assert not shifted[:, :15, 1].any() and (shifted[10:22, 18:, 1] == 255).all()
+    inside = shifted.maps[..., 1]
+    assert not inside[:, :15].any() and (inside[10:22, 18:] == 255).all()
 
 
 def test_the_training_metric_is_the_error_inside_the_frame(samples):
@@ -149,4 +151,4 @@ def test_a_frame_of_the_networks_own_size_has_no_padding(tmp_path):
     path = tmp_path / "a.png"
     Image.fromarray(np.full((32, 32), 7, np.uint8)).save(path)
     target = task().target(Sample("a", path, "a"), Letterbox(32, 32, 32, 32))
-    assert (target[..., 1] == 255).all() and (target[..., 0] == 7).all()
+    assert (target.maps[..., 1] == 255).all() and (target.maps[..., 0] == 7).all()

@@ -33,7 +33,7 @@ def sample_of(ellipse, tmp_path, **changes):
 
 def test_the_target_is_the_share_that_is_covered(task, tmp_path):
     letterbox = Letterbox(*SHAPE, 96, 128)
-    target = task.target(sample_of(TRUTH, tmp_path), letterbox)
+    target = task.target(sample_of(TRUTH, tmp_path), letterbox).maps
     assert target.shape == (96, 128, 1)
     assert target.dtype == np.uint8
     assert {0, 255} < set(np.unique(target)), "the border must have values between"
@@ -45,7 +45,7 @@ def test_the_truth_fed_back_is_perfect_even_at_a_third_of_the_size(task, tmp_pat
     """The whole chain: coverage → sub-pixel contour → ellipse → millimetres."""
     sample = sample_of(TRUTH, tmp_path)
     letterbox = Letterbox(*SHAPE, 96, 128)
-    row = task.evaluate(task.target(sample, letterbox) / np.float32(255), sample, letterbox)
+    row = task.evaluate(task.target(sample, letterbox).maps / np.float32(255), sample, letterbox)
     assert row["dice"] > 0.997
     assert row["hc_abs_error_mm"] < 0.1
     assert row["bpd_abs_error_mm"] < 0.1
@@ -83,7 +83,7 @@ def test_the_csvs_circumference_counts_before_the_masks_own(task, tmp_path):
 def test_without_pixel_size_there_are_no_millimetres(task, tmp_path):
     sample = sample_of(TRUTH, tmp_path, mm_per_pixel=None, reference={})
     letterbox = Letterbox(*SHAPE, 96, 128)
-    row = task.evaluate(task.target(sample, letterbox) / np.float32(255), sample, letterbox)
+    row = task.evaluate(task.target(sample, letterbox).maps / np.float32(255), sample, letterbox)
     assert row["dice"] > 0.99
     assert [row[name] for name in row if name.endswith("_mm")] == [None] * sum(
         name.endswith("_mm") for name in row
@@ -101,7 +101,7 @@ def test_no_head_is_refused_and_still_scored(task, tmp_path):
 def test_every_summarised_column_is_in_the_row(task, tmp_path):
     letterbox = Letterbox(*SHAPE, 96, 128)
     sample = sample_of(TRUTH, tmp_path)
-    row = task.evaluate(task.target(sample, letterbox) / np.float32(255), sample, letterbox)
+    row = task.evaluate(task.target(sample, letterbox).maps / np.float32(255), sample, letterbox)
     assert set(task.metric_names) <= set(row)
     assert set(task.headline) <= set(task.metric_names)
 
@@ -129,7 +129,7 @@ def test_the_drawing_is_a_picture_with_truth(task, tmp_path):
     sample = sample_of(TRUTH, tmp_path)
     letterbox = Letterbox(*SHAPE, 96, 128)
     image = np.full(SHAPE, 60, np.uint8)
-    probabilities = task.target(sample, letterbox) / np.float32(255)
+    probabilities = task.target(sample, letterbox).maps / np.float32(255)
     drawn = task.draw(image, probabilities, letterbox, sample)
     bare = task.draw(image, probabilities, letterbox, sample_of(TRUTH, tmp_path, load_mask=None))
     assert drawn.dtype == np.uint8

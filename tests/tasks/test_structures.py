@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.targets import one_hot
+from fetal_tf.data.targets import Target, one_hot
 from fetal_tf.edge.ellipse import Ellipse, rasterise
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.preprocess import Letterbox
@@ -56,13 +56,14 @@ def test_targets_are_the_nearest_class_and_padding_is_background():
     task, labels = build(), label_map()
     box = Letterbox(*SHAPE, 64, 64)
     target = task.target(sample_of(labels), box)
-    assert target.shape == (64, 64, 1) and target.dtype == np.uint8
-    assert set(np.unique(target)) == {0, 1, 2, 3}
+    maps = target.maps
+    assert maps.shape == (64, 64, 1) and maps.dtype == np.uint8
+    assert set(np.unique(maps)) == {0, 1, 2, 3}
     outside = np.ones((64, 64), bool)
     outside[box.content] = False
-    assert not target[outside].any()
+    assert not maps[outside].any()
     encoded = task.encode(target)
-    np.testing.assert_array_equal(encoded.argmax(axis=-1), target[..., 0])
+    np.testing.assert_array_equal(encoded.argmax(axis=-1), maps[..., 0])
     np.testing.assert_array_equal(encoded.sum(axis=-1), 1)
 
 
@@ -180,7 +181,7 @@ def test_the_measurer_learns_the_shapes_and_flags_an_unusual_one():
 
 
 def test_a_class_that_no_training_image_holds_is_refused_with_the_counts():
-    targets = [label_map(lv=False)[..., None]] * 2
+    targets = [Target(label_map(lv=False)[..., None])] * 2
     with pytest.raises(DataError, match=r"no training image holds lv.*csp in 2 .*lv in 0 \(0 pix"):
         build().count_pixels(targets)
     counted = build(classes=CLASSES[:3]).count_pixels(targets)

@@ -1,0 +1,73 @@
+"""Where points go under any augmentation: the frame's coordinates are warped along, then inverted.
+
+An augmentation library moves points by formulas of its own for every transform, and for the
+distortions only to whole pixels, or not at all. A map of coordinates that is warped with the image
+says for every pixel of the result which point of the frame it shows, whatever has been done.
+"""
+
+import functools
+
+import numpy as np
+
+_INSIDE = 0.999  # share of a pixel that comes from within the frame
+_REACH_PX = 1.5  # a point farther than this from all that is shown is not shown
+
+
+@functools.lru_cache(maxsize=4)
+def coordinate_map(height: int, width: int) -> np.ndarray:
+    """x, y and 1 at every pixel, float32 [height, width, 3]; what is filled in later is 0."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    grid = np.stack([x, y, np.ones_like(x)], axis=-1)
+    grid.setflags(write=False)
+    return grid
+
+
+def moved_points(points: np.ndarray, warped: np.ndarray) -> np.ndarray:
+    """Where the warped frame shows `points`.
+
+    Args:
+        points: float64 [P, 2], (x, y) in pixels of the frame; NaN where unknown.
+        warped: `coordinate_map` of the frame after it was warped with linear interpolation,
+            float32 [h, w, 3].
+
+    Returns:
+        float64 [P, 2] in pixels of the warped frame; NaN for points that it does not show. Exact
+        for affine maps but for rounding; a fraction of a pixel for smooth distortions.
+    """
+    shown = warped[..., 2] >= _INSIDE
+    if not len(points) or not shown.any():
+        return np.full_like(points, np.nan)
+    return np.stack([_find(point, warped, shown) for point in points])
+
+
+def _find(point: np.ndarray, warped: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    unknown = np.full(2, np.nan)
+    if not np.isfinite(point).all():
+        return unknown
+    squared = np.square(warped[..., :2] - point.astype(np.float32)).sum(axis=-1)
+    squared[~shown] = np.inf
+    row, column = np.unravel_index(squared.argmin(), squared.shape)
+    slope = _slope(warped, shown, int(row), int(column))
+    if slope is None:
+        return unknown
+    miss = point - warped[row, column, :2]
+    step = np.linalg.solve(slope, miss)
+    # Beyond the nearest pixel that is shown: the point itself is not.
+    if np.abs(step).max() > _REACH_PX:
+        return unknown
+    return np.array([column, row], np.float64) + step
+
+
+def _slope(warped: np.ndarray, shown: np.ndarray, row: int, column: int) -> np.ndarray | None:
+    """Derivative of frame coordinates by warped ones at a pixel, [2, 2]; None where unknown."""
+    height, width = shown.shape
+    columns = [c for c in (column - 1, column, column + 1) if 0 <= c < width and shown[row, c]]
+    rows = [r for r in (row - 1, row, row + 1) if 0 <= r < height and shown[r, column]]
+    if len(columns) < 2 or len(rows) < 2:
+        return None
+    along_x = (warped[row, columns[-1], :2] - warped[row, columns[0], :2]) / (
+        columns[-1] - columns[0]
+    )
+    along_y = (warped[rows[-1], column, :2] - warped[rows[0], column, :2]) / (rows[-1] - rows[0])
+    slope = np.stack([along_x, along_y], axis=-1).astype(np.float64)
+    return slope if abs(np.linalg.det(slope)) > 1e-3 else None
