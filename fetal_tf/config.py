@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PositiveFloat,
     ValidationError,
     field_validator,
     model_validator,
@@ -53,6 +54,7 @@ ImageSize = Annotated[
 ]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
 class ModelComponent(Component):
@@ -65,14 +67,52 @@ class ModelComponent(Component):
         return self.model_dump(exclude={"init"})
 
 
+class SourceConfig(Section):
+    """A further dataset to mix in."""
+
+    root: PathValue
+    dataset: str | None = None  # its reader; None: the name that it is mixed in under
+    weight: PositiveFloat = 1.0  # how often each of its training frames is drawn
+    exclude: list[str] = []
+    options: dict[str, Any] = {}
+
+
 class DataConfig(Section):
-    """Which frames, from where, at what size."""
+    """Which frames, from where, at what size.
+
+    `data: [{dataset: …, root: …, image_size: …}, {dataset: …, root: …, weight: 2}]` is short for
+    the first of them with the others under `mixed_with`, each by the name of its dataset.
+    """
 
     dataset: str
     root: PathValue
     image_size: ImageSize  # (height, width) of the letterboxed frame that the network sees
+    weight: PositiveFloat = 1.0  # how often each training frame is drawn, beside `mixed_with`'s
     exclude: list[str] = []  # sample ids to leave out
     options: dict[str, Any] = {}  # further parameters of the dataset's reader
+    mixed_with: dict[SourceName, SourceConfig] = {}
+
+    @property
+    def sources(self) -> dict[str, SourceConfig]:
+        """Every dataset by `Sample.source`: the first under "", the others under their names."""
+        first = SourceConfig.model_validate(
+            self.model_dump(exclude={"image_size", "mixed_with"}), strict=False
+        )
+        named = {
+            name: source.model_copy(update={"dataset": source.dataset or name})
+            for name, source in self.mixed_with.items()
+        }
+        return {"": first} | named
+
+    @property
+    def readers(self) -> dict[str, str]:
+        """The dataset of each source."""
+        return {name: str(source.dataset) for name, source in self.sources.items()}
+
+    @property
+    def names(self) -> str:
+        """The datasets, for people: `hc18`, or `hc18 + planes`."""
+        return " + ".join([self.dataset, *self.mixed_with])
 
 
 class SplitConfig(Section):
@@ -213,7 +253,7 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
     """
     tree = _with_parents(Path(path), seen=())
     for override in overrides:
-        tree = merge(tree, _override_tree(override))
+        tree = merge(tree, _with_one_data_section(_override_tree(override), f"--set {override}"))
     return parse_config(tree, source=str(path))
 
 
@@ -301,7 +341,27 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: found {type(tree).__name__}; a config is a mapping of keys")
-    return tree
+    return _with_one_data_section(tree, str(path))
+
+
+def _with_one_data_section(tree: dict[str, Any], source: str) -> dict[str, Any]:
+    """A list of datasets as the section that it is short for, see `DataConfig`."""
+    data = tree.get("data")
+    if not isinstance(data, list):
+        return tree
+    if not data or not all(isinstance(part, dict) and "dataset" in part for part in data):
+        raise ConfigError(f"{source}: data: a list holds mappings, each with its dataset")
+    first, *others = data
+    mixed: dict[str, Any] = {}
+    for part in others:
+        name = part["dataset"]
+        if name in mixed or name == first["dataset"]:
+            raise ConfigError(
+                f"{source}: data: {name} is there twice; name the second one yourself, "
+                f"data.mixed_with.NAME: {{dataset: {name}, root: …}}"
+            )
+        mixed[name] = part
+    return {**tree, "data": {**first, "mixed_with": mixed}}
 
 
 def _override_tree(override: str) -> dict[str, Any]:
@@ -340,6 +400,8 @@ def _first_fault(error: ValidationError) -> str:
 def _keys_at(location: Iterable[int | str]) -> list[str]:
     section: Any = Config
     for part in location:
+        if str(part) not in section.model_fields:  # a name that the user chose, in a mapping
+            continue
         annotation = section.model_fields[str(part)].annotation
         options = [annotation, *getattr(annotation, "__args__", ())]
         section = next(o for o in options if isinstance(o, type) and issubclass(o, Section))

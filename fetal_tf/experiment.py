@@ -9,9 +9,10 @@ import keras
 
 from fetal_tf.checkpoint import dtype_policy
 from fetal_tf.class_pixels import ClassPixels
-from fetal_tf.config import Config
+from fetal_tf.config import Config, SourceConfig
 from fetal_tf.data import DATASETS
 from fetal_tf.data.augment import Augmenter
+from fetal_tf.data.mixture import by_source, named_source
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, split_groups, validate_on_fold
 from fetal_tf.edge.errors import ConfigError, DataError
@@ -41,30 +42,60 @@ class Experiment:
     def read_samples(
         self, data_root: Path | None = None, dataset: str | None = None
     ) -> list[Sample]:
-        """Every annotated frame under the config's root, or under another one.
+        """Every annotated frame under the config's roots, or those under another one.
 
-        `data.exclude` and `data.options` belong to the config's own dataset: they are applied to
+        `exclude` and `options` of the config belong to one of its datasets: they are applied to
         its root alone, and the options to any root of the same dataset.
+
+        Args:
+            data_root: another root; None takes the config's.
+            dataset: the layout there. One of the datasets that the config mixes is read alone;
+                without either argument all of them are.
 
         Raises:
             ConfigError: the root does not exist.
             DataError: what is wrong with the dataset.
         """
-        data = self.config.data
-        own_root = data_root is None or data_root.resolve() == data.root.resolve()
-        root = data.root if data_root is None else data_root
-        name = dataset or data.dataset
-        spec: dict[str, Any] = {"name": name}
-        if name == data.dataset:
-            spec |= data.options
-            if own_root:
-                spec["exclude"] = data.exclude
+        sources = self.config.data.sources
+        chosen = self._source(dataset)
+        if data_root is None and (dataset is None or (chosen is not None and len(sources) > 1)):
+            names = list(sources) if dataset is None else [str(chosen)]
+            return [sample for name in names for sample in self._read(name, sources[name])]
+        if data_root is not None and not data_root.is_dir():
+            raise ConfigError(f"--data-root: {data_root} is not a folder")
+        if chosen is None:
+            root = data_root or self.config.data.root
+            return DATASETS.build("data", {"name": dataset}, root)
+        return self._read(chosen, sources[chosen], data_root)
+
+    def is_own(self, data_root: Path | None, dataset: str | None = None) -> bool:
+        """Whether these are the config's data, of which `splits.csv` speaks."""
+        chosen = self._source(dataset)
+        if chosen is None:
+            return False
+        root = self.config.data.sources[chosen].root
+        return data_root is None or data_root.resolve() == root.resolve()
+
+    def _source(self, dataset: str | None) -> str | None:
+        """Which of the config's datasets is meant; the first where none is named."""
+        sources = self.config.data.sources
+        if dataset is None:
+            return ""
+        if dataset in sources:
+            return dataset
+        return next((name for name, s in sources.items() if s.dataset == dataset), None)
+
+    def _read(self, name: str, source: SourceConfig, data_root: Path | None = None) -> list[Sample]:
+        root = data_root or source.root
         if not root.is_dir():
-            if data_root is None:
-                way_out = "train with --set data.root=DIR, evaluate and export with --data-root DIR"
-                raise ConfigError(f"data.root: {root} is not a folder; {way_out}")
-            raise ConfigError(f"--data-root: {root} is not a folder")
-        return DATASETS.build("data", spec, root)
+            way_out = "train with --set KEY=DIR, evaluate and export with --data-root DIR"
+            key = f"data.mixed_with.{name}.root" if name else "data.root"
+            raise ConfigError(f"{key}: {root} is not a folder; {way_out.replace('KEY', key)}")
+        spec = {"name": source.dataset, **source.options}
+        if root.resolve() == source.root.resolve():
+            spec["exclude"] = source.exclude
+        samples = DATASETS.build("data", spec, root)
+        return named_source(samples, name) if name else samples
 
     def samples_of(
         self,
@@ -80,14 +111,16 @@ class Experiment:
     def split(self, samples: list[Sample]) -> dict[str, SplitRow]:
         """Assign every sample to train, val or test, whole groups at a time."""
         split = self.config.split
-        rows = split_groups(
-            samples,
-            val=split.val,
-            test=split.test,
-            seed=split.seed,
-            folds=split.folds,
-            stratify=split.stratify,
-        )
+        rows: dict[str, SplitRow] = {}
+        for part in by_source(samples).values():  # each dataset as if it were trained on alone
+            rows |= split_groups(
+                part,
+                val=split.val,
+                test=split.test,
+                seed=split.seed,
+                folds=split.folds,
+                stratify=split.stratify,
+            )
         return rows if split.fold is None else validate_on_fold(rows, split.fold)
 
     def build_model(self) -> keras.Model:
@@ -107,9 +140,14 @@ class Experiment:
     def _check_head(self, model: keras.Model) -> None:
         found, needed = model.layers[-1].activation.__name__, self.task.head
         if found != needed:
-            what = {"softmax": "exclude each other", "sigmoid": "may overlap, or are one"}[needed]
+            what = {
+                "softmax": "exclude each other",
+                "sigmoid": "may overlap, or are one",
+                "linear": "are coordinates",
+            }[needed]
+            key = "model.name" if "linear" in (found, needed) else "model.head"
             raise ConfigError(
-                f"model.head: found {found}; the classes {', '.join(self.task.classes)} of task "
+                f"{key}: found {found}; the classes {', '.join(self.task.classes)} of task "
                 f"{self.task.name} {what} and need {needed}"
             )
 
@@ -179,15 +217,21 @@ def open_experiment(
     ):
         registry.check(key, getattr(config, key).spec())
     data = config.data
-    if data.dataset not in DATASETS.names():
-        raise ConfigError(
-            f"data.dataset: unknown dataset {data.dataset!r}"
-            f"{nearest(data.dataset, DATASETS.names())}; allowed: {', '.join(DATASETS.names())}"
-        )
-    DATASETS.check("data.options", {"name": data.dataset, **data.options})
+    for name, source in data.sources.items():
+        _check_source(f"data.mixed_with.{name}" if name else "data", source)
     task = TASKS.build("task", config.task.spec(), measurement_settings or {})
     recipe = [transform.spec() for transform in config.augment]
     return Experiment(config, task, Augmenter(recipe, data.image_size, task.target_interpolation))
+
+
+def _check_source(key: str, source: SourceConfig) -> None:
+    name, known = str(source.dataset), DATASETS.names()
+    if name not in known:
+        raise ConfigError(
+            f"{key}.dataset: unknown dataset {name!r}{nearest(name, known)}; "
+            f"allowed: {', '.join(known)}"
+        )
+    DATASETS.check(f"{key}.options", {"name": name, **source.options})
 
 
 def select(

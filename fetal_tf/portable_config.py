@@ -11,7 +11,11 @@ def portable(config: Config) -> Config:
     A server's address says where somebody works.
     """
     init = config.model.init
-    data = config.data.model_copy(update={"root": _portable(config.data.root)})
+    mixed = {
+        name: source.model_copy(update={"root": _portable(source.root)})
+        for name, source in config.data.mixed_with.items()
+    }
+    data = config.data.model_copy(update={"root": _portable(config.data.root), "mixed_with": mixed})
     model = config.model.model_copy(update={"init": init and _portable(init)})
     mlflow = config.mlflow.model_copy(update={"uri": MlflowConfig().uri})
     return config.model_copy(update={"data": data, "model": model, "mlflow": mlflow})

@@ -48,20 +48,20 @@ def describe(
     Training images are counted where the data are the subject's own. Elsewhere nobody knows: ids of
     two datasets may coincide.
     """
-    own_root = subject.config.data.root
-    root = data_root or own_root
+    data = subject.config.data
+    roots = [data_root] if data_root else [source.root for source in data.sources.values()]
     trained_on = None
-    if subject.splits and root.resolve() == own_root.resolve():
+    if subject.splits and subject.experiment.is_own(data_root, dataset):
         training = {id for id, row in subject.splits.items() if row.split == "train"}
         trained_on = sum(sample.id in training for sample in samples)
     return Evaluated(
         subject=subject.name,
         format=subject.format,
-        dataset=dataset or subject.config.data.dataset,
-        data_root=root.resolve().name,
+        dataset=dataset or (data.dataset if data_root else data.names),
+        data_root=" + ".join(root.resolve().name for root in roots),
         split=split,
         tta=tta,
-        phantom=is_phantom(samples[0].image_path),
+        phantom=any(is_phantom(s.image_path) for s in samples),
         samples_sha256=fingerprint(samples),
         trained_on=trained_on,
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

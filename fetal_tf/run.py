@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -141,6 +142,10 @@ MOVABLE = (
 )  # fmt: skip
 
 
+def _may_move(key: str) -> bool:
+    return key.startswith(MOVABLE) or bool(re.fullmatch(r"data\.mixed_with\..+\.root", key))
+
+
 def reopen_run(path: Path, experiment: Experiment, command: list[str]) -> dict[str, SplitRow]:
     """A run is resumed with the config it was started with.
 
@@ -166,7 +171,7 @@ def reopen_run(path: Path, experiment: Experiment, command: list[str]) -> dict[s
     old, new = flattened(saved.model_dump(mode="json")), flattened(config.model_dump(mode="json"))
     for key in sorted(old.keys() | new.keys()):
         grown = key == "train.epochs" and config.train.epochs > saved.train.epochs
-        if old.get(key) != new.get(key) and not grown and not key.startswith(MOVABLE):
+        if old.get(key) != new.get(key) and not grown and not _may_move(key):
             raise ConfigError(
                 f"{path}: {key} was {old.get(key)!r} when the run started and is {new.get(key)!r} "
                 "now; resume with the run's own config.yaml, or choose another --name"

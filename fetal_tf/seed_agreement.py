@@ -65,13 +65,16 @@ def check_one_experiment(subjects: Mapping[str, Subject]) -> list[str]:
 
 def _ground(experiment: Experiment) -> tuple[Any, ...]:
     data, task = experiment.config.data, experiment.task
-    return data.dataset, data.options, task.name, task.classes, task.headline
+    mixed = [(name, s.dataset, s.options) for name, s in data.mixed_with.items()]
+    return data.dataset, data.options, mixed, task.name, task.classes, task.headline
 
 
 def _differing(one: Experiment, other: Experiment) -> Iterator[str]:
     mine, theirs = (e.config.model_dump(mode="json") for e in (one, other))
     for tree in (mine, theirs):
         tree["data"].pop("root")  # data may have moved
+        for source in tree["data"]["mixed_with"].values():
+            source.pop("root")
     yield from (key for key in mine if key not in MAY_DIFFER and mine[key] != theirs[key])
 
 

@@ -55,9 +55,9 @@ class Subject:
         the place of the run's own results.
         """
         parts = [part, self.format]
-        if dataset and dataset != self.config.data.dataset:
+        if dataset and (dataset != self.config.data.dataset or self.config.data.mixed_with):
             parts.append(dataset)
-        if data_root and data_root.resolve() != self.config.data.root.resolve():
+        if data_root and not self.experiment.is_own(data_root, dataset):
             parts.append(data_root.resolve().name)
         name = "-".join([*parts, *([tta] if tta else [])])
         if self.run_path:

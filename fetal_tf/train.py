@@ -51,12 +51,12 @@ def _train(config: "Config", resume: bool) -> int:
     if not resume:
         init = config.model.init
         if init is not None:
-            check_split(init, config.data.dataset, frames.splits)
+            check_split(init, config.data, frames.splits)
         source = init and weights_file(init)
-        credits = credits_of(frames.train.samples, config.data.dataset, source)
+        credits = credits_of(frames.train.samples, config.data.readers, source)
         create_run(run, config, frames.splits, sys.argv, frames.class_pixels, credits)
     print(f"{run}: {_sizes(frames.splits)}; tensorboard --logdir {run / 'tensorboard'}")
-    if is_phantom(config.data.root):
+    if any(is_phantom(source.root) for source in config.data.sources.values()):
         print("PHANTOM: trained on generated images; its figures say nothing about patients")
 
     verbose = 1 if sys.stdout.isatty() else 2

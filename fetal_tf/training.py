@@ -11,6 +11,8 @@ import numpy as np
 from fetal_tf import callbacks
 from fetal_tf.checkpoint import TrainingState, best_epoch, epochs_without_gain, restore
 from fetal_tf.class_pixels import ClassPixels
+from fetal_tf.config import Config
+from fetal_tf.data.mixture import source_weights
 from fetal_tf.data.pipeline import (
     FrameCache,
     evaluation_dataset,
@@ -76,9 +78,19 @@ def load_frames(experiment: Experiment, splits: dict[str, SplitRow] | None = Non
     train_cache, val_cache = caches
     pixels = _class_pixels(experiment, train_cache)  # first: it says what no frame shows
     experiment.check_loss(pixels)
-    factors = config.sampler.oversample
-    weights = oversampling_weights(train_cache.samples, factors) if factors else None
+    weights = _draw_weights(config, train_cache.samples)
     return Frames(rows, train_cache, val_cache, pixels, weights)
+
+
+def _draw_weights(config: Config, samples: Sequence[Sample]) -> np.ndarray | None:
+    """How often each training frame is drawn; None where all are drawn alike."""
+    factors = config.sampler.oversample
+    weights = oversampling_weights(samples, factors) if factors else None
+    by_source = {name: source.weight for name, source in config.data.sources.items()}
+    if len(set(by_source.values())) > 1:
+        of_sources = source_weights(samples, by_source)
+        weights = of_sources if weights is None else weights * of_sources
+    return weights
 
 
 def _cache(experiment: Experiment, samples: Sequence[Sample]) -> FrameCache:

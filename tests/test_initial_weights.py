@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from fetal_tf.config import load_config, save_config
+from fetal_tf.config import DataConfig, SourceConfig, load_config, save_config
 from fetal_tf.data.splits import SplitRow, write_splits
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.initial_weights import check_split, start_from
@@ -107,6 +107,15 @@ def test_what_is_no_model_is_named(trained, tmp_path, damage):
         start_from(unet(), run)
 
 
+HC18 = DataConfig(dataset="hc18", root=Path("data"), image_size=(64, 96))
+MIXED = HC18.model_copy(
+    update={
+        "dataset": "focus",
+        "mixed_with": {"heads": SourceConfig(root=Path("h"), dataset="hc18")},
+    }
+)
+
+
 def write_source(run, dataset, parts):
     """A run that has learnt from what `parts` calls train."""
     run.mkdir(parents=True, exist_ok=True)
@@ -122,11 +131,19 @@ def rows(parts):
 def test_weights_that_know_the_held_out_images_are_refused(tmp_path):
     write_source(tmp_path / "first", "hc18", {"a": "train", "b": "val", "c": "train"})
     same = rows({"a": "train", "b": "val", "c": "train"})
-    check_split(tmp_path / "first", "hc18", same)
+    check_split(tmp_path / "first", HC18, same)
     other_fold = rows({"a": "train", "b": "train", "c": "val"})
     with pytest.raises(ConfigError, match=r"1 images that this run holds out \(first: c\)"):
-        check_split(tmp_path / "first", "hc18", other_fold)
+        check_split(tmp_path / "first", HC18, other_fold)
     with pytest.raises(ConfigError, match="holds out"):
-        check_split(tmp_path / "first" / "best.keras", "hc18", other_fold)
-    check_split(tmp_path / "first", "focus", other_fold)  # other images under like names
-    check_split(tmp_path / "nowhere.keras", "hc18", other_fold)
+        check_split(tmp_path / "first" / "best.keras", HC18, other_fold)
+    focus = HC18.model_copy(update={"dataset": "focus"})
+    check_split(tmp_path / "first", focus, other_fold)  # other images under like names
+    check_split(tmp_path / "nowhere.keras", HC18, other_fold)
+
+
+def test_images_are_known_again_where_they_are_mixed_with_others(tmp_path):
+    write_source(tmp_path / "first", "hc18", {"a": "train", "b": "val"})
+    check_split(tmp_path / "first", MIXED, rows({"heads:a": "train", "a": "val"}))
+    with pytest.raises(ConfigError, match=r"holds out \(first: heads:a\)"):
+        check_split(tmp_path / "first", MIXED, rows({"heads:a": "val", "a": "train"}))

@@ -39,7 +39,7 @@ class Augmenter:
         Args:
             recipe: `{"name": transform, parameter: value}` in order of application.
             image_size: (height, width) of the frames, which the recipe must leave as they are.
-            target_interpolation: of a target's maps, linear for coverage, nearest for class indices.
+            target_interpolation: of maps, linear for coverage, nearest for class indices.
 
         Raises:
             ConfigError: an unknown transform or parameter, named with its place in the list.

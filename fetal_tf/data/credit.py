@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fetal_tf.data.mixture import SEPARATOR, by_source
 from fetal_tf.data.phantom import is_phantom
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import FetalTFError
@@ -35,8 +36,22 @@ FOCUS_ROWS = {
     "training_016": (563.4, 281.1, 259.1, 217.1),
     "training_019": (430.1, 254.1, 242.5, 229.8),
 }
+# Rows of the second centre's table, id → OFD and BPD in mm.
+PLANES_ROWS: dict[str, tuple[float, float]] = {
+    "Patient00188_Plane3_1_of_3": (36.77, 27.61),
+    "Patient00706_Plane3_1_of_5": (124.72, 95.67),
+    "Patient00776_Plane3_1_of_6": (99.44, 82.76),
+    "Patient00874_Plane3_1_of_2": (40.48, 33.77),
+    "Patient00930_Plane3_1_of_6": (111.57, 88.31),
+    "Patient01056_Plane3_1_of_2": (52.41, 40.63),
+    "Patient01110_Plane3_1_of_4": (65.77, 51.58),
+    "Patient01192_Plane3_1_of_1": (100.38, 87.63),
+    "Patient01282_Plane3_1_of_1": (65.76, 47.66),
+    "Patient01482_Plane3_1_of_2": (83.32, 65.16),
+}
 # Read from a rectangle the same ellipse differs by 0.1 px, fitted to a mask by up to 1.4.
 _SAME_ELLIPSE_PX = 2.0
+_SAME_MM = 0.01  # the rows above are rounded
 _KNOWN_ROWS = 2  # as many present and equal tell a dataset from one that only shares its names
 
 
@@ -90,6 +105,20 @@ FOCUS = DataCredit(
         "never do. Separate patients cannot be promised."
     ),
 )
+PLANES = DataCredit(
+    trained_on="head planes of FETAL_PLANES_DB, 2D ultrasound of two hospitals in Barcelona",
+    phantom=False,
+    attribution=(
+        "FETAL_PLANES_DB: Burgos-Artizzu X.P., Coronado-Gutiérrez D., Valenzuela-Alcaraz B. et "
+        "al., Evaluation of deep convolutional neural networks for automatic classification of "
+        "common maternal fetal ultrasound planes, Scientific Reports 10:10200, 2020. Data: Zenodo "
+        "3904280, licence CC BY 4.0.",
+        "Landmarks of these images: Di Vece C., Mao Z., Avisdris N. et al., A multi-centre, "
+        "multi-device benchmark dataset for landmark-based comprehensive fetal biometry, arXiv "
+        "2512.16710, 2025, licence CC BY 4.0.",
+    ),
+    grouping="Frames of one subject, as the dataset numbers them, stay together.",
+)
 UNKNOWN_START = DataCredit(
     trained_on="data of unknown origin",
     phantom=False,
@@ -102,7 +131,7 @@ def credit(samples: Sequence[Sample], dataset: str) -> DataCredit:
     """Recognise the origin of what `dataset` read: a phantom's marker, or a dataset's own rows."""
     if any(is_phantom(sample.image_path) for sample in samples):
         return PHANTOM
-    for known, is_row in ((HC18, _is_hc18_row), (FOCUS, _is_focus_row)):
+    for known, is_row in ((HC18, _is_hc18_row), (FOCUS, _is_focus_row), (PLANES, _is_planes_row)):
         if sum(map(is_row, samples)) >= _KNOWN_ROWS:
             return known
     return DataCredit(
@@ -113,35 +142,60 @@ def credit(samples: Sequence[Sample], dataset: str) -> DataCredit:
     )
 
 
+def _own_id(sample: Sample) -> str:
+    """The id that a sample has in its own dataset."""
+    return sample.id.removeprefix(f"{sample.source}{SEPARATOR}")
+
+
 def _is_hc18_row(sample: Sample) -> bool:
-    hc_mm = HC18_ROWS.get(sample.id)
+    hc_mm = HC18_ROWS.get(_own_id(sample))
     return hc_mm is not None and abs(sample.reference.get("hc_mm", 0) - hc_mm) < 1e-6
 
 
 def _is_focus_row(sample: Sample) -> bool:
-    row, thorax = FOCUS_ROWS.get(sample.id), sample.ellipses.get("thorax")
+    row, thorax = FOCUS_ROWS.get(_own_id(sample)), sample.ellipses.get("thorax")
     if row is None or thorax is None:
         return False
     found = (thorax.center_x, thorax.center_y, thorax.semi_major, thorax.semi_minor)
     return max(abs(here - there) for here, there in zip(found, row, strict=True)) < _SAME_ELLIPSE_PX
 
 
+def _is_planes_row(sample: Sample) -> bool:
+    row = PLANES_ROWS.get(_own_id(sample))
+    if row is None:
+        return False
+    found = (sample.reference.get("ofd_mm", 0.0), sample.reference.get("bpd_mm", 0.0))
+    return max(abs(here - there) for here, there in zip(found, row, strict=True)) < _SAME_MM
+
+
 def credits_of(
-    samples: Sequence[Sample], dataset: str, initial_weights: Path | None
+    samples: Sequence[Sample], datasets: Mapping[str, str], initial_weights: Path | None
 ) -> list[DataCredit]:
     """The credit for `samples`, then those of the run whose weights training started from.
 
     Args:
         samples: what is trained on.
-        dataset: the name of their reader.
+        datasets: the name of their reader by `Sample.source`.
         initial_weights: the file that `model.init` names; its run's credits are inherited, for a
             model is derived from all that its weights have seen.
     """
-    own = credit(samples, dataset)
+    own = _together([credit(part, datasets[source]) for source, part in by_source(samples).items()])
     if initial_weights is None:
         return [own]
     inherited = read_credits(initial_weights.parent) or [UNKNOWN_START]
     return [own, *(c for c in inherited if c != own)]
+
+
+def _together(parts: Sequence[DataCredit]) -> DataCredit:
+    """One credit for datasets that are mixed."""
+    if len(parts) == 1:
+        return parts[0]
+    return DataCredit(
+        trained_on=", and together with it ".join(c.trained_on for c in parts),
+        phantom=any(c.phantom for c in parts),
+        attribution=tuple(dict.fromkeys(line for c in parts for line in c.attribution)),
+        grouping=" ".join(dict.fromkeys(c.grouping for c in parts)),
+    )
 
 
 def write_credits(run: Path, found: Sequence[DataCredit]) -> None:

@@ -30,6 +30,7 @@ class Sample:
         load_landmarks: returns the expert's landmarks, float64 [4, 2] in pixels (x, y) of the
             original image, in the order and orientation of `fetal_tf.edge.landmarks`; None where
             the dataset has none.
+        source: the name of the dataset where several are mixed; empty for the first of them.
         condition: `normal` or the name of an anomaly, where the dataset tells.
     """
 
@@ -45,3 +46,4 @@ class Sample:
     labels: tuple[str, ...] | None = None
     ellipses: Mapping[str, Ellipse] = field(default_factory=dict)
     load_landmarks: Callable[[], np.ndarray] | None = None
+    source: str = ""

@@ -85,8 +85,8 @@ class RunFolder:
             "mlflow.source.name": "fetal_tf.train",
             "mlflow.source.type": "LOCAL",
             "task": self.config.task.name,
-            "dataset": self.config.data.dataset,
-            "phantom": is_phantom(load_config(self.path / "config.yaml").data.root),
+            "dataset": self.config.data.names,
+            "phantom": any(map(is_phantom, self._roots())),
             "git_commit": record.get("git_commit"),
             "mlflow.source.git.commit": (record.get("git_commit") or "").split("+")[0] or None,
             "platform": record.get("platform"),
@@ -96,6 +96,11 @@ class RunFolder:
             **{f"version.{name}": text for name, text in record.get("versions", {}).items()},
         }
         return {name: _text(value) for name, value in facts.items() if value is not None}
+
+    def _roots(self) -> list[Path]:
+        """Where the data lay, which the portable config no longer says."""
+        sources = load_config(self.path / "config.yaml").data.sources
+        return [source.root for source in sources.values()]
 
     def epochs(self) -> list[Figures]:
         """One entry per finished epoch, counted from 1 as in metrics.csv."""

@@ -90,8 +90,8 @@ def test_focus_is_recognised_without_its_ellipse_files(focus_samples):
 def test_weights_carry_the_credit_of_what_they_have_seen(hc18_samples, focus_samples, tmp_path):
     heads = tmp_path / "heads"
     heads.mkdir()
-    write_credits(heads, credits_of(hc18_samples, "hc18", None))
-    found = credits_of(focus_samples, "focus", heads / "best.keras")
+    write_credits(heads, credits_of(hc18_samples, {"": "hc18"}, None))
+    found = credits_of(focus_samples, {"": "focus"}, heads / "best.keras")
     both = joined(found)
     assert both.trained_on.startswith("FOCUS")
     assert "before that on HC18" in both.trained_on
@@ -101,17 +101,17 @@ def test_weights_carry_the_credit_of_what_they_have_seen(hc18_samples, focus_sam
     hearts = tmp_path / "hearts"
     hearts.mkdir()
     write_credits(hearts, found)
-    again = joined(credits_of(focus_samples, "focus", hearts / "best.keras"))
+    again = joined(credits_of(focus_samples, {"": "focus"}, hearts / "best.keras"))
     assert again.attribution == both.attribution
 
 
 def test_weights_that_have_seen_a_phantom_say_so(focus_samples, tmp_path):
     write_credits(tmp_path, [PHANTOM])
-    assert joined(credits_of(focus_samples, "focus", tmp_path / "best.keras")).phantom
+    assert joined(credits_of(focus_samples, {"": "focus"}, tmp_path / "best.keras")).phantom
 
 
 def test_weights_of_unknown_origin_are_called_so(focus_samples, tmp_path):
-    found = joined(credits_of(focus_samples, "focus", tmp_path / "somewhere" / "best.keras"))
+    found = joined(credits_of(focus_samples, {"": "focus"}, tmp_path / "somewhere" / "best.keras"))
     assert "unknown origin" in found.trained_on
 
 
