@@ -8,6 +8,7 @@ import numpy as np
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.geometry import Ellipse, fit_ellipse, rasterise, sub_pixel_contour
 from fetal_tf.edge.images import read_mask
+from fetal_tf.edge.landmarks import ellipse_landmarks
 
 # Measured on HC18: the border of a filled annotation lies 1.40 px (sd 0.06, whatever the head's
 # size) outside the ellipse whose perimeter is the CSV's HC. That is half the drawn line.
@@ -19,18 +20,39 @@ def load_ellipse_mask(path: Path, line_px: float = ANNOTATION_LINE_PX) -> np.nda
     """Inside of the caliper ellipse of an annotation file, uint8 (height, width), 1 inside.
 
     Raises:
+        ImageError, DataError: as `load_ellipse`.
+    """
+    ellipse, shape = load_ellipse(path, line_px)
+    return rasterise(ellipse, shape).astype(np.uint8)
+
+
+def load_ellipse_landmarks(path: Path, line_px: float = ANNOTATION_LINE_PX) -> np.ndarray:
+    """Ends of the caliper ellipse's axes, float64 [4, 2], canonical: the long axis is the OFD.
+
+    Raises:
+        ImageError, DataError: as `load_ellipse`.
+    """
+    return ellipse_landmarks(load_ellipse(path, line_px)[0])
+
+
+def load_ellipse(
+    path: Path, line_px: float = ANNOTATION_LINE_PX
+) -> tuple[Ellipse, tuple[int, int]]:
+    """The caliper ellipse of an annotation file, px, and the (height, width) of its frame.
+
+    Raises:
         ImageError: the file is missing or cannot be decoded.
         DataError: nothing is drawn there, or what is drawn is not one ellipse.
     """
     annotation = read_mask(path)
+    height, width = annotation.shape
     try:
-        ellipse = caliper_ellipse(annotation, line_px)
+        return caliper_ellipse(annotation, line_px), (height, width)
     except ValueError as error:
         raise DataError(
             f"{path}: {error}. Correct the annotation, or leave the frame out with "
             f"`data.exclude: [{path.stem.removesuffix('_Annotation')}]`."
         ) from error
-    return rasterise(ellipse, annotation.shape).astype(np.uint8)
 
 
 def caliper_ellipse(annotation: np.ndarray, line_px: float = ANNOTATION_LINE_PX) -> Ellipse:

@@ -20,7 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fetal_tf.data import DATASETS
-from fetal_tf.data.ellipse_annotation import ANNOTATION_LINE_PX, load_ellipse_mask
+from fetal_tf.data.ellipse_annotation import (
+    ANNOTATION_LINE_PX,
+    load_ellipse_landmarks,
+    load_ellipse_mask,
+)
 from fetal_tf.data.frames import only_path, read_frames
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.tables import TableRow, read_table
@@ -42,6 +46,9 @@ def read_hc18(
     root: Path, *, exclude: Sequence[str] = (), annotation_line_px: float = ANNOTATION_LINE_PX
 ) -> list[Sample]:
     """Read every annotated frame below `root`, sorted by id; only headers are decoded.
+
+    A frame's landmarks are the ends of its annotated ellipse: the long axis as OFD, the short as
+    BPD.
 
     Args:
         root: the folder that holds `training_set/` and its CSV.
@@ -164,6 +171,7 @@ def _sample(id: str, rows: list[TableRow], files: _Files, table: Path, line_px: 
         mm_per_pixel=mm_per_pixel,
         load_mask=functools.partial(load_ellipse_mask, annotation, line_px),
         reference=reference,
+        load_landmarks=functools.partial(load_ellipse_landmarks, annotation, line_px),
     )
 
 

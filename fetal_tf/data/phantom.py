@@ -15,6 +15,8 @@ from tqdm import tqdm
 from fetal_tf.data import phantom_brain as phantom_brain  # registers itself
 from fetal_tf.data import phantom_focus as phantom_focus  # registers itself
 from fetal_tf.data import phantom_hc18 as phantom_hc18  # registers itself
+from fetal_tf.data import phantom_landmarks as phantom_landmarks  # registers itself
+from fetal_tf.data import phantom_planes as phantom_planes  # registers itself
 from fetal_tf.data.phantom_registry import PHANTOMS as PHANTOMS
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.files import write_text_atomic

@@ -34,6 +34,27 @@ class Ellipse:
         # `x % 180` is 180.0 for a tiny negative x.
         object.__setattr__(self, "angle_deg", self.angle_deg % 180.0 % 180.0)
 
+    @classmethod
+    def of_conjugate_diameters(
+        cls, center: np.ndarray, first: np.ndarray, second: np.ndarray
+    ) -> "Ellipse":
+        """The ellipse `center` + cos t · `first` + sin t · `second`, each float (2,), px.
+
+        Raises:
+            ValueError: not finite, or both halves in one direction.
+        """
+        halves = np.column_stack([first, second])
+        if not np.isfinite(halves).all():
+            raise ValueError(f"an ellipse needs finite diameters, found {halves.T.tolist()}")
+        directions, lengths, _ = np.linalg.svd(halves)
+        return cls(
+            float(center[0]),
+            float(center[1]),
+            float(lengths[0]),
+            float(lengths[1]),
+            math.degrees(math.atan2(directions[1, 0], directions[0, 0])),
+        )
+
     @property
     def perimeter(self) -> float:
         """Perimeter, px."""
@@ -99,17 +120,12 @@ class Ellipse:
         self, scale_x: float, scale_y: float, shift_x: float = 0.0, shift_y: float = 0.0
     ) -> "Ellipse":
         """The exact image of the ellipse under (x, y) -> (x * scale_x + shift_x, y * …)."""
-        across, lengths, _ = np.linalg.svd(
-            np.diag([scale_x, scale_y])
-            @ self._rotation()
-            @ np.diag([self.semi_major, self.semi_minor])
-        )
-        return Ellipse(
-            float(self.center_x * scale_x + shift_x),
-            float(self.center_y * scale_y + shift_y),
-            float(lengths[0]),
-            float(lengths[1]),
-            math.degrees(math.atan2(across[1, 0], across[0, 0])),
+        # Conjugate diameters stay conjugate under every affine map, the axes do not stay axes.
+        along, across = (self._rotation() * [self.semi_major, self.semi_minor]).T
+        return Ellipse.of_conjugate_diameters(
+            np.array([self.center_x * scale_x + shift_x, self.center_y * scale_y + shift_y]),
+            along * [scale_x, scale_y],
+            across * [scale_x, scale_y],
         )
 
     def _rotation(self) -> np.ndarray:

@@ -14,6 +14,9 @@ from fetal_tf.edge.four_chamber import measure_four_chamber
 from fetal_tf.edge.four_chamber_measurement import FourChamberMeasurement
 from fetal_tf.edge.four_chamber_overlay import draw_four_chamber
 from fetal_tf.edge.head import HeadMeasurement, measure_head
+from fetal_tf.edge.landmark_measurement import LandmarkMeasurement, measure_landmarks
+from fetal_tf.edge.landmark_overlay import draw_landmarks
+from fetal_tf.edge.landmark_reading import check_classes as check_landmarks
 from fetal_tf.edge.overlay import draw_head
 from fetal_tf.edge.plane import PlaneMeasurement, WithInput, check_plane, measure_plane
 from fetal_tf.edge.plane_overlay import draw_plane
@@ -167,6 +170,44 @@ class FourChamberMeasurer:
         return draw_four_chamber(image, measurement, truth)
 
 
+class LandmarkMeasurer:
+    """OFD, BPD and head circumference by the four ends, from maps or from coordinates."""
+
+    def __init__(self, classes: tuple[str, ...]):
+        """Measure `classes`: the four landmarks, `head` before them where there is a mask.
+
+        Raises:
+            ValueError: they are not.
+        """
+        check_landmarks(classes)
+        self._classes = classes
+
+    def prepared(self, predictor: Predictor) -> Predictor:
+        """The net itself."""
+        return predictor
+
+    def measure(
+        self,
+        probabilities: np.ndarray,
+        letterbox: Letterbox,
+        mm_per_pixel: float | None,
+        ga_weeks: float | None = None,
+    ) -> LandmarkMeasurement:
+        """Measure maps float32 (h, w, K) or coordinates (4, 2); see `measure_landmarks`."""
+        return measure_landmarks(
+            probabilities, self._classes, letterbox, mm_per_pixel, ga_weeks=ga_weeks
+        )
+
+    def draw(
+        self,
+        image: np.ndarray,
+        measurement: LandmarkMeasurement,
+        truth: LandmarkMeasurement | None = None,
+    ) -> np.ndarray:
+        """Draw both axes with their ends, the ellipse and numbers; see `draw_landmarks`."""
+        return draw_landmarks(image, measurement, truth)
+
+
 class PlaneMeasurer:
     """Whether a frame shows the plane that an autoencoder was trained on."""
 
@@ -209,4 +250,5 @@ MEASURERS: Mapping[str, MeasurerFactory] = {
     "brain": BrainMeasurer,
     "four_chamber": lambda classes, settings: FourChamberMeasurer(classes),
     "plane": PlaneMeasurer,
+    "landmarks": lambda classes, settings: LandmarkMeasurer(classes),
 }

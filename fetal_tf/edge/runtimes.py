@@ -1,11 +1,13 @@
 """Predictors over exported files: LiteRT and ONNX Runtime, and the mean with the mirror image."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from fetal_tf.edge.errors import BundleError, MissingExtraError
+from fetal_tf.edge.views import unmirrored
 
 MAX_THREADS = 64  # LiteRT's thread pool crashes the process where it is asked for thousands
 
@@ -114,10 +116,16 @@ class OnnxPredictor:
 
 
 class FlipAverage:
-    """Mean of a frame's prediction and the un-mirrored prediction of its mirror image."""
+    """Mean of a frame's prediction and the un-mirrored prediction of its mirror image.
 
-    def __init__(self, predictor: Predictor):
+    Args:
+        predictor: the net.
+        classes: what its outputs mean, where a mirror exchanges some: see `views.unmirrored`.
+    """
+
+    def __init__(self, predictor: Predictor, classes: Sequence[str] = ()):
         self._predictor = predictor
+        self._classes = classes
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -126,7 +134,8 @@ class FlipAverage:
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Frames uint8 (N, H, W, C), 0..255, to probabilities float32 (N, h, w, K)."""
         mirrored = self._predictor.predict(np.ascontiguousarray(images[:, :, ::-1]))
-        return (self._predictor.predict(images) + mirrored[:, :, ::-1]) / np.float32(2)
+        there = unmirrored(mirrored, self._classes)
+        return (self._predictor.predict(images) + there) / np.float32(2)
 
 
 def _quantized(frame: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:

@@ -1,10 +1,43 @@
 """How much a network contradicts itself: the same frame mirrored, brighter and darker."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from fetal_tf.edge.runtimes import Predictor
+if TYPE_CHECKING:
+    from fetal_tf.edge.runtimes import Predictor
 
 GAMMAS = (0.8, 1.25)  # brighter and darker, as far as a sonographer turns the gain between frames
+# What a mirror image shows as another class. The ends of the OFD are the left and the right one;
+# those of the BPD are the ones above and below it, which no mirror changes.
+_MIRRORED = {"ofd_1": "ofd_2", "ofd_2": "ofd_1"}
+
+
+def unmirrored(outputs: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """What a network says about mirrored frames, in terms of the frames themselves.
+
+    Args:
+        outputs: maps [N, h, w, K], or coordinates [N, P, 2], (x, y) as shares of the frame's width
+            and height. Maps may have further channels behind those of `classes`.
+        classes: what maps or points mean.
+
+    Returns:
+        The same shape and dtype, right and left exchanged: in the frame, and in the classes' names.
+    """
+    order = [classes.index(_MIRRORED.get(name, name)) for name in classes]
+    if outputs.ndim == 3:
+        points = outputs[:, order] if classes else outputs
+        return np.stack([1 - points[..., 0], points[..., 1]], axis=-1)
+    turned = outputs[:, :, ::-1]
+    if order == sorted(order):
+        return turned
+    return turned[..., [*order, *range(len(order), outputs.shape[-1])]]
+
+
+def gamma_table(gamma: float) -> np.ndarray:
+    """Gray value to gray value, uint8 (256,); black stays black, and with it the padding."""
+    return np.rint(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
 
 
 class WithDisagreement:
@@ -16,7 +49,7 @@ class WithDisagreement:
     another. It costs three more runs of the network.
     """
 
-    def __init__(self, predictor: Predictor):
+    def __init__(self, predictor: "Predictor"):
         self._predictor = predictor
 
     @property
@@ -41,9 +74,4 @@ class WithDisagreement:
         return np.concatenate([own, disagreement], axis=-1, dtype=np.float32)
 
 
-def _table(gamma: float) -> np.ndarray:
-    """Gray value to gray value, uint8 (256,); black stays black, and with it the padding."""
-    return np.rint(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
-
-
-_TABLES = tuple(_table(gamma) for gamma in GAMMAS)
+_TABLES = tuple(gamma_table(gamma) for gamma in GAMMAS)

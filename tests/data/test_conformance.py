@@ -14,8 +14,10 @@ import pytest
 from fetal_tf.data import DATASETS
 from fetal_tf.data.phantom import PHANTOMS, is_phantom, write_phantom
 from fetal_tf.data.splits import split_groups
+from fetal_tf.edge.ellipse import rasterise
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.images import read_gray
+from fetal_tf.edge.landmarks import canonical, landmark_ellipse
 
 COUNT = 12
 
@@ -70,6 +72,20 @@ def test_image_and_mask_fit_each_other(samples):
         assert mask.dtype == np.uint8, "masks are class indices, uint8"
         assert mask.shape == image.shape, f"{sample.id}: the mask lies in another frame"
         assert mask.any(), f"{sample.id}: the phantom's truth is empty"
+
+
+def test_landmarks_are_four_ends_of_the_very_head_in_the_mask(dataset):
+    """Of the noisy table its clean track; `noisy` may hold anything."""
+    name, root = dataset
+    options = {"labels": "clean"} if name == "landmarks" else {}
+    for sample in DATASETS.build("data", {"name": name, **options}, root):
+        if sample.load_landmarks is None:
+            continue
+        points = sample.load_landmarks()
+        assert points.dtype == np.float64 and points.shape == (4, 2)
+        np.testing.assert_array_equal(points, canonical(points))
+        mask = sample.load_mask() > 0
+        assert (rasterise(landmark_ellipse(points), mask.shape) != mask).mean() < 0.005
 
 
 def test_pixel_sizes_and_measurements_are_positive_numbers(samples):

@@ -8,6 +8,7 @@ from fetal_tf.data.credit import (
     FOCUS_ROWS,
     HC18_ROWS,
     PHANTOM,
+    PLANES_ROWS,
     credit,
     credits_of,
     joined,
@@ -15,6 +16,7 @@ from fetal_tf.data.credit import (
     write_credits,
 )
 from fetal_tf.data.hc18 import read_hc18
+from fetal_tf.data.mixture import named_source
 from fetal_tf.data.phantom import write_phantom
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.ellipse import Ellipse
@@ -125,3 +127,46 @@ def test_the_real_focus_is_recognised(real_data):
     from fetal_tf.data.focus import read_focus
 
     assert "FOCUS" in credit(read_focus(real_data / "focus"), "focus").trained_on
+
+
+@pytest.fixture
+def planes_samples(tmp_path):
+    return [
+        Sample(id, tmp_path / f"{id}.png", id, 0.1, reference={"ofd_mm": ofd, "bpd_mm": bpd})
+        for id, (ofd, bpd) in PLANES_ROWS.items()
+    ]
+
+
+def test_the_second_centre_is_recognised_by_its_diameters(planes_samples):
+    found = credit(planes_samples, "planes")
+    assert "FETAL_PLANES_DB" in found.trained_on
+    images, landmarks = found.attribution
+    for part in ("Burgos-Artizzu", "10:10200", "3904280", "CC BY 4.0"):
+        assert part in images
+    for part in ("Di Vece", "2512.16710", "CC BY 4.0"):
+        assert part in landmarks
+    own = [replace(s, reference={"ofd_mm": 70.0, "bpd_mm": 50.0}) for s in planes_samples]
+    assert credit(own, "planes").attribution == ()
+    # The images alone, annotated otherwise, are not that dataset's rows.
+    assert credit([replace(s, reference={}) for s in planes_samples], "x").attribution == ()
+
+
+def test_a_dataset_is_recognised_as_a_further_source_too(hc18_samples, planes_samples):
+    for samples, word in ((hc18_samples, "HC18"), (planes_samples, "FETAL_PLANES_DB")):
+        assert word in credit(named_source(samples, "other"), "other").trained_on
+
+
+@pytest.mark.filterwarnings("ignore:.*cannot be the axes")
+def test_the_real_second_centre_is_recognised(real_data):
+    from fetal_tf.data.planes import read_planes
+
+    assert "FETAL_PLANES_DB" in credit(read_planes(real_data / "planes"), "planes").trained_on
+
+
+@pytest.mark.filterwarnings("ignore:.*cannot be the axes")
+@pytest.mark.parametrize("labels", ["noisy", "repaired", "clean"])
+def test_hc18_is_credited_under_the_landmark_table_too(real_data, labels):
+    from fetal_tf.data.landmarks import read_landmarks
+
+    found = credit(read_landmarks(real_data, labels=labels), "landmarks")
+    assert "HC18" in found.trained_on

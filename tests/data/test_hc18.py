@@ -18,6 +18,7 @@ from fetal_tf.data.hc18 import read_hc18
 from fetal_tf.edge.errors import DataError, ImageError
 from fetal_tf.edge.geometry import Ellipse, fit_ellipse, rasterise, sub_pixel_contour
 from fetal_tf.edge.images import read_mask, write_png
+from fetal_tf.edge.landmarks import ellipse_landmarks
 
 HEADER = "filename,pixel size(mm),head circumference (mm)"
 SHAPE = (120, 160)
@@ -81,6 +82,28 @@ def test_samples_survive_pickling_with_their_masks(root):
         expected = rasterise(HEAD, SHAPE)
         # Only pixels whose centre lies within a tenth of the line may differ.
         assert (mask.astype(bool) != expected).sum() < 0.05 * expected.sum() ** 0.5 * 6
+
+
+def test_landmarks_are_the_ends_of_the_annotated_ellipse(root):
+    for sample in pickle.loads(pickle.dumps(read_hc18(root))):
+        points = sample.load_landmarks()
+        assert points.dtype == np.float64
+        # Far below the 2.8 px of the line, whether it is drawn or filled.
+        np.testing.assert_allclose(points, ellipse_landmarks(HEAD), atol=0.6)
+
+
+def test_a_broken_annotation_is_named_when_its_landmarks_are_loaded(root):
+    write_png(root / "training_set/010_HC_Annotation.png", np.zeros(SHAPE, np.uint8))
+    with pytest.raises(DataError, match=r"010_HC_Annotation\.png: the mask is empty.*\[010_HC\]"):
+        read_hc18(root)[1].load_landmarks()
+
+
+def test_the_line_width_of_filled_masks_moves_the_landmarks_too(root):
+    lengths = []
+    for width in (0.0, 2.8):
+        ends = read_hc18(root, annotation_line_px=width)[1].load_landmarks()
+        lengths.append(np.linalg.norm(ends[1] - ends[0]))
+    assert lengths[0] - lengths[1] == pytest.approx(2.8, abs=0.1)
 
 
 def test_blanks_a_byte_order_mark_and_empty_lines_are_no_trouble(root):

@@ -7,6 +7,7 @@ from fetal_tf.edge.brain import measure_brain
 from fetal_tf.edge.ellipse import Ellipse, rasterise
 from fetal_tf.edge.four_chamber import measure_four_chamber
 from fetal_tf.edge.head import measure_head
+from fetal_tf.edge.landmarks import LANDMARKS, ellipse_landmarks
 from fetal_tf.edge.measurements import MEASURERS
 from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.edge.views import WithDisagreement
@@ -14,12 +15,25 @@ from tests.edge.painted_brain import BRAIN as BRAIN_ELLIPSE
 from tests.edge.painted_brain import CLASSES, SHAPE, TRUTH, painted
 
 BOX = Letterbox(*SHAPE, *SHAPE)
-HEAD = rasterise(Ellipse(160, 120, 110, 84, 15), SHAPE)[..., None].astype(np.float32)
+HEAD_ELLIPSE = Ellipse(160, 120, 110, 84, 15)
+HEAD = rasterise(HEAD_ELLIPSE, SHAPE)[..., None].astype(np.float32)
+ENDS = np.stack(
+    [
+        np.exp(-((np.indices(SHAPE) - [[[y]], [[x]]]) ** 2).sum(0) / 18).astype(np.float32)
+        for x, y in ellipse_landmarks(HEAD_ELLIPSE)
+    ],
+    axis=-1,
+)
 BRAIN = np.eye(len(CLASSES), dtype=np.float32)[TRUTH]
 HEART = rasterise(Ellipse(150, 110, 52, 40, 70), SHAPE)[..., None].astype(np.float32)
 VIEW = np.concatenate([HEAD, HEART], axis=-1)
-TRUE = {"head": HEAD, "brain": BRAIN, "four_chamber": VIEW}
-CLASSES_OF = {"head": ("head",), "brain": CLASSES, "four_chamber": ("thorax", "heart")}
+TRUE = {"head": HEAD, "brain": BRAIN, "four_chamber": VIEW, "landmarks": ENDS}
+CLASSES_OF = {
+    "head": ("head",),
+    "brain": CLASSES,
+    "four_chamber": ("thorax", "heart"),
+    "landmarks": LANDMARKS,
+}
 
 
 class Fixed:
