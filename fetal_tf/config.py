@@ -140,6 +140,20 @@ class SamplerConfig(Section):
     oversample: dict[str, Annotated[float, Field(gt=0)]] = {}  # structure → how much more often
 
 
+class MixConfig(Section):
+    """How many training frames are made of two, for targets that are maps."""
+
+    mixup: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of the frames
+    cutmix: Annotated[float, Field(ge=0, le=1)] = 0.0
+    alpha: PositiveFloat = 0.4  # the first frame's part is drawn from Beta(alpha, alpha)
+
+    @model_validator(mode="after")
+    def _is_a_share(self) -> "MixConfig":
+        if self.mixup + self.cutmix > 1:
+            raise ValueError(f"mixup + cutmix = {self.mixup + self.cutmix:g} is more than all")
+        return self
+
+
 class EarlyStopping(Section):
     """Stop after `patience` epochs without a better `train.monitor`."""
 
@@ -217,6 +231,7 @@ class Config(Section):
     task: Component
     sampler: SamplerConfig = SamplerConfig()
     augment: list[Component] = []
+    mix: MixConfig = MixConfig()
     model: ModelComponent
     loss: Component
     optimizer: Component

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from fetal_tf.command_options import add_judging_options
@@ -39,8 +40,8 @@ def _evaluate(args: argparse.Namespace) -> int:
         raise DataError(f"{args.data_root or subject.config.data.root}: no annotated image found")
     out = args.out or subject.default_out(args.split, args.tta, args.data_root, args.dataset)
     _check_replaceable(out)
-    average = FlipAverage if args.tta == "flip" else None
     predictor, task = subject.predictor, subject.task
+    average = partial(FlipAverage, classes=task.classes) if args.tta == "flip" else None
     columns = task.headline if args.score is None else _official(task, args.score)
 
     gather = task.gather()

@@ -153,7 +153,10 @@ class Experiment:
 
     def check_monitor(self) -> None:
         """Raises ConfigError where `train.monitor` will not be measured."""
-        names = ["loss", *(metric.name for metric in self.task.training_metrics())]
+        names = [
+            "loss",
+            *(metric.name for metric in self.task.training_metrics(self.config.data.image_size)),
+        ]
         known = [*(f"val_{name}" for name in names), *names]
         monitor = self.config.train.monitor
         if monitor not in known:
@@ -190,7 +193,7 @@ class Experiment:
         model.compile(
             optimizer=OPTIMIZERS.build("optimizer", optimizer_spec, built),
             loss=LOSSES.build("loss", config.loss.spec(), class_pixels),
-            metrics=self.task.training_metrics(),
+            metrics=self.task.training_metrics(self.config.data.image_size),
             jit_compile=config.train.jit_compile,
         )
         return built

@@ -1,9 +1,10 @@
 """Losses by name: `{name: bce_dice, dice_weight: 1.0}` in a config.
 
-All take `y_true` (N, H, W, K), fractional coverage 0..1, and `y_pred` of the same shape,
-probabilities. `keras.losses.Loss` casts both to float32 before `call`, so they hold under mixed
-precision too. `bce`, `dice` and `bce_dice` judge channels that may overlap (sigmoid), `mse` a
-reconstructed frame, all others exclusive classes (softmax).
+All but `l1_smooth_l1` and `wing` take `y_true` (N, H, W, K), fractional coverage 0..1, and `y_pred`
+of the same shape, probabilities. `keras.losses.Loss` casts both to float32 before `call`, so they
+hold under mixed precision too. `bce`, `dice` and `bce_dice` judge channels that may overlap
+(sigmoid), `mse` a reconstructed frame, `heatmap` and `head_and_landmarks` maps of landmarks, the
+first two their coordinates, all others exclusive classes (softmax).
 
 A builder is handed what the training frames hold of each class, or None where a task does not
 count it; from that, a config may ask for weights by `inverse_frequency`.
@@ -22,7 +23,9 @@ from fetal_tf.class_losses import (
     HybridLoss,
 )
 from fetal_tf.class_pixels import ClassPixels
+from fetal_tf.coordinate_losses import L1SmoothL1, Wing
 from fetal_tf.edge.errors import ConfigError
+from fetal_tf.landmark_losses import HeadAndLandmarks, HeatmapLoss
 from fetal_tf.overlap_losses import Tversky, WeightedDice
 from fetal_tf.reconstruction_losses import MeanSquaredError
 from fetal_tf.registry import Registry
@@ -31,6 +34,7 @@ LOSSES: Registry[keras.losses.Loss] = Registry("loss")
 
 Weights = list[NonNegativeFloat] | Literal["inverse_frequency"] | None  # by class; None: all alike
 Share = Annotated[float, Field(ge=0, le=1)]
+Power = Annotated[float, Field(ge=1)]
 SMOOTHING = 0.02  # a class of 0.5 % of all pixels then weighs 29 times one of 70 %
 
 
@@ -168,6 +172,98 @@ def boundary(
     """Cross-entropy that weighs pixels beside a border more, see `BoundaryCrossentropy`."""
     weights = _class_weights("class_weights", class_weights, class_pixels, smoothing)
     return BoundaryCrossentropy(radius, strength, weights, name="boundary")
+
+
+@LOSSES.register("l1_smooth_l1")
+def l1_smooth_l1(
+    class_pixels: ClassPixels | None,
+    *,
+    l1_weight: NonNegativeFloat = 1.0,
+    smooth_l1_weight: NonNegativeFloat = 1.0,
+    beta: PositiveFloat = 1.0,
+    order_invariant: bool = False,
+    geometry_weight: NonNegativeFloat = 0.0,
+    aspect_ratio: PositiveFloat | None = None,
+) -> keras.losses.Loss:
+    """L1 plus smooth L1 of landmark coordinates, see `L1SmoothL1`."""
+    _check_aspect_ratio(geometry_weight, aspect_ratio)
+    return L1SmoothL1(
+        l1_weight,
+        smooth_l1_weight,
+        beta,
+        order_invariant=order_invariant,
+        geometry_weight=geometry_weight,
+        aspect_ratio=aspect_ratio,
+    )
+
+
+@LOSSES.register("wing")
+def wing(
+    class_pixels: ClassPixels | None,
+    *,
+    w: PositiveFloat = 0.15,
+    epsilon: PositiveFloat = 0.03,
+    order_invariant: bool = False,
+    geometry_weight: NonNegativeFloat = 0.0,
+    aspect_ratio: PositiveFloat | None = None,
+) -> keras.losses.Loss:
+    """Wing loss of landmark coordinates, `w` and `epsilon` in shares of the frame, see `Wing`."""
+    _check_aspect_ratio(geometry_weight, aspect_ratio)
+    return Wing(
+        w,
+        epsilon,
+        order_invariant=order_invariant,
+        geometry_weight=geometry_weight,
+        aspect_ratio=aspect_ratio,
+    )
+
+
+@LOSSES.register("heatmap")
+def heatmap(
+    class_pixels: ClassPixels | None,
+    *,
+    foreground_weight: NonNegativeFloat = 100.0,
+    soft_argmax_weight: NonNegativeFloat = 1.0,
+    power: Power = 4.0,
+    order_invariant: bool = False,
+    geometry_weight: NonNegativeFloat = 0.0,
+) -> keras.losses.Loss:
+    """Squared error of landmark maps and the distance of their soft-argmax, see `HeatmapLoss`."""
+    return HeatmapLoss(
+        foreground_weight, soft_argmax_weight, power, order_invariant, geometry_weight
+    )
+
+
+@LOSSES.register("head_and_landmarks")
+def head_and_landmarks(
+    class_pixels: ClassPixels | None,
+    *,
+    landmark_weight: NonNegativeFloat = 1.0,
+    bce_weight: NonNegativeFloat = 1.0,
+    dice_weight: NonNegativeFloat = 1.0,
+    smooth: PositiveFloat = 1.0,
+    foreground_weight: NonNegativeFloat = 100.0,
+    soft_argmax_weight: NonNegativeFloat = 1.0,
+    power: Power = 4.0,
+    order_invariant: bool = False,
+    geometry_weight: NonNegativeFloat = 0.0,
+) -> keras.losses.Loss:
+    """`bce_dice` on channel 0 plus `landmark_weight` times `heatmap` on the others."""
+    landmarks = HeatmapLoss(
+        foreground_weight, soft_argmax_weight, power, order_invariant, geometry_weight
+    )
+    return HeadAndLandmarks(
+        CrossentropyDice(bce_weight, dice_weight, smooth), landmarks, landmark_weight
+    )
+
+
+def _check_aspect_ratio(geometry_weight: float, aspect_ratio: float | None) -> None:
+    """The geometry of shares needs the frame's."""
+    if geometry_weight and aspect_ratio is None:
+        raise ConfigError(
+            "loss.aspect_ratio: geometry_weight needs the height / width of data.image_size, which "
+            "coordinates as shares do not show; found nothing"
+        )
 
 
 def _class_weights(

@@ -4,8 +4,6 @@
 the same figures and overlays beside it as PNG.
 """
 
-import base64
-import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,15 +12,16 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from PIL import Image
 
 from fetal_tf import figures
 from fetal_tf.edge.files import write_bytes_atomic, write_text_atomic
 from fetal_tf.edge.images import write_png
+from fetal_tf.embedded_images import jpeg_uri
 from fetal_tf.evaluation import Evaluated, finite
 from fetal_tf.quantities import Quantity
 from fetal_tf.report_figures import report_plots
 from fetal_tf.report_four_chamber import four_chamber_section
+from fetal_tf.report_landmarks import landmark_section
 from fetal_tf.report_section import Section
 from fetal_tf.report_structures import structures_section
 from fetal_tf.report_tables import (
@@ -42,6 +41,8 @@ from fetal_tf.tasks.task import Row, Task
 SECTIONS: Mapping[str, Callable[[Sequence[Row], Mapping[str, Any], Task], Section]] = {
     "structures": structures_section,
     "four_chamber": four_chamber_section,
+    "landmarks": landmark_section,
+    "segmentation": landmark_section,
 }
 NAMES = {
     "hc": "head circumference",
@@ -261,19 +262,10 @@ def _case_view(rank: int, case: Case, task: Task) -> dict[str, Any]:
         "facts": [fact.replace(" ", NBSP) for fact in facts],
         "flags": [part for part in str(row.get("flags") or "").split("; ") if part],
         "refused": row.get("refused") or "",
-        "source": _thumbnail(case.overlay),
+        "source": jpeg_uri(case.overlay, THUMBNAIL_PX),
         "alt": f"Image {row['id']} with the predicted and the expert's outline: "
         + "; ".join([*facts, str(row.get("refused") or "measured")]),
     }
-
-
-def _thumbnail(overlay: np.ndarray) -> str:
-    """A data URI of the overlay; JPEG, since a dozen PNGs of speckle weigh five megabytes."""
-    image = Image.fromarray(overlay)
-    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _overlay_name(rank: int, row: Row) -> str:

@@ -20,7 +20,14 @@ LABELS = {
     "hd95_mm": "HD95 (mm)",
     "mask_dice": "Dice of the raw mask",
     "mask_iou": "IoU of the raw mask",
+    "radial_error_px": "Radial error (px)",
+    "radial_error_strict_px": "Radial error by name (px)",
+    "ofd_nme": "OFD, error / length",
+    "bpd_nme": "BPD, error / length",
 }
+# A distance, which is never negative, and not the difference of two lengths.
+_RADIAL = re.compile(r"radial_error(_strict)?_px|[a-z]+_nme")
+_SUCCESS = re.compile(r"success_(\d+)px")
 # What is itself measured in per cent: its error is a difference in percentage points.
 _IN_PERCENT = ("ctr_",)
 
@@ -29,6 +36,8 @@ def metric_label(name: str) -> str:
     """A metric's name as people write it: `hc_abs_error_mm` → `|ΔHC| (mm)`."""
     if name in LABELS:
         return LABELS[name]
+    if match := _SUCCESS.fullmatch(name):
+        return f"Landmarks within {match[1]} px"
     if match := re.fullmatch(r"([a-z0-9_]+?)_(abs_)?error_([a-z0-9]+)", name):
         bar, unit = "|" if match[2] else "", UNITS.get(match[3], match[3])
         if unit == "%" and match[1].startswith(_IN_PERCENT):
@@ -41,6 +50,8 @@ def metric_label(name: str) -> str:
 
 def better(name: str) -> str:
     """Which way a metric improves: `higher`, `lower`, or `near 0` for a signed error."""
+    if _RADIAL.fullmatch(name):
+        return "lower"
     if re.search(r"(?<!abs)_error_", name):
         return "near 0"
     lower = r"error|distance|hd95|mismatch|anomaly|shape_score|plane_score|disagreement"
@@ -51,7 +62,8 @@ def number(value: float | None, name: str) -> str:
     """A metric's value for reading: millimetres, pixels and per cent to 2 places, shares to 4."""
     if value is None or not np.isfinite(value):
         return DASH
-    places = 2 if name.endswith(("mm", "px", "percent")) else 4
+    share = _SUCCESS.fullmatch(name) or not name.endswith(("mm", "px", "percent"))
+    places = 4 if share else 2
     sign = "+" if better(name) == "near 0" else ""
     return f"{value:{sign}.{places}f}".replace("-", "\N{MINUS SIGN}")
 

@@ -35,7 +35,14 @@ def check_one_experiment(subjects: Mapping[str, Subject]) -> list[str]:
     (first, reference), *others = subjects.items()
     for label, subject in others:
         for what, found, expected in zip(
-            ("dataset", "dataset's options", "task", "classes", "headline metrics"),
+            (
+                "dataset",
+                "dataset's options",
+                "datasets mixed in",
+                "task",
+                "classes",
+                "headline metrics",
+            ),
             _ground(subject.experiment),
             _ground(reference.experiment),
             strict=True,

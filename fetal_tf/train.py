@@ -1,13 +1,16 @@
-"""Train a model: `python -m fetal_tf.train --config FILE`."""
+"""Train a model: `python -m fetal_tf.train --config FILE`, or one per fold with `--folds N`."""
 
 import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.startup import run_command
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fetal_tf.config import Config
 
 
@@ -26,11 +29,26 @@ def _choose(args: argparse.Namespace) -> int:
         overrides = [*overrides, "data.options.tolerant=true"]
     config = load_config(args.config, overrides)
     check_tracking(config)
+    if args.folds is not None:
+        return _choose_folds(config, args)
     if args.dry_run:
         return _dry_run(config)
     if args.overfit_batch:
         return _overfit_batch(config)
     return _train(config, resume=args.resume)
+
+
+def _choose_folds(config: "Config", args: argparse.Namespace) -> int:
+    from fetal_tf.fold_runs import fold_configs
+
+    if args.overfit_batch:
+        raise ConfigError("--overfit-batch learns one batch and needs no --folds; leave one out")
+    configs = fold_configs(config, args.folds)
+    if args.dry_run:
+        return _dry_run_folds(configs)
+    options = ["--config", str(args.config), *(["--tolerant"] if args.tolerant else [])]
+    options += [part for override in args.set for part in ("--set", override)]
+    return _train_folds(config, configs, options, resume=args.resume)
 
 
 def _train(config: "Config", resume: bool) -> int:
@@ -72,6 +90,47 @@ def _train(config: "Config", resume: bool) -> int:
         f"{why} after {len(outcome.history)} epochs; best epoch {outcome.best_epoch + 1}: "
         f"{monitor} {best[monitor]:.4f}\nnext: python -m fetal_tf.evaluate {run}"
     )
+    return 0
+
+
+def _train_folds(
+    config: "Config", configs: "Sequence[Config]", options: list[str], resume: bool
+) -> int:
+    from fetal_tf.cross_validation import pool_folds, pooled_rows, read_fold, write_folds
+    from fetal_tf.cross_validation_text import screen_text
+    from fetal_tf.fold_runs import check_folders, train_folds
+    from fetal_tf.run import open_run
+
+    runs = [Path("runs") / part.name for part in configs]
+    check_folders(runs, resume=resume)
+    broken = train_folds(configs, runs, options, resume=resume)
+    if broken:
+        raise FetalTFError(
+            f"{', '.join(map(str, broken))}: broke off, for the reasons above; all others are "
+            f"there, go on with --folds {len(runs)} --resume"
+        )
+    folds = [read_fold(run) for run in runs]
+    task = open_run(runs[0]).task
+    record = pool_folds(config.name, folds, task, config.train.monitor, config.seed)
+    paths = write_folds(Path("runs") / f"{config.name}-folds", record, pooled_rows(folds))
+    if record["phantom"]:
+        print("PHANTOM: generated images, which say nothing about patients")
+    print(screen_text(record))
+    for path in paths:
+        print(path)
+    return 0
+
+
+def _dry_run_folds(configs: "Sequence[Config]") -> int:
+    """Everything of the first fold, then the frames of each other one: a class may be missing."""
+    from fetal_tf.experiment import open_experiment
+    from fetal_tf.training import load_frames
+
+    print(f"fold 0 of {len(configs)}:")
+    _dry_run(configs[0])
+    for number, config in enumerate(configs[1:], start=1):
+        frames = load_frames(open_experiment(config))
+        print(f"fold {number} of {len(configs)}: {_sizes(frames.splits)}")
     return 0
 
 
@@ -131,12 +190,26 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="map colours outside a mask's palette to the nearest one (data.options.tolerant)",
     )
-    parser.add_argument("--resume", action="store_true", help="continue runs/NAME")
+    parser.add_argument(
+        "--folds",
+        type=_at_least_two,
+        metavar="N",
+        help="train runs/NAME-fold0 to N-1, each validated on its fold, and compare them",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="continue runs/NAME, or its folds with --folds"
+    )
     parser.add_argument("--dry-run", action="store_true", help="check everything, train nothing")
     parser.add_argument(
         "--overfit-batch", action="store_true", help="prove that one batch is learnt"
     )
     return parser
+
+
+def _at_least_two(text: str) -> int:
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text!r}: at least 2 folds are needed")
+    return int(text)
 
 
 if __name__ == "__main__":

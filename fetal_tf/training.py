@@ -12,6 +12,7 @@ from fetal_tf import callbacks
 from fetal_tf.checkpoint import TrainingState, best_epoch, epochs_without_gain, restore
 from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.config import Config
+from fetal_tf.data.mixing import Mixer
 from fetal_tf.data.mixture import source_weights
 from fetal_tf.data.pipeline import (
     FrameCache,
@@ -22,7 +23,7 @@ from fetal_tf.data.pipeline import (
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.sampler import oversampling_weights
 from fetal_tf.data.splits import SplitRow
-from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.experiment import Experiment, select
 from fetal_tf.gallery import validation_gallery
@@ -79,6 +80,7 @@ def load_frames(experiment: Experiment, splits: dict[str, SplitRow] | None = Non
     pixels = _class_pixels(experiment, train_cache)  # first: it says what no frame shows
     experiment.check_loss(pixels)
     weights = _draw_weights(config, train_cache.samples)
+    _mixer(experiment, train_cache)
     return Frames(rows, train_cache, val_cache, pixels, weights)
 
 
@@ -91,6 +93,19 @@ def _draw_weights(config: Config, samples: Sequence[Sample]) -> np.ndarray | Non
         of_sources = source_weights(samples, by_source)
         weights = of_sources if weights is None else weights * of_sources
     return weights
+
+
+def _mixer(experiment: Experiment, cache: FrameCache) -> Mixer | None:
+    """Raises ConfigError where the config mixes targets that are more than maps."""
+    mix = experiment.config.mix
+    if not mix.mixup and not mix.cutmix:
+        return None
+    if len(cache[0].target.points):
+        raise ConfigError(
+            "mix: found landmarks; a landmark of two frames at once is in neither place, so only "
+            "targets that are maps can be mixed"
+        )
+    return Mixer(mix.mixup, mix.cutmix, mix.alpha)
 
 
 def _cache(experiment: Experiment, samples: Sequence[Sample]) -> FrameCache:
@@ -160,6 +175,7 @@ def train(
             last_epoch=last_epoch,
             workers=options.workers,
             weights=frames.weights,
+            mixer=_mixer(experiment, frames.train),
         ),
         validation_data=evaluation_dataset(
             frames.val, batch_size=options.batch_size, workers=options.workers
@@ -264,6 +280,7 @@ def first_batch_shapes(experiment: Experiment, frames: Frames) -> dict[str, tupl
         last_epoch=1,
         workers=config.train.workers,
         weights=frames.weights,
+        mixer=_mixer(experiment, frames.train),
     )
     image, target = next(iter(dataset))
     return {

@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _audit(args: argparse.Namespace) -> int:
+    from fetal_tf.audit_page import audit_page
     from fetal_tf.data.audit import AUDITS
     from fetal_tf.edge.files import make_writable_folder, write_text_atomic
     from fetal_tf.result_files import csv_text, json_text
@@ -32,12 +33,18 @@ def _audit(args: argparse.Namespace) -> int:
         )
     audit = audit_dataset(args.root)
     make_writable_folder(args.out)
+    record = {"dataset": args.name, "root": args.root.name, **audit.as_record()}
+    texts = {
+        "audit.csv": csv_text(audit.rows()),
+        "audit.json": json_text(record),
+        "index.html": audit_page(audit, args.name, args.root.resolve().name),
+        **audit.tables,
+    }
     with staged_entries(args.out) as folder:
-        write_text_atomic(folder / "audit.csv", csv_text(audit.rows()))
-        record = {"dataset": args.name, "root": args.root.name, **audit.as_record()}
-        write_text_atomic(folder / "audit.json", json_text(record))
+        for name, text in texts.items():
+            write_text_atomic(folder / name, text)
     print(audit.summary())
-    for name in ("audit.csv", "audit.json"):
+    for name in texts:
         print(args.out / name)
     return 0
 
@@ -49,7 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("name", metavar="NAME", help="the dataset, for example focus")
     parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="where it lies")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="gets audit.csv and audit.json"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="gets audit.csv, audit.json and index.html; landmarks also repaired.csv",
     )
     return parser
 

@@ -5,71 +5,49 @@ root and returns an `Audit`. It only reads.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
-
+from fetal_tf.data.audit_copies import Duplicates, find_copies
+from fetal_tf.data.audit_frame import AuditedFrame, Finding
+from fetal_tf.data.fingerprint import describe_images, statistics
 from fetal_tf.registry import Registry
 
+__all__ = [
+    "AUDITS",
+    "VERDICTS",
+    "Audit",
+    "AuditedFrame",
+    "Duplicates",
+    "Extremes",
+    "Finding",
+    "audit_images",
+]
+
 VERDICTS = ("good", "suspect", "wrong")
+# Measures whose outermost frames are worth a look, and which end of them.
+Extremes = Mapping[str, Literal["lowest", "highest"]]
 _SHOWN_FILES = 4
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Something about one frame that a person should look at.
-
-    Attributes:
-        code: what kind, one word for all frames that have it.
-        sentence: where, what was found, what is expected.
-        wrong: the reader refuses the frame for it; otherwise it is only suspect.
-    """
-
-    code: str
-    sentence: str
-    wrong: bool
-
-
-@dataclass(frozen=True)
-class AuditedFrame:
-    """One frame and what was found.
-
-    Attributes:
-        file: path of the image below the root, or of what lies there without an image.
-        findings: none where all is good.
-        traits: what frames are counted by, for example `{"split": "train"}`.
-        measures: what is averaged over frames, by name with unit.
-    """
-
-    file: str
-    findings: tuple[Finding, ...] = ()
-    traits: Mapping[str, str] = field(default_factory=dict)
-    measures: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def verdict(self) -> str:
-        """One of VERDICTS: as bad as the worst finding."""
-        if not self.findings:
-            return "good"
-        return "wrong" if any(finding.wrong for finding in self.findings) else "suspect"
-
-
-@dataclass(frozen=True)
-class Duplicates:
-    """Byte-identical images, by path below the root, and whether they lie in several splits."""
-
-    files: tuple[str, ...]
-    across_splits: bool
-
-
-@dataclass(frozen=True)
 class Audit:
-    """All frames of a dataset in the order of their files, and which of them are the same image."""
+    """All frames of a dataset in the order of their files, and which of them are the same image.
+
+    Attributes:
+        frames: all of them have one word for doubts.
+        duplicates: byte-identical images.
+        near_duplicates: other images that are nearly the same.
+        extremes: measures whose outermost frames are worth a look.
+        tables: further files to write beside the audit's own, text by name.
+    """
 
     frames: Sequence[AuditedFrame]
     duplicates: Sequence[Duplicates] = ()
+    near_duplicates: Sequence[Duplicates] = ()
+    extremes: Extremes = field(default_factory=dict)
+    tables: Mapping[str, str] = field(default_factory=dict)
 
     def rows(self) -> list[dict[str, str]]:
         """A row a frame: `file`, `verdict`, and `reasons` as `code: sentence; code: sentence`."""
@@ -87,71 +65,90 @@ class Audit:
         ]
 
     def as_record(self) -> dict[str, Any]:
-        """Counts, duplicates and statistics, ready for JSON."""
+        """Counts, duplicates, statistics and the fingerprint, ready for JSON."""
         return {
             "images": len(self.frames),
-            "verdicts": self._verdicts(),
-            "findings": {code: len(files) for code, files in self._files_by_code().items()},
-            "duplicates": [
-                {"files": list(group.files), "across_splits": group.across_splits}
-                for group in self.duplicates
-            ],
-            "counts": self._counts(),
-            "measures": self._statistics(),
+            "verdicts": self.verdicts(),
+            "findings": {code: len(frames) for code, frames in self.frames_by_code().items()},
+            "duplicates": [group.as_record() for group in self.duplicates],
+            "near_duplicates": [group.as_record() for group in self.near_duplicates],
+            "counts": self.counts(),
+            "measures": self.statistics(),
+            "fingerprint": self.fingerprint(),
         }
 
     def summary(self) -> str:
         """The same as a short text."""
-        verdicts = ", ".join(f"{count} {verdict}" for verdict, count in self._verdicts().items())
+        verdicts = ", ".join(f"{count} {verdict}" for verdict, count in self.verdicts().items())
         lines = [f"{len(self.frames)} images: {verdicts}"]
-        for code, files in self._files_by_code().items():
-            more = ", …" if len(files) > _SHOWN_FILES else ""
-            lines.append(f"  {code:<22}{len(files):>5}  {', '.join(files[:_SHOWN_FILES])}{more}")
-        for trait, counts in self._counts().items():
+        for code, frames in self.frames_by_code().items():
+            files = ", ".join(frame.file for frame in frames[:_SHOWN_FILES])
+            more = ", …" if len(frames) > _SHOWN_FILES else ""
+            lines.append(f"  {code:<22}{len(frames):>5}  {files}{more}")
+        for trait, counts in self.counts().items():
             values = ", ".join(f"{value} {count}" for value, count in counts.items())
             lines.append(f"{trait}: {values}")
-        if self._statistics():
-            lines.append(f"{'':<24}{'n':>5}{'min':>10}{'mean':>10}{'median':>10}{'max':>10}")
-        for name, found in self._statistics().items():
-            numbers = "".join(f"{found[key]:>10.3f}" for key in ("min", "mean", "median", "max"))
-            lines.append(f"{name:<24}{found['n']:>5}{numbers}")
+        found = self.statistics()
+        if found:
+            lines.append(f"{'':<28}{'n':>5}{'min':>10}{'mean':>10}{'median':>10}{'max':>10}")
+        for name, of in found.items():
+            numbers = "".join(f"{of[key]:>10.3f}" for key in ("min", "mean", "median", "max"))
+            lines.append(f"{name:<28}{of['n']:>5}{numbers}")
         return "\n".join(lines)
 
-    def _verdicts(self) -> dict[str, int]:
+    def verdicts(self) -> dict[str, int]:
+        """Frames by verdict, from best to worst."""
         found = Counter(frame.verdict for frame in self.frames)
-        return {verdict: found[verdict] for verdict in VERDICTS}
+        doubt = self.frames[0].doubt if self.frames else VERDICTS[1]
+        return {verdict: found[verdict] for verdict in (VERDICTS[0], doubt, VERDICTS[2])}
 
-    def _files_by_code(self) -> dict[str, list[str]]:
-        files: dict[str, list[str]] = {}
+    def frames_by_code(self) -> dict[str, list[AuditedFrame]]:
+        """Frames of each kind of finding, the kinds in order of appearance."""
+        frames: dict[str, list[AuditedFrame]] = {}
         for frame in self.frames:
-            for code in dict.fromkeys(finding.code for finding in frame.findings):
-                files.setdefault(code, []).append(frame.file)
-        return files
+            for code in frame.codes():
+                frames.setdefault(code, []).append(frame)
+        return frames
 
-    def _counts(self) -> dict[str, dict[str, int]]:
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Frames by value of each trait, the most frequent value first."""
         counts: dict[str, Counter[str]] = {}
         for frame in self.frames:
             for trait, value in frame.traits.items():
                 counts.setdefault(trait, Counter())[value] += 1
         return {trait: dict(values.most_common()) for trait, values in counts.items()}
 
-    def _statistics(self) -> dict[str, dict[str, float]]:
+    def statistics(self) -> dict[str, dict[str, float]]:
+        """Statistics over frames of each measure, and of each class where it is shown."""
         values: dict[str, list[float]] = {}
         for frame in self.frames:
             for name, value in frame.measures.items():
                 values.setdefault(name, []).append(value)
-        return {
-            name: {
-                "n": len(found),
-                "min": min(found),
-                "mean": float(np.mean(found)),
-                "median": float(np.median(found)),
-                "max": max(found),
-            }
-            for name, found in values.items()
-        }
+            for name, value in frame.areas_percent.items():
+                values.setdefault(f"{name}_area_percent", []).append(value)
+        return {name: statistics(found) for name, found in values.items()}
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What the images and classes are like, `describe_images` and counts of groups."""
+        groups = Counter(frame.group for frame in self.frames if frame.group is not None)
+        record = describe_images([frame.look for frame in self.frames if frame.look])
+        if groups:
+            record["groups"] = len(groups)
+            record["images_per_group"] = statistics(list(groups.values()))
+        record["classes"] = dict(Counter(name for f in self.frames for name in f.areas_percent))
+        return record
+
+
+def audit_images(frames: Iterable[AuditedFrame], extremes: Extremes) -> Audit:
+    """The audit of frames that are images of their own, compared for copies."""
+    copies = find_copies(list(frames))
+    return Audit(copies.frames, copies.exact, copies.near, extremes)
 
 
 AUDITS: Registry[Audit] = Registry("audit")
 
+from fetal_tf.data import audit_fetal_head_biometry as audit_fetal_head_biometry  # noqa: E402
 from fetal_tf.data import audit_focus as audit_focus  # noqa: E402  (registers itself)
+from fetal_tf.data import audit_hc18 as audit_hc18  # noqa: E402
+from fetal_tf.data import audit_landmarks as audit_landmarks  # noqa: E402
+from fetal_tf.data import audit_planes as audit_planes  # noqa: E402

@@ -1,14 +1,14 @@
 """FOCUS under audit: every file decoded, and each kind of annotation held against the others."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from fetal_tf.data.audit import AUDITS, Audit, AuditedFrame, Duplicates, Finding
-from fetal_tf.data.duplicates import identical_images
+from fetal_tf.data.audit import AUDITS, Audit, Extremes, audit_images
+from fetal_tf.data.audit_frame import AuditedFrame, Notes, borders, stray_pieces
+from fetal_tf.data.fingerprint import ImageLook
 from fetal_tf.data.focus_annotations import (
     ELLIPSES,
     FOLDERS,
@@ -23,13 +23,15 @@ from fetal_tf.data.focus_checks import check_agreement, check_mask_size, check_p
 from fetal_tf.data.focus_files import FocusFiles, list_focus
 from fetal_tf.data.focus_masks import LABELS, disagreement, fitted_ellipse, mask_iou, read_inside
 from fetal_tf.edge.ellipse import Ellipse
-from fetal_tf.edge.errors import DataError
-from fetal_tf.edge.images import read_gray
 
 # In FOCUS' 250 training and validation frames no IoU is below 0.973, and CTR is 35 to 58 %.
 _CLEAR_IOU = 0.95
 _USUAL_CTR_PERCENT = (25.0, 70.0)
-_SAME_PX = 0.5  # copies of one image whose outlines are no further apart are annotated alike
+_EXTREMES: Extremes = {
+    "heart_mask_iou": "lowest",
+    "thorax_mask_iou": "lowest",
+    "ctr_diameter_percent": "highest",
+}
 
 
 @AUDITS.register("focus")
@@ -42,101 +44,76 @@ def audit_focus(root: Path) -> Audit:
     root = Path(root)
     files = list_focus(root)
     ids = tqdm(sorted(files), "audit focus", unit="frame", disable=None, leave=False)
-    frames = [_Frame(root, files[id]) for id in ids]
-    decoded = {frame.path: frame for frame in frames if frame.shape}
-    groups = [[decoded[path] for path in paths] for paths in identical_images(decoded)]
-    for group in groups:
-        for frame in group:
-            frame.note_copies([other for other in group if other is not frame])
-    duplicates = [
-        Duplicates(tuple(frame.file for frame in group), len({frame.split for frame in group}) > 1)
-        for group in groups
-    ]
-    return Audit([frame.audited() for frame in frames], duplicates)
+    return audit_images((_Frame(root, files[id]).audited() for id in ids), _EXTREMES)
 
 
-class _Frame:
+class _Frame(Notes):
     """One frame, looked at check by check.
 
     Attributes:
         path: the image, or what lies there without one.
         file: its place below the root.
         split: the one that its folder prescribes.
-        shape: (height, width) of the image, None where it cannot be decoded.
+        image: what was seen of it, None where it cannot be decoded.
         ellipses: outlines by structure, from the first kind of annotation that can be read.
     """
 
     def __init__(self, root: Path, files: FocusFiles):
-        self._root, self._files = root, files
-        self._findings: list[Finding] = []
+        super().__init__(root)
+        self._files = files
         self._measures: dict[str, float] = {}
+        self._areas: dict[str, float] = {}
         self.path = (files.paths.get(IMAGES) or files.all_annotations())[0]
         self.file = self.path.relative_to(root).as_posix()
         self.split = FOLDERS[files.folder.name]
-        self.shape = self._image_shape()
+        self.image = self._seen()
         masks = self._masks()
         self.ellipses = self._ellipses(masks)
         for structure, inside in masks.items():
             if structure in self.ellipses:
                 self._compare(structure, inside)
+        self._outlines = {name: borders(inside) for name, inside in masks.items()}
         self._check_anatomy()
         self._check_complete()
 
     def audited(self) -> AuditedFrame:
         traits = {"split": self.split}
-        if self.shape:
-            traits["size"] = f"{self.shape[1]}x{self.shape[0]}"
-        return AuditedFrame(self.file, tuple(self._findings), traits, self._measures)
+        if self.image:
+            traits["size"] = f"{self.image.shape[1]}x{self.image.shape[0]}"
+        return AuditedFrame(
+            self.file,
+            tuple(self.findings),
+            traits,
+            self._measures,
+            image=self.path if self.image else None,
+            look=self.image,
+            areas_percent=self._areas,
+            ellipses=self.ellipses,
+            outlines=self._outlines,
+        )
 
-    def note_copies(self, others: Sequence["_Frame"]) -> None:
-        """Note which other frames hold the same image, and whether they are annotated alike."""
-        for other in others:
-            words = f"byte-identical with {other.file}"
-            if other.split != self.split:
-                words += ", in another official split"
-            if self.ellipses and other.ellipses:
-                gap = max(gap_px(other.ellipses[s], self.ellipses[s]) for s in LABELS)
-                if gap > _SAME_PX:
-                    words += f", annotated differently (up to {gap:.1f} px)"
-            self._note("duplicate", words)
-
-    def _note(self, code: str, sentence: str, wrong: bool = False) -> None:
-        """Add a finding; paths in the sentence become those below the root."""
-        self._findings.append(Finding(code, sentence.replace(f"{self._root}/", ""), wrong))
-
-    @contextmanager
-    def _noting(self, code: str) -> Iterator[None]:
-        """A DataError in the block becomes a finding, and ends the block only."""
-        try:
-            yield
-        except DataError as error:
-            self._note(code, str(error), wrong=True)
-
-    def _image_shape(self) -> tuple[int, int] | None:
+    def _seen(self) -> ImageLook | None:
         if not self._files.paths.get(IMAGES):
-            self._note("no_image", self._files.without_image(), wrong=True)
+            self.note("no_image", self._files.without_image(), wrong=True)
             return None
-        with self._noting("image"):
+        with self.noting("image"):
             self._files.only(IMAGES)
-            image = read_gray(self.path)
-            if image.min() == image.max():
-                self._note("blank_image", f"{self.path}: every pixel is {image.min()}")
-            return image.shape[0], image.shape[1]
+            return self.look(self.path)
         return None
 
     def _masks(self) -> dict[str, np.ndarray]:
         """Masks that can be read and fit the image, bool (height, width), by structure."""
         masks = {}
-        with self._noting("mask"):
+        with self.noting("mask"):
             self._files.check_labels()
         for structure in LABELS:
-            with self._noting("mask"):
+            with self.noting("mask"):
                 path = self._files.mask(structure)
                 if path is None:
                     continue
                 inside = read_inside(path)
-                if self.shape:
-                    check_mask_size(path, inside.shape[:2], self.shape)
+                if self.image:
+                    check_mask_size(path, inside.shape[:2], self.image.shape)
                 masks[structure] = inside
         return masks
 
@@ -145,24 +122,24 @@ class _Frame:
         ellipses: Mapping[str, Ellipse] = {}
         boxed: Mapping[str, Ellipse] = {}
         path = boxes = None
-        with self._noting("ellipse"):
+        with self.noting("ellipse"):
             path = self._files.only(ELLIPSES)
             ellipses = read_ellipses(path) if path else {}
-        with self._noting("rectangle"):
+        with self.noting("rectangle"):
             boxes = self._files.only(RECTANGLES)
             boxed = read_rectangles(boxes) if boxes else {}
         if path and ellipses and boxed:
             for structure in LABELS:
                 gap = gap_px(boxed[structure], ellipses[structure])
                 self._measures[f"{structure}_rectangle_gap_px"] = gap
-                with self._noting("rectangle_disagrees"):
+                with self.noting("rectangle_disagrees"):
                     check_agreement(path, structure, ellipses[structure], boxed[structure])
         if ellipses or boxed:
             return ellipses or boxed
         if path is None and boxes is None and any(not self._files.masks.get(s) for s in LABELS):
-            self._note("no_annotation", self._files.without_annotation(), wrong=True)
+            self.note("no_annotation", self._files.without_annotation(), wrong=True)
         if len(masks) == len(LABELS):
-            with self._noting("mask"):
+            with self.noting("mask"):
                 return {s: fitted_ellipse(self._files.masks[s][0], masks[s]) for s in LABELS}
         return {}
 
@@ -173,25 +150,28 @@ class _Frame:
         path = self._files.masks[structure][0]
         problem = disagreement(inside, ellipse)
         if problem:
-            self._note("mask_disagrees", f"{path}: {problem}", wrong=True)
+            self.note("mask_disagrees", f"{path}: {problem}", wrong=True)
+        elif (stray := stray_pieces(inside))[0]:
+            pieces, area_px = stray
+            self.note("fragments", f"{path}: {pieces} further pieces, {area_px} px together")
         elif iou < _CLEAR_IOU:
-            self._note("mask_iou", f"{path}: IoU {iou:.2f} with its ellipse, {_CLEAR_IOU} is usual")
+            self.note("mask_iou", f"{path}: IoU {iou:.2f} with its ellipse, {_CLEAR_IOU} is usual")
 
     def _check_anatomy(self) -> None:
         """The two outlines against each other and against the image."""
         if not self.ellipses:
             return
         heart, thorax = self.ellipses["heart"], self.ellipses["thorax"]
-        if self.shape:
-            with self._noting("place"):
-                check_places(self.path, self.ellipses, self.shape)
+        if self.image:
+            height, width = self.image.shape
+            with self.noting("place"):
+                check_places(self.path, self.ellipses, self.image.shape)
             for structure, ellipse in self.ellipses.items():
-                share = 100 * ellipse.area / (self.shape[0] * self.shape[1])
-                self._measures[f"{structure}_area_percent"] = share
+                self._areas[structure] = 100 * ellipse.area / (height * width)
         ctr = self._measures["ctr_diameter_percent"] = 100 * heart.semi_minor / thorax.semi_minor
         low, high = _USUAL_CTR_PERCENT
         if not low <= ctr <= high:
-            self._note("unusual_ctr", f"CTR by diameter is {ctr:.0f} %, {low:g} to {high:g} usual")
+            self.note("unusual_ctr", f"CTR by diameter is {ctr:.0f} %, {low:g} to {high:g} usual")
 
     def _check_complete(self) -> None:
         """Note the kinds of annotation that the folder has, but this frame has not."""
@@ -202,4 +182,4 @@ class _Frame:
         absent += [f"{MASKS}/{mask_name(files.stem, s)}" for s in LABELS if s not in files.masks]
         absent = [name for name in absent if (files.folder / name).parent.is_dir()]
         if absent and files.all_annotations():
-            self._note("missing_file", f"no {', '.join(absent)} in {files.folder.name}/")
+            self.note("missing_file", f"no {', '.join(absent)} in {files.folder.name}/")

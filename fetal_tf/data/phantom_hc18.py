@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from fetal_tf.data.ellipse_annotation import draw_annotation
-from fetal_tf.data.hc18 import (
+from fetal_tf.data.hc18_files import (
     ANNOTATION_ENDING,
     FILENAME_COLUMN,
     HC_COLUMN,

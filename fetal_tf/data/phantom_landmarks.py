@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fetal_tf.data.ellipse_annotation import load_ellipse_landmarks
-from fetal_tf.data.hc18 import ANNOTATION_ENDING
+from fetal_tf.data.hc18_files import ANNOTATION_ENDING
 from fetal_tf.data.landmark_table import END_COLUMNS, IMAGE_COLUMN
 from fetal_tf.data.landmarks import IMAGE_ROOT, TABLE_FOLDER, TABLE_NAME
 from fetal_tf.data.phantom_hc18 import write_hc18_phantom

@@ -15,6 +15,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from fetal_tf.data.augment import Augmenter
+from fetal_tf.data.mixing import Mixer
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.sampler import systematic_draw
 from fetal_tf.data.targets import Target
@@ -117,11 +118,13 @@ def training_dataset(
     last_epoch: int,
     workers: int,
     weights: np.ndarray | None = None,
+    mixer: Mixer | None = None,
 ) -> tf.data.Dataset:
     """Batches of epochs from `first_epoch` up to `last_epoch`, exclusive, one after the other.
 
     An epoch holds each frame once, or with `weights` (float32 [frames]) as many draws in proportion
-    to them; a frame that is drawn twice is augmented in two ways.
+    to them; a frame that is drawn twice is augmented in two ways. With `mixer` some frames are made
+    of two, each augmented on its own.
 
     Yields:
         image float32 [batch, h, w, 1] in 0..255, and the encoded target float32 [batch, …].
@@ -144,10 +147,21 @@ def training_dataset(
     def load(
         epoch: np.ndarray, index: np.ndarray, draw: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        frame = cache[int(index)]
-        entropy = [seed, int(epoch), int(index), int(draw)]
-        item_seed = np.random.SeedSequence(entropy).generate_state(1)[0]
-        image, target = augmenter(frame.image, frame.target, int(item_seed))
+        entropy = np.random.SeedSequence([seed, int(epoch), int(index), int(draw)])
+        pair = augmented(int(index), entropy)
+        if mixer is None:
+            return pair
+        rng = np.random.default_rng(entropy.spawn(1)[0])
+        kind = mixer.draw(rng)
+        if kind is None:
+            return pair
+        other = augmented(int(rng.integers(count)), entropy.spawn(1)[0])
+        return mixer.mix(kind, pair, other, rng)
+
+    def augmented(index: int, entropy: np.random.SeedSequence) -> tuple[np.ndarray, np.ndarray]:
+        frame = cache[index]
+        item_seed = int(entropy.generate_state(1)[0])
+        image, target = augmenter(frame.image, frame.target, item_seed)
         return image, cache.encode(target)
 
     epochs = tf.data.Dataset.range(first_epoch, last_epoch, output_type=tf.int32)

@@ -108,7 +108,7 @@ class FourChamberTask:
     def count_pixels(self, targets: Iterable[Target]) -> None:
         """Coverage is no count of exclusive pixels: losses weigh nothing by it."""
 
-    def training_metrics(self) -> list[keras.metrics.Metric]:
+    def training_metrics(self, image_size: tuple[int, int]) -> list[keras.metrics.Metric]:
         """Dice of each structure per image, IoU of the heart, and pixel accuracy.
 
         Of exclusive classes the thorax' channel is the ring around the heart, and called so.

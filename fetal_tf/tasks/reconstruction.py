@@ -86,7 +86,7 @@ class ReconstructionTask:
     def count_pixels(self, targets: Iterable[Target]) -> None:
         """There are no classes to weigh against each other."""
 
-    def training_metrics(self) -> list[keras.metrics.Metric]:
+    def training_metrics(self, image_size: tuple[int, int]) -> list[keras.metrics.Metric]:
         """The mean squared error inside the frame, whatever the loss."""
         return [keras.metrics.MeanMetricWrapper(mean_squared_error, name="reconstruction_error")]
 

@@ -12,11 +12,13 @@ from fetal_tf.data.targets import Target, coverage_shares
 from fetal_tf.edge.ellipse import rasterise
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.head import HeadMeasurement
+from fetal_tf.edge.landmarks import ellipse_landmarks
 from fetal_tf.edge.measurements import MEASURERS, Measurement
 from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.metrics import Dice, IoU, PixelAccuracy
 from fetal_tf.registry import nearest
 from fetal_tf.tasks import TASKS
+from fetal_tf.tasks.landmark_columns import LANDMARK_METRICS, landmark_columns, landmark_section
 from fetal_tf.tasks.precision import by_format
 from fetal_tf.tasks.task import Gathered, Row, Task
 
@@ -70,6 +72,7 @@ class SegmentationTask:
             *OVERLAP,
             *RAW_OVERLAP,
             *SURFACE,
+            *LANDMARK_METRICS,
             *(f"{q}_{kind}" for q in QUANTITIES for kind in ("error_mm", "abs_error_mm")),
             *(f"{q}_error_percent" for q in QUANTITIES),
         )
@@ -89,7 +92,7 @@ class SegmentationTask:
     def count_pixels(self, targets: Iterable[Target]) -> None:
         """One structure has no classes to weigh against each other."""
 
-    def training_metrics(self) -> list[keras.metrics.Metric]:
+    def training_metrics(self, image_size: tuple[int, int]) -> list[keras.metrics.Metric]:
         """Dice and IoU per image, and pixel accuracy, which flatters: background is easy."""
         return [Dice(name="dice"), IoU(name="iou"), PixelAccuracy(name="pixel_accuracy")]
 
@@ -119,6 +122,7 @@ class SegmentationTask:
         measurement refuses, all of them judge the raw mask.
         """
         truth_mask = self._mask(sample) == 1
+        truth = self._measure_truth(truth_mask, sample.mm_per_pixel)
         raw_mask = letterbox.restore(probabilities[..., 0]) >= LEVEL
         measurement = self.measurer.measure(probabilities, letterbox, sample.mm_per_pixel)
         predicted_mask = _measured_region(measurement, truth_mask.shape)
@@ -132,8 +136,9 @@ class SegmentationTask:
             row |= dict.fromkeys(SURFACE)
         else:
             row |= scores.surface_distances_mm(predicted_mask, truth_mask, sample.mm_per_pixel)
-        record = measurement.as_record()
-        row |= scores.measurement_errors(record, self._reference(sample, truth_mask), QUANTITIES)
+        row |= _ends(measurement, truth, sample, truth_mask.shape)
+        reference = _reference(sample, truth)
+        row |= scores.measurement_errors(measurement.as_record(), reference, QUANTITIES)
         row["flags"] = "; ".join(measurement.flags)
         row["refused"] = measurement.refused or ""
         return row
@@ -143,8 +148,8 @@ class SegmentationTask:
         return {}
 
     def summarise(self, rows: Sequence[Row], seed: int) -> dict[str, Any]:
-        """Nothing beside the columns."""
-        return {}
+        """The ends of the axes, as a net that looks for nothing else is judged by them."""
+        return landmark_section(rows)
 
     def tables(self, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
         """Nothing beside per_image.csv."""
@@ -180,11 +185,28 @@ class SegmentationTask:
         probabilities = truth_mask[..., None].astype(np.float32)
         return self.measurer.measure(probabilities, identity, mm_per_pixel)
 
-    def _reference(self, sample: Sample, truth_mask: np.ndarray) -> dict[str, float]:
-        """The expert's numbers; what the dataset does not state is measured on its own mask."""
-        record = self._measure_truth(truth_mask, sample.mm_per_pixel).as_record()
-        measured = {f"{q}_mm": record.get(f"{q}_mm") for q in QUANTITIES}
-        return {k: v for k, v in measured.items() if v is not None} | dict(sample.reference)
+
+def _reference(sample: Sample, truth: Measurement) -> dict[str, float]:
+    """The expert's numbers; what the dataset does not state is measured on its own mask."""
+    record = truth.as_record()
+    measured = {f"{q}_mm": record.get(f"{q}_mm") for q in QUANTITIES}
+    known = {name: float(value) for name, value in measured.items() if value is not None}
+    return known | dict(sample.reference)
+
+
+def _ends(
+    measurement: Measurement, truth: Measurement, sample: Sample, shape: tuple[int, int]
+) -> Row:
+    """The ends of the fitted ellipse's axes against the expert's, or those of his own ellipse."""
+    assert isinstance(measurement, HeadMeasurement) and isinstance(truth, HeadMeasurement)
+    if sample.load_landmarks is not None:
+        expected = sample.load_landmarks()
+    elif truth.ellipse is not None:
+        expected = ellipse_landmarks(truth.ellipse)
+    else:
+        return {}
+    found = None if measurement.ellipse is None else ellipse_landmarks(measurement.ellipse)
+    return landmark_columns(found, expected, shape, None)
 
 
 def _measured_region(measurement: Any, shape: tuple[int, int]) -> np.ndarray | None:

@@ -117,7 +117,7 @@ class StructuresTask:
             )
         return counted
 
-    def training_metrics(self) -> list[keras.metrics.Metric]:
+    def training_metrics(self, image_size: tuple[int, int]) -> list[keras.metrics.Metric]:
         """Pooled over an epoch's pixels: Dice of the foreground and of each structure, IoU."""
         per_class = [
             ClassDice(index, name=f"{name}_dice")

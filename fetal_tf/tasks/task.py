@@ -74,8 +74,12 @@ class Task(Protocol):
         """
         ...
 
-    def training_metrics(self) -> list[keras.metrics.Metric]:
-        """Fresh metrics for `model.compile`."""
+    def training_metrics(self, image_size: tuple[int, int]) -> list[keras.metrics.Metric]:
+        """Fresh metrics for `model.compile`.
+
+        Args:
+            image_size: (height, width) of the network's frame, for metrics in its pixels.
+        """
         ...
 
     def fit_measurer(

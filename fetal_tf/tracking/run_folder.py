@@ -21,7 +21,7 @@ from fetal_tf.portable_config import portable
 from fetal_tf.run import read_history
 
 MEMORY_NAME = "mlflow.json"
-RESULT_FOLDERS = ("evaluation", "robustness", "bundle")
+RESULT_FOLDERS = ("evaluation", "robustness", "uncertainty", "bundle")
 # Not settings of the experiment: where it is tracked, and its name, which the MLflow run has.
 UNLOGGED = ("mlflow", "name", "tracking", "version")
 

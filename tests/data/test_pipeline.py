@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from fetal_tf.data.augment import Augmenter
+from fetal_tf.data.mixing import Mixer
 from fetal_tf.data.pipeline import (
     FrameCache,
     evaluation_dataset,
@@ -171,3 +172,22 @@ def test_labels_are_encoded_after_they_were_moved(tmp_path):
     np.testing.assert_array_equal(target.sum(axis=-1), 1)
     assert set(np.unique(target)) == {0, 1}
     assert target[..., 0].sum() > 7 * 25 and not target[..., 1].any()
+
+
+def test_mixed_frames_are_the_same_at_every_resumption_and_with_any_number_of_threads(samples):
+    cache = FrameCache(samples, CountingTask().target, SIZE, shares)
+
+    def epoch(number, workers):
+        dataset = training_dataset(
+            cache, Augmenter(NOISE), batch_size=5, seed=4, first_epoch=number,
+            last_epoch=number + 1, workers=workers, mixer=Mixer(0.5, 0.5, 0.4),
+        )  # fmt: skip
+        return [(image.numpy(), target.numpy()) for image, target in dataset]
+
+    for one, other in zip(epoch(1, 1), epoch(1, 4), strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])
+    mixed = [target for _, batch in epoch(1, 2) for target in batch]
+    plain = {round(value / 255, 4) for value in range(10)}
+    assert any(not {round(float(v), 4) for v in np.unique(t)} <= plain for t in mixed)
+    assert not np.array_equal(epoch(1, 1)[0][1], epoch(2, 1)[0][1])

@@ -74,7 +74,7 @@ def test_geometry_moves_the_target_and_gray_values_are_left_alone(samples):
 
 
 def test_the_training_metric_is_the_error_inside_the_frame(samples):
-    (metric,) = task().training_metrics()
+    (metric,) = task().training_metrics((32, 32))
     assert metric.name == "reconstruction_error"
     _, letterbox = letterboxed(np.asarray(Image.open(samples[0].image_path)), SHAPE)
     truth = task().encode(task().target(samples[0], letterbox))[None]

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from fetal_tf.data.phantom import write_phantom
 from tests.data import focus_faults
 from tests.data.focus_folder import write_focus, write_frame
 from tools import audit
@@ -35,7 +36,11 @@ def test_it_writes_a_table_and_a_record_and_prints_a_summary(root, tmp_path, cap
     assert record["dataset"] == "focus"
     assert record["verdicts"] == {"good": 3, "suspect": 2, "wrong": 1}
     assert record["findings"] == {"duplicate": 2, "mask_disagrees": 1}
-    assert sorted(path.name for path in out.iterdir()) == ["audit.csv", "audit.json"]
+    assert record["fingerprint"]["images"] == 6
+    names = ["audit.csv", "audit.json", "index.html"]
+    assert sorted(path.name for path in out.iterdir()) == names
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert 'id="mask_disagrees"' in page and page.count("data:image/jpeg") >= 3
 
 
 def test_a_second_audit_replaces_the_first_and_keeps_what_else_lies_there(root, tmp_path):
@@ -70,3 +75,32 @@ def test_a_root_without_the_dataset_is_one_line_and_nothing_is_written(tmp_path,
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: data.root: {tmp_path / 'empty'} holds no training/")
     assert not out.exists()
+
+
+def test_landmarks_get_their_own_verdicts_and_a_repaired_table(tmp_path):
+    root, out = tmp_path / "phantom", tmp_path / "out"
+    write_phantom("landmarks", root, 8, seed=4)
+    assert audit.main(["landmarks", "--root", str(root), "--out", str(out)]) == 0
+    with (out / "audit.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0].keys() == {"file", "verdict", "reasons"}
+    assert {row["verdict"] for row in rows} == {"repairable", "wrong"}
+    table = next((root / "landmarks").glob("*.csv"))
+    with table.open(newline="") as given, (out / "repaired.csv").open(newline="") as repaired:
+        header, lines = next(csv.reader(given)), list(csv.reader(repaired))
+    assert lines[0] == header
+    usable = [row["file"] for row in rows if row["verdict"] != "wrong"]
+    assert [line[0] for line in lines[1:]] == usable
+    record = json.loads((out / "audit.json").read_text())
+    assert record["verdicts"]["repairable"] == len(usable)
+    names = ["audit.csv", "audit.json", "index.html", "repaired.csv"]
+    assert sorted(path.name for path in out.iterdir()) == names
+
+
+@pytest.mark.parametrize("name", ["hc18", "planes", "fetal_head_biometry"])
+def test_every_dataset_has_its_audit(tmp_path, name, capsys):
+    root, out = tmp_path / "phantom", tmp_path / "out"
+    write_phantom(name, root, 3, seed=4)
+    assert audit.main([name, "--root", str(root), "--out", str(out)]) == 0
+    assert capsys.readouterr().out.startswith("3 images: 3 good, 0 suspect, 0 wrong")
+    assert "data:image/jpeg" in (out / "index.html").read_text(encoding="utf-8")

@@ -1,0 +1,99 @@
+"""Error against uncertainty, by MC dropout and test-time views: `python -m tools.uncertainty RUN`.
+
+The spread of repeated answers is in the unit of each measurement, beside the error of the single
+answer that `predict` gives.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fetal_tf.command_options import add_judging_options
+from fetal_tf.edge.errors import DataError
+from fetal_tf.startup import run_command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns 0, or 2 with one line on stderr."""
+    args = _parser().parse_args(argv)
+    return run_command(lambda: _study(args), "nothing was written")
+
+
+def _study(args: argparse.Namespace) -> int:
+    from fetal_tf.edge.files import make_writable_folder, write_bytes_atomic, write_text_atomic
+    from fetal_tf.figures import png_bytes
+    from fetal_tf.figures_uncertainty import error_against_spread
+    from fetal_tf.provenance import describe
+    from fetal_tf.report_tables import plural
+    from fetal_tf.result_files import csv_text, json_text
+    from fetal_tf.staging import staged_entries
+    from fetal_tf.subject import open_subject
+    from fetal_tf.uncertainty import METHODS, dropout_sampler, study, view_sampler
+    from fetal_tf.uncertainty_summary import (
+        main_first,
+        pairs_of,
+        screen_text,
+        uncertainty_record,
+    )
+
+    subject = open_subject(args.run, args.format)
+    task, seed = subject.task, subject.config.seed
+    makers = dict(zip(METHODS, (dropout_sampler, view_sampler), strict=True))
+    methods = METHODS if args.method == "both" else (args.method,)
+    samplers = {m: makers[m](subject.predictor, task, args.samples, seed) for m in methods}
+    samples = subject.samples(args.split, args.data_root)
+    if not samples:
+        raise DataError(f"{args.data_root or subject.config.data.root}: no annotated image found")
+    out = args.out or (subject.run_path or Path()) / "uncertainty"
+    make_writable_folder(out)
+
+    rows, found = study(subject.predictor, samples, task, samplers, progress=True)
+    quantities = main_first(found, task)
+    evaluated = describe(subject, samples, args.split, args.data_root, None, None)
+    record = uncertainty_record(rows, quantities, methods, evaluated, args.samples, seed)
+    pairs = {q.name: {m: pairs_of(rows, q, m)[:2] for m in methods} for q in quantities}
+    kind = "PHANTOM image" if evaluated.phantom else "image"
+    title = f"{subject.name} ({subject.format}): {plural(len(rows), kind)}"
+    figure = error_against_spread(pairs, f"{title}, {args.samples} answers each")
+    with staged_entries(out) as folder:
+        write_text_atomic(folder / "per_image.csv", csv_text(rows))
+        write_text_atomic(folder / "summary.json", json_text(record))
+        if figure is not None:
+            write_bytes_atomic(folder / "uncertainty.png", png_bytes(figure))
+        names = sorted(path.name for path in folder.iterdir())
+    if evaluated.phantom:
+        print("PHANTOM: generated images, which say nothing about patients")
+    print(screen_text(record))
+    for name in names:
+        print(out / name)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.uncertainty", description=__doc__, allow_abbrev=False
+    )
+    parser.add_argument("run", metavar="RUN", help="a run, or a bundle with --method tta")
+    add_judging_options(parser)
+    parser.add_argument(
+        "--method",
+        choices=("mc-dropout", "tta", "both"),
+        default="tta",
+        help="what makes the answers differ: dropout, other views of the frame (default: tta)",
+    )
+    parser.add_argument(
+        "--samples", type=_at_least_two, default=20, metavar="N", help="answers (default: 20)"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/uncertainty")
+    return parser
+
+
+def _at_least_two(text: str) -> int:
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text!r}: a spread needs at least 2 answers")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
