@@ -47,9 +47,9 @@ def weights_file(init: Path) -> Path:
 def start_from(model: keras.Model, init: Path) -> Start:
     """Copy the weights of equally named layers; sizes of frames may differ, channels may not.
 
-    The output layer is left fresh where it has another number of classes, and so are layers that
-    the source does not have (an Attention U-Net's gates, coming from a U-Net). A deeper U-Net may
-    start from a shallower one: what was the bottleneck there is an encoder's level here.
+    The last layer with weights is left fresh where it has another number of classes, and so are
+    layers that the source does not have (an Attention U-Net's gates, coming from a U-Net). A deeper
+    U-Net may start from a shallower one: what was the bottleneck there is an encoder's level here.
 
     Args:
         model: built, with fresh weights; changed in place.
@@ -76,9 +76,10 @@ def start_from(model: keras.Model, init: Path) -> Start:
         raise ConfigError(f"model.init: {error}") from error
     stored = _at_depth_of(model, stored)
     copied, fresh = [], []
-    for layer in (layer for layer in model.layers if layer.weights):
+    weighted = [layer for layer in model.layers if layer.weights]
+    for layer in weighted:
         known = stored.get(layer.name)
-        if known is None or not _fits(layer, known, source, last=layer is model.layers[-1]):
+        if known is None or not _fits(layer, known, source, last=layer is weighted[-1]):
             fresh.append(layer.name)
             continue
         layer.set_weights(known.get_weights())

@@ -17,6 +17,9 @@ def portable(config: Config) -> Config:
     }
     data = config.data.model_copy(update={"root": _portable(config.data.root), "mixed_with": mixed})
     model = config.model.model_copy(update={"init": init and _portable(init)})
+    weights = (model.model_extra or {}).get("weights")
+    if isinstance(weights, str):  # a file, or the name of a release
+        model = model.model_copy(update={"weights": str(_portable(Path(weights)))})
     mlflow = config.mlflow.model_copy(update={"uri": MlflowConfig().uri})
     return config.model_copy(update={"data": data, "model": model, "mlflow": mlflow})
 

@@ -11,11 +11,12 @@ from fetal_tf.models import MODELS
 
 image = np.random.default_rng(0).uniform(0, 255, (2, 32, 48, 1)).astype("float32")
 truth = (image > 128).astype("float32")
-for name in LOSSES.names():
+for name in sorted({*LOSSES.names()} - {"l1_smooth_l1", "wing", "head_and_landmarks"}):
     pixels = ClassPixels(("background",), (1,), (1,))
     loss = LOSSES.build("loss", {"name": name}, pixels)(truth, np.full_like(truth, 0.3))
     assert np.isfinite(float(loss)), name
-for name in MODELS.names():
+large = {"efficientnetb3_regressor", "resnet34_unet", "deeplabv3plus_resnet50"}
+for name in sorted({*MODELS.names()} - large):
     model = MODELS.build("model", {"name": name}, (32, 48, 1), 2)  # JAX traces every layer
     assert model.output_shape == (None, 32, 48, 2), name
 model = MODELS.build("model", {"name": "unet", "base": 4, "depth": 1}, (32, 48, 1), 1)

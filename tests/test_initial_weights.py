@@ -147,3 +147,17 @@ def test_images_are_known_again_where_they_are_mixed_with_others(tmp_path):
     check_split(tmp_path / "first", MIXED, rows({"heads:a": "train", "a": "val"}))
     with pytest.raises(ConfigError, match=r"holds out \(first: heads:a\)"):
         check_split(tmp_path / "first", MIXED, rows({"heads:a": "val", "a": "train"}))
+
+
+def test_the_last_weights_need_not_be_the_last_layer(tmp_path):
+    """A softmax of its own, or a resize, may come after the layer that knows the classes."""
+
+    def net(classes):
+        pixels = keras.Input((8, 8, 1))
+        x = keras.layers.Conv2D(4, 3, padding="same", name="body")(pixels)
+        x = keras.layers.Conv2D(classes, 1, name="logits")(x)
+        return keras.Model(pixels, keras.layers.Activation("sigmoid", name="probabilities")(x))
+
+    net(1).save(tmp_path / "one.keras")
+    start = start_from(net(3), tmp_path / "one.keras")
+    assert (start.copied, start.fresh) == (("body",), ("logits",))

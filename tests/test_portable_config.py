@@ -16,6 +16,14 @@ def test_of_absolute_paths_the_last_name_is_kept():
     assert portable(config).model.init == Path("heads")
 
 
+def test_of_a_file_of_weights_the_last_name_is_kept():
+    model = "model={name: resnet34_unet, weights: /home/somebody/resnet34.safetensors}"
+    config = portable(load_config(QUICKSTART, [model]))
+    assert config.model.spec()["weights"] == "resnet34.safetensors"
+    release = load_config(QUICKSTART, ["model={name: resnet34_unet, weights: imagenet}"])
+    assert portable(release).model.spec()["weights"] == "imagenet"
+
+
 def test_a_tracking_server_is_not_named():
     config = load_config(QUICKSTART, ["mlflow.uri=http://server:5000"])
     assert "server" not in portable(config).mlflow.uri

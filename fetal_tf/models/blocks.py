@@ -13,6 +13,9 @@ Head = Literal["sigmoid", "softmax"]
 Upsampling = Literal["transpose", "bilinear"]
 InputRange = Literal["zero_one", "minus_one_one"]
 
+IMAGENET_MEAN = (123.675, 116.28, 103.53)  # gray levels 0..255 of red, green, blue
+IMAGENET_STD = (58.395, 57.12, 57.375)
+
 
 def scaled_input(
     input_shape: tuple[int, int, int], multiple: int, input_range: InputRange = "zero_one"
@@ -24,15 +27,7 @@ def scaled_input(
     Raises:
         ConfigError: if height or width is not a multiple of `multiple`.
     """
-    height, width = input_shape[:2]
-    if height % multiple or width % multiple:
-        fits = [_nearest_multiples(side, multiple) for side in (height, width)]
-        sizes = sorted({f"[{h}, {w}]" for h in fits[0] for w in fits[1]})
-        raise ConfigError(
-            f"data.image_size: [{height}, {width}] does not suit a model that halves it to "
-            f"1/{multiple}: height and width must be multiples of {multiple}; "
-            f"nearest that work: {', '.join(sizes)}"
-        )
+    _check_size(input_shape, multiple)
     x = pixels = Input(input_shape, name="pixels")
     if input_range == "minus_one_one":
         # Shifted before it is scaled: int8 then holds every gray level, and the factor folds into
@@ -42,6 +37,34 @@ def scaled_input(
     else:
         x = layers.Rescaling(1 / 255, dtype="float32", name="scale_0_1")(x)
     return pixels, x
+
+
+def imagenet_input(
+    input_shape: tuple[int, int, int], multiple: int = 1
+) -> tuple[KerasTensor, KerasTensor]:
+    """The model's input (N, H, W, 1 or 3), float32 0..255, and (N, H, W, 3) as ImageNet has it.
+
+    Red, green and blue less their ImageNet mean, divided by their ImageNet standard deviation; gray
+    is repeated for the three. In float32 under every policy, as in `scaled_input`.
+
+    Raises:
+        ConfigError: if height or width is not a multiple of `multiple`.
+        ValueError: if there are neither one nor three channels.
+    """
+    channels = input_shape[2]
+    if channels not in (1, 3):
+        raise ValueError(f"an ImageNet encoder takes 1 or 3 channels, found {channels}")
+    _check_size(input_shape, multiple)
+    # One shift for all channels comes first, and before the repetition: int8 then holds every gray
+    # level. With three shifts behind it, the converter gives the pixels the range -124..255.
+    middle = sum(IMAGENET_MEAN) / 3
+    pixels = Input(input_shape, name="pixels")
+    x = layers.Rescaling(1.0, -middle, dtype="float32", name="imagenet_shift")(pixels)
+    if channels == 1:
+        x = layers.Concatenate(dtype="float32", name="gray_to_rgb")([x, x, x])
+    scale = [1 / std for std in IMAGENET_STD]
+    rest = [(middle - m) / std for m, std in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)]
+    return pixels, layers.Rescaling(scale, rest, dtype="float32", name="imagenet_scale")(x)
 
 
 def contracting_path(
@@ -84,13 +107,20 @@ def conv_block(x: KerasTensor, filters: int, *, convs: int, norm: Norm, name: st
 
 
 def conv_norm_relu6(
-    x: KerasTensor, filters: int, *, name: str, norm: Norm = "batch", kernel: int = 3
+    x: KerasTensor,
+    filters: int,
+    *,
+    name: str,
+    norm: Norm = "batch",
+    kernel: int = 3,
+    dilation: int = 1,
 ) -> KerasTensor:
     """Convolution, normalization, ReLU6: (N, h, w, c) to (N, h, w, filters), same size."""
     conv = layers.Conv2D(
         filters,
         kernel,
         padding="same",
+        dilation_rate=dilation,
         use_bias=norm == "none",  # the normalization brings its own offset
         kernel_initializer="he_normal",
         name=name,
@@ -136,12 +166,19 @@ def double_size(
     return norm_relu6(up(x), norm=norm, name=name)
 
 
-def probabilities(x: KerasTensor, classes: int, head: Head) -> KerasTensor:
+def probabilities(x: KerasTensor, classes: int, head: Head, *, enlarge: int = 1) -> KerasTensor:
     """The output (N, H, W, classes), float32 under every policy, named "probabilities".
 
     `sigmoid` gives independent channels, which may overlap (heart inside thorax) and need no
     background channel. `softmax` gives channels that sum to one, background among them. The bias
     starts at zero: behind normalized features it finds a rare class's rate within some steps.
+
+    Args:
+        x: (N, H / enlarge, W / enlarge, any), the decoder's last features.
+        classes: channels of the output.
+        head: see above.
+        enlarge: for a decoder that ends on a coarser grid: the logits are interpolated by this
+            factor, before the activation.
 
     Raises:
         ConfigError: if `head` is softmax for a single class, which would be 1 everywhere.
@@ -151,7 +188,26 @@ def probabilities(x: KerasTensor, classes: int, head: Head) -> KerasTensor:
             "model.head: softmax over one class is 1 everywhere; use sigmoid, or list the "
             "background as a class of its own"
         )
-    return layers.Conv2D(classes, 1, activation=head, dtype="float32", name="probabilities")(x)
+    if enlarge == 1:
+        return layers.Conv2D(classes, 1, activation=head, dtype="float32", name="probabilities")(x)
+    x = layers.Conv2D(classes, 1, dtype="float32", name="logits")(x)
+    x = layers.UpSampling2D(
+        enlarge, interpolation="bilinear", dtype="float32", name="logits_resize"
+    )(x)
+    return layers.Activation(head, dtype="float32", name="probabilities")(x)
+
+
+def _check_size(input_shape: tuple[int, int, int], multiple: int) -> None:
+    """Raises ConfigError if height or width is not a multiple of `multiple`."""
+    height, width = input_shape[:2]
+    if height % multiple or width % multiple:
+        fits = [_nearest_multiples(side, multiple) for side in (height, width)]
+        sizes = sorted({f"[{h}, {w}]" for h in fits[0] for w in fits[1]})
+        raise ConfigError(
+            f"data.image_size: [{height}, {width}] does not suit a model that halves it to "
+            f"1/{multiple}: height and width must be multiples of {multiple}; "
+            f"nearest that work: {', '.join(sizes)}"
+        )
 
 
 def _nearest_multiples(side: int, multiple: int) -> list[int]:

@@ -1,8 +1,9 @@
 """What every registered model must do. A new model is done when this file passes for its name.
 
 Nothing here needs a change for a new model: it is found through `MODELS.names()` and built with its
-default parameters at 64x96, or with those of its line in PARAMETERS. The message of a failing
-assertion says what the rest of the program relies on.
+default parameters at 64x96, or with those of its line in PARAMETERS; one that answers with points
+instead of a map is named in COORDINATES. The message of a failing assertion says what the rest of
+the program relies on.
 """
 
 import inspect
@@ -20,7 +21,14 @@ from fetal_tf.models import MODELS
 
 SHAPE = (64, 96, 1)
 # For a model whose defaults do not suit one class, or are too large to be trained in a test.
-PARAMETERS: dict[str, dict] = {"attention_unet": {"base": 8, "head": "sigmoid"}}
+PARAMETERS: dict[str, dict] = {
+    "attention_unet": {"base": 8, "head": "sigmoid"},
+    "deeplabv3plus_resnet50": {"base": 8},
+    "efficientnetb3_regressor": {"backbone": "b0"},
+    "resnet34_unet": {"base": 8},
+}
+# Models whose answer is (N, classes, 2), x and y as shares of the frame.
+COORDINATES = ("efficientnetb3_regressor",)
 
 
 def build(name: str, shape: tuple[int, int, int] = SHAPE, classes: int = 1) -> keras.Model:
@@ -29,6 +37,11 @@ def build(name: str, shape: tuple[int, int, int] = SHAPE, classes: int = 1) -> k
 
 def pixels(count: int, shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, *shape)).astype(np.float32)
+
+
+def answer_shape(name: str, shape: tuple[int, int, int], classes: int) -> tuple[int, ...]:
+    """Of one image's answer."""
+    return (classes, 2) if name in COORDINATES else (*shape[:2], classes)
 
 
 def every_layer(model: keras.Model) -> list[keras.Layer]:
@@ -58,24 +71,28 @@ def policy():
     keras.config.set_dtype_policy(before)
 
 
-def test_output_is_float32_probabilities_at_input_size(name, model):
+def test_output_is_float32_probabilities_at_input_size_or_coordinates(name, model):
     output = np.asarray(model(pixels(2)))
-    assert output.shape == (2, 64, 96, 1), (
+    assert output.shape == (2, *answer_shape(name, SHAPE, 1)), (
         f"{name} maps (2, 64, 96, 1) to {output.shape}; expected (N, height, width, classes): "
-        "letterboxed coordinates are mapped back on the assumption of equal size"
+        "letterboxed coordinates are mapped back on the assumption of equal size; or "
+        "(N, classes, 2) from a model in COORDINATES"
     )
     assert output.dtype == np.float32, f"{name} returns {output.dtype}; the head must be float32"
+    assert output.std() > 0, f"{name} answers every pixel of a noise image alike"
+    if name in COORDINATES:
+        assert np.abs(output - 0.5).max() < 1, f"{name} starts far outside of the frame: {output}"
+        return
     assert output.min() >= 0 and output.max() <= 1, (
         f"{name} returns {output.min():g}..{output.max():g}; end it with blocks.probabilities: "
         "losses and the 0.5 contour take probabilities, not logits"
     )
-    assert output.std() > 0, f"{name} answers every pixel of a noise image alike"
 
 
 @pytest.mark.parametrize(("shape", "classes"), [((64, 96, 1), 3), ((96, 64, 3), 2)])
 def test_takes_any_channels_and_classes(name, shape, classes):
     output = np.asarray(build(name, shape, classes)(pixels(1, shape)))
-    assert output.shape == (1, *shape[:2], classes), (
+    assert output.shape == (1, *answer_shape(name, shape, classes)), (
         f"{name} with input {shape} and {classes} classes returns {output.shape}"
     )
 
@@ -90,10 +107,11 @@ def test_layout(name, model):
     first = model.layers[1]
     assert isinstance(first, keras.layers.Rescaling), (
         f"the first layer of {name} is {type(first).__name__}; scale 0..255 inside the model "
-        "(blocks.scaled_input), so that an exported file takes raw pixels"
+        "(blocks.scaled_input, blocks.imagenet_input), so that an exported file takes raw pixels"
     )
-    assert model.layers[-1].name == "probabilities", (
-        f"the output layer of {name} is called {model.layers[-1].name!r}; name it 'probabilities'"
+    last = "landmarks" if name in COORDINATES else "probabilities"
+    assert model.layers[-1].name == last, (
+        f"the output layer of {name} is called {model.layers[-1].name!r}; name it {last!r}"
     )
 
 
@@ -114,7 +132,9 @@ def test_a_size_that_does_not_suit_is_refused_or_works(name):
             f"{name} refuses 65x97 without naming the key data.image_size: {error}"
         )
     else:
-        assert odd.output_shape == (None, 65, 97, 1), f"{name} turns 65x97 into {odd.output_shape}"
+        assert odd.output_shape == (None, *answer_shape(name, (65, 97, 1), 1)), (
+            f"{name} turns 65x97 into {odd.output_shape}"
+        )
 
 
 def test_saves_and_loads_in_safe_mode(name, model, tmp_path):
@@ -151,7 +171,11 @@ def test_training_moves_every_weight_and_lowers_the_loss(name):
     truth = np.zeros((4, 32, 32, 1), np.float32)
     truth[:, 8:24, 8:24] = 1
     images = 60 + 120 * truth + 0.2 * pixels(4, (32, 32, 1))
-    model.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy")
+    loss = "binary_crossentropy"
+    if name in COORDINATES:
+        loss, truth = "mse", np.full((4, 1, 2), 0.2, np.float32)
+    # Eagerly: to trace a deep encoder's training takes ten times as long as five of its steps.
+    model.compile(keras.optimizers.Adam(1e-3), loss, run_eagerly=True)
     before = [np.array(w) for w in model.trainable_weights]
     losses = [float(model.train_on_batch(images, truth)) for _ in range(5)]
     assert losses[-1] < losses[0], f"{name} does not learn a bright square: losses {losses}"
