@@ -5,9 +5,11 @@ from dataclasses import dataclass, field, replace
 
 from fetal_tf.edge.four_chamber import FourChamberLimits
 from fetal_tf.edge.head import HeadLimits
+from fetal_tf.edge.landmark_doubts import LandmarkLimits
 
 HEAD = HeadLimits()  # the texts quote the limits that the measurer applies
 CHEST = FourChamberLimits()
+ENDS = LandmarkLimits()
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,62 @@ CARD_TEXTS: dict[str, CardText] = {
                 f"{HEAD.cephalic_index[1]:g}: check the ends of the axes"
             ),
         },
+    ),
+    "landmarks": CardText(
+        title="ends of OFD and BPD of a fetal head from one ultrasound frame",
+        does=(
+            "Finds the four ends of the occipitofrontal (OFD) and of the biparietal diameter (BPD) "
+            "in a 2D B-mode frame and measures between them: OFD and BPD are the distances of "
+            "their ends, the head circumference is the perimeter of the ellipse through all four; "
+            "in millimetres, where the pixel size is given. Which end of an axis is called the "
+            "first follows from where it lies in the frame, not from the anatomy."
+        ),
+        not_for=(
+            "frames without a standard head plane: the net does not judge the plane",
+            "millimetres without a pixel size: they are refused, never guessed",
+            "telling the frontal from the occipital end",
+        ),
+        quantities={
+            "ofd_mm": "occipitofrontal diameter, distance of its ends",
+            "bpd_mm": "biparietal diameter, distance of its ends",
+            "hc_mm": "head circumference, perimeter of the ellipse through the four ends",
+        },
+        flags={
+            "no_landmark": (
+                f"refused: an end without coordinates, or whose map stays below {ENDS.min_peak:g}"
+            ),
+            "no_head": (
+                "refused: the four ends make no head (outside the image, axes that do not cross or "
+                "are confused, or smaller than "
+                f"{100 * ENDS.min_area_share:g} % of the image); in mask_disagrees: the mask makes "
+                "none"
+            ),
+            "no_pixel_size": "no pixel size was given: pixels only, no millimetres",
+            "weak_peak": f"an end's map stays below {ENDS.good_peak:g}: look where it was put",
+            "skewed_axes": (
+                f"the axes are more than {ENDS.max_skew_deg:g} degrees from perpendicular"
+            ),
+            "off_middle": (
+                f"an axis is crossed by the other more than {ENDS.max_off_middle_percent:g} % of "
+                "its length from its middle"
+            ),
+            "touches_border": "an end lies at or beyond the image's edge, or the mask does",
+            "implausible_size": (
+                f"circumference outside {ENDS.hc_mm[0]:g} to {ENDS.hc_mm[1]:g} mm: check the pixel "
+                "size"
+            ),
+            "unusual_shape": (
+                f"cephalic index outside {ENDS.cephalic_index[0]:g} to "
+                f"{ENDS.cephalic_index[1]:g}: check the ends of the axes"
+            ),
+            "mask_disagrees": (
+                "the net's own mask of the head gives other diameters, by more than "
+                f"{ENDS.max_mask_difference_percent:g} %, or no head at all"
+            ),
+            "poor_ellipse_fit": "the mask is no ellipse: look at the overlay",
+            "fragmented": "the mask falls into several parts",
+        },
+        needs=dict.fromkeys(("mask_disagrees", "poor_ellipse_fit", "fragmented"), "head"),
     ),
     "brain": CardText(
         title="structures of the fetal brain from one trans-thalamic ultrasound frame",

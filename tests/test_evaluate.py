@@ -12,6 +12,7 @@ from fetal_tf.data.splits import SplitRow
 from fetal_tf.edge.errors import BundleError
 from fetal_tf.evaluate import main
 from tests.evaluation_fakes import BrightnessPredictor, BrightnessTask, write_samples
+from tests.subject_fakes import fake_config
 
 
 class Leftward(BrightnessPredictor):
@@ -39,12 +40,18 @@ def subject(tmp_path, monkeypatch):
         asked.update(reference=reference, format=format)
         return fake
 
+    config = fake_config("net", folder, seed=3)
+
+    def is_own(data_root, dataset):
+        return data_root in (None, folder) and dataset in (None, "hc18")
+
     fake = SimpleNamespace(
         name="net",
         format="int8",
         predictor=BrightnessPredictor(),
         task=BrightnessTask(),
-        config=SimpleNamespace(seed=3, data=SimpleNamespace(root=folder, dataset="hc18")),
+        config=config,
+        experiment=SimpleNamespace(is_own=is_own),
         splits={
             s.id: SplitRow(s.id, s.group, "train" if i else "test") for i, s in enumerate(samples)
         },

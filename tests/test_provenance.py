@@ -9,8 +9,10 @@ import pytest
 from fetal_tf.data.phantom import MARKER_NAME
 from fetal_tf.data.splits import SplitRow
 from fetal_tf.edge.gate import GatedPredictor
+from fetal_tf.experiment import open_experiment
 from fetal_tf.provenance import describe
 from tests.evaluation_fakes import BrightnessPredictor, write_samples
+from tests.subject_fakes import fake_config
 
 
 @pytest.fixture
@@ -21,11 +23,12 @@ def data(tmp_path):
 
 
 def subject_of(root, splits):
-    data = SimpleNamespace(root=root, dataset="hc18")
+    config = fake_config("net", root)
     return SimpleNamespace(
         name="net",
         format="keras",
-        config=SimpleNamespace(data=data),
+        config=config,
+        experiment=open_experiment(config),
         splits=splits,
         predictor=BrightnessPredictor(),
     )

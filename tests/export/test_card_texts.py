@@ -9,7 +9,15 @@ import pytest
 from export.card_texts import CARD_TEXTS
 from export.model_card import ABSENT_RULES
 from fetal_tf.class_scores import AbsentRule
-from fetal_tf.edge import brain, brain_flags, fit_doubts, four_chamber, head
+from fetal_tf.edge import (
+    brain,
+    brain_flags,
+    fit_doubts,
+    four_chamber,
+    head,
+    landmark_doubts,
+    landmark_measurement,
+)
 from fetal_tf.edge.measurements import MEASURERS
 from fetal_tf.edge.preprocess import Letterbox
 from tests.edge.test_measurements import outputs
@@ -18,9 +26,14 @@ SOURCES = {
     "head": (head, fit_doubts),
     "brain": (brain, brain_flags),
     "four_chamber": (four_chamber, fit_doubts),
+    "landmarks": (landmark_doubts, landmark_measurement, fit_doubts),
 }
 # `fit_doubts.refusal` says `no_NAME` of the structure that it is asked about.
-REFUSALS = {"head": {"no_head"}, "four_chamber": {"no_heart", "no_thorax"}}
+REFUSALS = {
+    "head": {"no_head"},
+    "landmarks": {"mask_disagrees"},
+    "four_chamber": {"no_heart", "no_thorax"},
+}
 
 
 def flag_codes_in(module):
