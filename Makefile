@@ -41,7 +41,7 @@ quickstart: .venv/ready
 	@echo "  learning curves    $(BIN)/tensorboard --logdir runs"
 
 test: .venv/ready lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile   # a file's fixtures are made once
 
 lint: .venv/ready
 	$(BIN)/ruff check .

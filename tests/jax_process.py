@@ -1,11 +1,22 @@
-"""A program on Keras' JAX backend, in a process of its own where TensorFlow is out of reach."""
+"""Programs on Keras' JAX backend, in one process of its own where TensorFlow is out of reach."""
 
+import atexit
+import contextlib
+import functools
+import json
 import os
 import subprocess
 import sys
+import tempfile
+from typing import IO
 
-_PRELUDE = """
+# It runs one program after the other, each in a namespace of its own, until its input ends.
+_SERVER = """
+import contextlib
+import io
+import json
 import sys
+import traceback
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
@@ -14,18 +25,59 @@ class Blocked:
 
 sys.meta_path.insert(0, Blocked())
 import keras
+import numpy as np
 
 assert keras.backend.backend() == "jax"
+
+def draw(self, shape, dtype=None):
+    values = np.random.default_rng(0).normal(0, (2 / np.prod(shape[:-1])) ** 0.5, shape)
+    return keras.ops.convert_to_tensor(values, dtype)
+
+# First weights from NumPy: XLA compiles a program for the random numbers of each shape.
+keras.initializers.VarianceScaling.__call__ = draw
+
+answers = sys.stdout
+for line in sys.stdin:
+    program, *sys.argv[1:] = json.loads(line)
+    keras.utils.clear_session()
+    printed, failure = io.StringIO(), ""
+    try:
+        with contextlib.redirect_stdout(printed):
+            exec(compile(program, "<program>", "exec"), {"sys": sys, "keras": keras})
+    except BaseException:
+        failure = traceback.format_exc()
+    print(json.dumps([printed.getvalue(), failure]), file=answers, flush=True)
 """
+
+
+@functools.cache
+def _server() -> tuple[subprocess.Popen, IO[str]]:
+    """The process, started at its first program, and what it writes to stderr."""
+    errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  as long as the process
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SERVER],
+        # Nothing here is large enough to repay XLA's optimizations.
+        env=os.environ | {"KERAS_BACKEND": "jax", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+    )
+    atexit.register(process.communicate)  # closes its input, and waits for its end
+    return process, errors
 
 
 def run_on_jax(program, *arguments):
     """What the program printed; it finds `arguments` in sys.argv and must not fail."""
-    done = subprocess.run(
-        [sys.executable, "-c", _PRELUDE + program, *map(str, arguments)],
-        env=os.environ | {"KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    process, errors = _server()
+    answer = ""
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(json.dumps([program, *map(str, arguments)]) + "\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+    if not answer:  # it is dead
+        errors.seek(0)
+        raise AssertionError(errors.read())
+    printed, failure = json.loads(answer)
+    assert not failure, failure
+    return printed

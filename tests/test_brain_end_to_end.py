@@ -4,6 +4,7 @@ import csv
 import hashlib
 import html
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -15,7 +16,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export.__main__ import main as export
 from fetal_tf.calibration import calibrated
 from fetal_tf.checkpoint import load_model
 from fetal_tf.data.phantom import write_phantom
@@ -25,6 +25,7 @@ from fetal_tf.run import open_run, read_history
 from fetal_tf.subject import open_subject
 from fetal_tf.train import main as train
 from tests.edge.test_imports import BLOCKED
+from tests.export.test_export_command import export_untimed
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 IMAGES = 24
@@ -61,11 +62,26 @@ export:
 )
 
 
+def shrink(plane):
+    """A third of each side: measuring and drawing a frame costs a ninth."""
+    for path in plane.rglob("*.png"):
+        with Image.open(path) as whole:
+            size = [math.ceil(side / 3) for side in whole.size]
+            way = Image.Resampling.NEAREST if whole.mode == "RGB" else Image.Resampling.BOX
+            small = whole.resize(size, way)  # the colours of a mask must not mix
+        small.save(path)
+    (sizes,) = plane.glob("*.csv")
+    head, *lines = sizes.read_text(encoding="utf-8").splitlines()
+    tripled = [f"{name},{3 * float(mm):.9f}" for name, mm in (line.split(",") for line in lines)]
+    sizes.write_text("\n".join([head, *tripled, ""]), encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """The current folder of all these tests: the phantom and the config."""
     folder = tmp_path_factory.mktemp("brain")
     write_phantom("fetal_head_biometry", folder / "phantom", IMAGES, seed=3, anomaly_share=0.4)
+    shrink(folder / "phantom" / "Trans-thalamic")
     (folder / "trial.yaml").write_text(CONFIG)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -88,18 +104,16 @@ def evaluation(run):
 @pytest.fixture(scope="module")
 def bundle(run):
     """Code 1, since a net of two epochs finds no ventricle: what has no width has no delta."""
-    assert export([str(run)]) == 1
+    assert export_untimed([str(run)]) == 1
     return run / "bundle"
 
 
-@pytest.fixture
-def copied(run, place):
+def copy_of(run, name):
     """A copy of the run under another name, free to be changed."""
-    copy = Path(shutil.copytree(run, place / "runs" / "copied"))
-    config = (copy / "config.yaml").read_text().replace("name: trial", "name: copied", 1)
+    copy = Path(shutil.copytree(run, run.parent / name))
+    config = (copy / "config.yaml").read_text().replace(f"name: {run.name}", f"name: {name}", 1)
     (copy / "config.yaml").write_text(config)
-    yield copy
-    shutil.rmtree(copy)
+    return copy
 
 
 def read_json(path):
@@ -364,17 +378,8 @@ def test_the_tablet_measures_what_the_evaluation_measured(bundle, evaluation, pl
             assert picture.mode == "RGB"
 
 
-def test_a_resumed_run_goes_on_and_is_fitted_to_its_own_best_model(copied):
-    counted = (copied / "class_pixels.json").read_bytes()
-    arguments = ["--config", "trial.yaml", "--name", "copied", "--set", "train.epochs=3"]
-    assert train([*arguments, "--resume"]) == 0
-    assert [row["epoch"] for row in read_history(copied / "metrics.csv")] == [1, 2, 3]
-    assert (copied / "class_pixels.json").read_bytes() == counted
-    record = read_json(copied / "measurement.json")
-    assert record["fitted_to_sha256"] == sha_of(copied / "best.keras")
-
-
-def test_settings_fitted_to_another_model_are_not_used(copied):
+def test_settings_fitted_to_another_model_are_not_used(run):
+    copied = copy_of(run, "copied")
     model = load_model(copied / "best.keras")
     head = next(w for w in model.weights if w.path.startswith("probabilities"))
     head.assign(head * 1.01)
@@ -396,19 +401,26 @@ def test_settings_fitted_to_another_model_are_not_used(copied):
 
 
 CSP_ONLY = [
-    "--config", "trial.yaml", "--name", "csp_only", "--set", "train.epochs=1",
-    "--set", "task.classes=[background, brain, csp]",
+    "--config", "trial.yaml", "--set", "task.classes=[background, brain, csp]",
+    "--set", "model={name: unet, base: 4, depth: 1, convs_per_block: 1, head: softmax}",
+    "--set", "train.overlay_every=9",
 ]  # fmt: skip
+VENTRICLES_ARE_BRAIN = ["--set", "data.options.structures=[csp]"]
 
 
-def test_the_cavum_alone(place):
+@pytest.fixture(scope="module")
+def csp_only(place):
+    arguments = [*CSP_ONLY, *VENTRICLES_ARE_BRAIN, "--name", "csp_only"]
+    assert train([*arguments, "--set", "train.epochs=1"]) == 0
+    return place / "runs" / "csp_only"
+
+
+def test_the_cavum_alone(csp_only, place):
     """Ventricles count as brain: in the classes, in the masks and in every table."""
-    structures = ["--set", "data.options.structures=[csp]", "--set", "train.overlay_every=9"]
-    assert train([*CSP_ONLY, *structures]) == 0
-    run = place / "runs" / "csp_only"
-    assert read_json(run / "class_pixels.json")["classes"] == ["background", "brain", "csp"]
-    assert evaluate([str(run)]) == 0
-    out = run / "evaluation" / "test-keras"
+    counted = read_json(csp_only / "class_pixels.json")
+    assert counted["classes"] == ["background", "brain", "csp"]
+    assert evaluate([str(csp_only)]) == 0
+    out = csp_only / "evaluation" / "test-keras"
     summary, rows = read_json(out / "summary.json"), table(out / "per_image.csv")
     assert summary["classes"] == ["background", "brain", "csp"]
     assert set(summary["presence"]) == {"csp"}
@@ -421,7 +433,18 @@ def test_the_cavum_alone(place):
     assert {line["structure"] for line in table(out / "features.csv")} == {"brain", "csp"}
 
 
+def test_a_resumed_run_goes_on_and_is_fitted_to_its_own_best_model(csp_only, place):
+    run = copy_of(csp_only, "resumed")
+    counted, before = (run / "class_pixels.json").read_bytes(), sha_of(run / "best.keras")
+    arguments = [*CSP_ONLY, *VENTRICLES_ARE_BRAIN, "--name", "resumed", "--resume"]
+    assert train([*arguments, "--set", "train.epochs=2"]) == 0
+    assert [row["epoch"] for row in read_history(run / "metrics.csv")] == [1, 2]
+    assert (run / "class_pixels.json").read_bytes() == counted
+    fitted_to = read_json(run / "measurement.json")["fitted_to_sha256"]
+    assert fitted_to == sha_of(run / "best.keras") != before
+
+
 def test_masks_with_more_classes_than_the_task_leave_no_run(place, capsys):
-    assert train(["--config", "trial.yaml", "--name", "mixed_up", *CSP_ONLY[4:]]) == 2
+    assert train([*CSP_ONLY, "--name", "mixed_up"]) == 2
     assert "data.options.structures" in capsys.readouterr().err
     assert not (place / "runs" / "mixed_up").exists()

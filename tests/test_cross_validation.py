@@ -159,7 +159,7 @@ seed: 3
 data: {dataset: hc18, root: phantom, image_size: [32, 48]}
 split: {test: 0.2}
 task: {name: segmentation, classes: [head], measurement: head}
-model: {name: unet, base: 4, depth: 2}
+model: {name: unet, base: 4, depth: 1, convs_per_block: 1}
 loss: {name: bce_dice}
 optimizer: {name: adamw, learning_rate: 5e-3}
 train: {epochs: 1, batch_size: 4, deterministic: true}
@@ -186,6 +186,10 @@ def test_folds_are_trained_killed_resumed_and_compared(workplace, monkeypatch, c
     def in_this_process(module, *arguments):
         return {"fetal_tf.train": main, "fetal_tf.evaluate": evaluate.main}[module](list(arguments))
 
+    def trained_in_another(module, *arguments):
+        run = run_module if module == "fetal_tf.train" else in_this_process
+        return run(module, *arguments)
+
     save, saved = fetal_tf.callbacks.save_checkpoint, []
 
     def dying(model, state, path):
@@ -208,8 +212,8 @@ def test_folds_are_trained_killed_resumed_and_compared(workplace, monkeypatch, c
     assert train(*folds) == 2
     assert "trial-fold0: this run exists; continue all folds" in capsys.readouterr().err
 
-    monkeypatch.undo()  # now in processes of their own
-    monkeypatch.chdir(workplace)
+    monkeypatch.setattr(fetal_tf.callbacks, "save_checkpoint", save)
+    monkeypatch.setattr(fetal_tf.fold_runs, "run_module", trained_in_another)
     assert train(*folds, "--resume") == 0
     assert kept == {path: path.stat().st_mtime_ns for path in kept}, "a finished fold is left alone"
     assert [len(read_history(run / "metrics.csv")) for run in runs] == [2, 2]
@@ -273,6 +277,12 @@ def test_a_process_of_its_own_gives_its_code(tmp_path, monkeypatch, code):
             run_module("ends")
     else:
         assert run_module("ends") == code
+
+
+@pytest.mark.parametrize("module", ["fetal_tf.train", "fetal_tf.evaluate"])
+def test_what_a_fold_runs_are_commands(module):
+    assert run_module(module, "--help") == 0
+    assert run_module(module, "--no-such-option") == 2
 
 
 def test_a_dry_run_checks_every_fold_and_writes_nothing(workplace, capsys):

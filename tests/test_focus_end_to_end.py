@@ -17,10 +17,10 @@ import pytest
 from PIL import Image
 from scipy import ndimage, stats
 
-from export.__main__ import main as export
 from fetal_tf.checkpoint import load_model
 from fetal_tf.data.credit import HC18, PHANTOM, read_credits, write_credits
 from fetal_tf.data.phantom import write_phantom
+from fetal_tf.data.phantom_heart import FRAME_SHAPES
 from fetal_tf.edge.bundle import Bundle
 from fetal_tf.edge.files import sha256_of
 from fetal_tf.edge.images import read_gray
@@ -29,6 +29,7 @@ from fetal_tf.evaluate import main as evaluate
 from fetal_tf.subject import open_subject
 from fetal_tf.train import main as train
 from tests.edge.test_imports import BLOCKED
+from tests.export.test_export_command import export_untimed
 from tests.test_brain_end_to_end import PREDICT
 from tools.compare import main as compare
 
@@ -105,7 +106,10 @@ EXCLUSIVE = [
 def place(tmp_path_factory):
     """The current folder of all these tests: both phantoms, the configs, and frames kept aside."""
     folder = tmp_path_factory.mktemp("hearts")
-    write_phantom("focus", folder / "phantom", IMAGES, seed=3)
+    small = tuple((height // 3, width // 3) for height, width in FRAME_SHAPES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fetal_tf.data.phantom_heart.FRAME_SHAPES", small)  # a ninth of the pixels
+        write_phantom("focus", folder / "phantom", IMAGES, seed=3)
     for number in MOVED:
         for file in (folder / "phantom" / "training").glob(f"*/{number:03d}*"):
             file.rename(folder / "phantom" / "validation" / file.parent.name / file.name)
@@ -146,7 +150,7 @@ def views(place):
     """The autoencoder with its bundle, which is to be a gate."""
     assert train(["--config", "views.yaml"]) == 0
     run = place / "runs" / "views"
-    assert export([str(run)]) == 0
+    assert export_untimed([str(run)]) == 0
     return run
 
 
@@ -162,7 +166,7 @@ def evaluation(hearts):
 @pytest.fixture(scope="module")
 def bundle(hearts, views):
     run, _ = hearts
-    assert export([str(run), "--gate", str(views)]) == 0
+    assert export_untimed([str(run), "--gate", str(views)]) == 0
     return run / "bundle"
 
 

@@ -24,7 +24,7 @@ data:
   - {dataset: hc18, root: second, weight: 3.0}
 split: {val: 0.25, test: 0.25}
 task: {name: segmentation, classes: [head], measurement: head}
-model: {name: unet, base: 4, depth: 2, convs_per_block: 1}
+model: {name: unet, base: 4, depth: 1, convs_per_block: 1}
 loss: {name: bce_dice}
 optimizer: {name: adamw, learning_rate: 5e-3}
 train: {epochs: 1, batch_size: 4, monitor: val_loss}

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -28,7 +29,7 @@ data: {dataset: hc18, root: phantom, image_size: [32, 48]}
 split: {val: 0.2, test: 0.2}
 task: {name: segmentation, classes: [head], measurement: head}
 augment: [{name: HorizontalFlip, p: 0.5}, {name: Affine, rotate: [-20, 20], p: 0.8}]
-model: {name: unet, base: 4, depth: 2, dropout: 0.2}
+model: {name: unet, base: 4, depth: 1, convs_per_block: 1, dropout: 0.2}
 loss: {name: bce_dice}
 optimizer: {name: adamw, learning_rate: 5e-3, clip_norm: 1.0}
 schedule: {name: cosine, warmup_epochs: 1.0}
@@ -56,65 +57,106 @@ def train(*arguments):
     return main(["--config", "trial.yaml", *arguments])
 
 
-# A training process that kills itself, as `kill -9` would, at the n-th call of a function.
-KILLED = """
-import os, signal, sys
+# Imports everything once and forks a process for every training, which may kill itself at the n-th
+# call of a function, as `kill -9` would. Threads do not survive a fork: TensorFlow starts its own
+# with the first op, and only forked processes come to one.
+FORKS = """
+import json, os, pkgutil, signal, sys, threading, traceback
 sys.path.insert(0, {repository!r})
-import fetal_tf.callbacks
-from fetal_tf.train import main
+import tensorboard.summary.v2, tensorflow
+import fetal_tf.calibration, fetal_tf.tracking.tracker, fetal_tf.train, fetal_tf.training
+from tensorflow.python.eager import context
 
-calls = 0
-owner, name = {place}
-original = getattr(owner, name)
+def kill_at(place, call):
+    calls = 0
+    owner, name = place.rsplit(".", 1)
+    owner = pkgutil.resolve_name(owner)
+    original = getattr(owner, name)
 
-def counted(*args, **kwargs):
-    global calls
-    calls += 1
-    if calls == {call}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return original(*args, **kwargs)
+    def counted(*args, **kwargs):
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*args, **kwargs)
 
-setattr(owner, name, counted)
-sys.exit(main(["--config", "trial.yaml", *{arguments!r}]))
+    setattr(owner, name, counted)
+
+def train(folder, log, arguments, kill):
+    os.chdir(folder)
+    for descriptor in (1, 2):
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
+    signal.alarm(600)
+    if kill:
+        kill_at(*kill)
+    return fetal_tf.train.main(["--config", "trial.yaml", *arguments])
+
+for line in sys.stdin:
+    assert context._context is None and threading.active_count() == 1, "too late to fork"
+    child = os.fork()
+    if not child:
+        code = 70
+        try:
+            code = train(**json.loads(line))
+        except BaseException:
+            traceback.print_exc()
+        sys.stdout.flush()
+        os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 KILLS = {
-    "in the middle of an epoch": ("fetal_tf.callbacks.StopAtNaN, 'on_train_batch_end'", 5),
-    "before a checkpoint": ("fetal_tf.callbacks, 'save_checkpoint'", 2),
-    "between checkpoint and best model": ("fetal_tf.callbacks.EpochEnd, '_write_derived'", 2),
-    "between best model and table": ("fetal_tf.callbacks, 'write_history'", 2),
+    "before the first step": ("fetal_tf.callbacks.EpochEnd.on_train_begin", 1),
+    "in the middle of an epoch": ("fetal_tf.callbacks.StopAtNaN.on_train_batch_end", 5),
+    "in the middle of a checkpoint": ("fetal_tf.checkpoint._packed", 2),
+    "between checkpoint and best model": ("fetal_tf.callbacks.EpochEnd._write_derived", 2),
+    "between best model and table": ("fetal_tf.callbacks.write_history", 2),
 }
 
 
-def train_process(folder, *arguments, place="os, 'getpid'", call=-1):
-    program = KILLED.format(repository=str(REPOSITORY), place=place, call=call, arguments=arguments)
-    return subprocess.run(
-        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=600
-    )
+@pytest.fixture(scope="module")
+def train_process(tmp_path_factory):
+    """Call it to train in a process of its own: returns the exit code and what was printed."""
+    log = tmp_path_factory.mktemp("forks") / "log"
+    forks = subprocess.Popen(
+        [sys.executable, "-c", FORKS.format(repository=str(REPOSITORY))],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+    def run(folder, *arguments, kill=None):
+        log.unlink(missing_ok=True)
+        request = dict(folder=str(folder), log=str(log), arguments=arguments, kill=kill)
+        forks.stdin.write(json.dumps(request) + "\n")
+        forks.stdin.flush()
+        return int(forks.stdout.readline()), log.read_text()
+
+    with forks:
+        yield run
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, phantom):
-    """A run that nothing disturbs, to compare with."""
+def whole(tmp_path_factory, phantom, train_process):
+    """A run that nothing disturbs, to compare with and to copy."""
     folder = tmp_path_factory.mktemp("whole")
     (folder / "phantom").symlink_to(phantom)
     (folder / "trial.yaml").write_text(CONFIG)
-    done = train_process(folder)
-    assert done.returncode == 0, done.stderr
+    code, log = train_process(folder)
+    assert code == 0, log
     return folder / "runs" / "trial"
 
 
-def test_a_run_killed_anywhere_ends_like_one_that_was_not(workplace, whole):
-    """SIGKILL at four places, resumed each time: weights, history and averages are the same."""
+def test_a_run_killed_anywhere_ends_like_one_that_was_not(workplace, whole, train_process):
+    """SIGKILL at five places, resumed each time: weights, history and averages are the same."""
     run = workplace / "runs" / "trial"
     finished = []
-    for n, (moment, (place, call)) in enumerate(KILLS.items()):
-        resume = ["--resume"] if n else []
-        done = train_process(workplace, *resume, place=place, call=call)
-        assert done.returncode == -signal.SIGKILL, f"{moment}: {done.stderr}"
-        finished.append(load_state(run / "last.keras").finished_epochs)
-    assert finished == sorted(finished)
-    assert finished[-1] < 4, "the last kill came too late to prove anything"
-    assert train_process(workplace, "--resume").returncode == 0
+    for n, (moment, kill) in enumerate(KILLS.items()):
+        code, log = train_process(workplace, *(["--resume"] if n else []), kill=kill)
+        assert code == -signal.SIGKILL, f"{moment}: {log}"
+        there = (run / "last.keras").is_file()
+        finished.append(load_state(run / "last.keras").finished_epochs if there else 0)
+    assert finished == [0, 1, 1, 2, 3], "each kill came when it was meant to"
+    code, log = train_process(workplace, "--resume")
+    assert code == 0, log
 
     histories = [read_history(path / "metrics.csv") for path in (whole, run)]
     assert [row["epoch"] for row in histories[1]] == [1, 2, 3, 4]
@@ -131,13 +173,6 @@ def test_a_run_killed_anywhere_ends_like_one_that_was_not(workplace, whole):
         np.testing.assert_allclose(value, averages[1][name], atol=1e-5)
 
 
-def test_a_resumed_run_lists_every_epoch_once_in_tensorboard(workplace, whole):
-    copy = Path(shutil.copytree(whole, workplace / "runs" / "trial"))
-    assert train("--set", "train.epochs=5", "--resume") == 0
-    scalars = events(copy / "tensorboard" / "scalars")
-    assert [event.step for event in scalars.Tensors("validation/dice")] == [1, 2, 3, 4, 5]
-
-
 def events(folder):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -145,20 +180,20 @@ def events(folder):
     return log.Reload()
 
 
-@pytest.fixture(scope="module")
-def finished_run(tmp_path_factory, phantom):
-    folder = tmp_path_factory.mktemp("finished")
-    (folder / "phantom").symlink_to(phantom)
-    (folder / "trial.yaml").write_text(CONFIG)
-    done = train_process(folder, "--set", "train.epochs=2")
-    assert done.returncode == 0, done.stderr
-    return folder / "runs" / "trial"
-
-
 @pytest.fixture
-def finished(workplace, finished_run):
-    """A copy, free to be damaged, of one run of two epochs."""
-    return Path(shutil.copytree(finished_run, workplace / "runs" / "trial"))
+def finished(workplace, whole):
+    """A copy, free to be damaged, of the run of four epochs."""
+    return Path(shutil.copytree(whole, workplace / "runs" / "trial"))
+
+
+def test_data_may_move_before_a_run_is_resumed_and_every_epoch_is_listed_once(finished, workplace):
+    (workplace / "phantom").rename(workplace / "moved")
+    moved = ("--set", "data.root=moved", "--set", "train.workers=1")
+    assert train("--set", "train.epochs=5", *moved, "--resume") == 0
+    assert [row["epoch"] for row in read_history(finished / "metrics.csv")] == [1, 2, 3, 4, 5]
+    scalars = events(finished / "tensorboard" / "scalars")
+    assert [event.step for event in scalars.Tensors("validation/dice")] == [1, 2, 3, 4, 5]
+    assert len(json.loads((finished / "environment.json").read_text())["resumed"]) == 1
 
 
 def test_what_a_run_leaves_and_what_it_refuses(finished, capsys):
@@ -173,17 +208,14 @@ def test_what_a_run_leaves_and_what_it_refuses(finished, capsys):
     assert str(Path.home()) not in (finished / "environment.json").read_text()
 
     before = (finished / "last.keras").read_bytes()
-    assert train("--set", "train.epochs=2") == 2
+    assert train() == 2
     assert "this run exists; continue it with --resume" in capsys.readouterr().err
-    assert train("--set", "train.epochs=2", "--set", "seed=4", "--resume") == 2
+    assert train("--set", "seed=4", "--resume") == 2
     assert "seed was 3 when the run started and is 4 now" in capsys.readouterr().err
-    assert train("--set", "train.epochs=1", "--resume") == 2
+    assert train("--set", "train.epochs=3", "--resume") == 2
     assert (finished / "last.keras").read_bytes() == before
-
-    assert train("--set", "train.epochs=3", "--resume") == 0
-    assert [row["epoch"] for row in read_history(finished / "metrics.csv")] == [1, 2, 3]
     environment = json.loads((finished / "environment.json").read_text())
-    assert len(environment["resumed"]) == 1, "the refused attempts are no resumptions"
+    assert "resumed" not in environment, "the refused attempts are no resumptions"
 
 
 def test_tensorboard_holds_scalars_and_pictures(finished):
@@ -193,12 +225,12 @@ def test_tensorboard_holds_scalars_and_pictures(finished):
     )
     pictures = events(finished / "tensorboard" / "pictures")
     assert set(pictures.Tags()["tensors"]) == {"validation/fixed", "validation/worst"}
-    assert [event.step for event in scalars.Tensors("validation/dice")] == [1, 2]
+    assert [event.step for event in scalars.Tensors("validation/dice")] == [1, 2, 3, 4]
 
 
 def test_resuming_what_is_finished_trains_nothing(finished):
     before = (finished / "last.keras").read_bytes()
-    assert train("--set", "train.epochs=2", "--resume") == 0
+    assert train("--resume") == 0
     assert (finished / "last.keras").read_bytes() == before
 
 
@@ -213,12 +245,6 @@ def test_resuming_a_run_that_stopped_early_trains_nothing(workplace, capsys):
     assert train(*options, "--resume") == 0
     assert "stopped early after 2 epochs" in capsys.readouterr().out
     assert (workplace / "runs" / "trial" / "last.keras").read_bytes() == before
-
-
-def test_data_may_move_between_start_and_resumption(finished, workplace):
-    (workplace / "phantom").rename(workplace / "moved")
-    moved = ("--set", "data.root=moved", "--set", "train.workers=1")
-    assert train("--set", "train.epochs=3", *moved, "--resume") == 0
 
 
 def test_a_broken_frame_leaves_no_run_behind(workplace, phantom, capsys):
@@ -237,8 +263,8 @@ def test_a_best_model_lost_between_two_writes_comes_back(finished):
     best = load_model(finished / "best.keras")
     (finished / "metrics.csv").unlink()
     (finished / "best.keras").unlink()
-    assert train("--set", "train.epochs=2", "--resume") == 0
-    assert len(read_history(finished / "metrics.csv")) == 2
+    assert train("--resume") == 0
+    assert len(read_history(finished / "metrics.csv")) == 4
     again = load_model(finished / "best.keras")
     for mine, theirs in zip(best.weights, again.weights, strict=True):
         np.testing.assert_allclose(mine.numpy(), theirs.numpy(), atol=1e-6)
@@ -249,17 +275,10 @@ def test_resuming_nothing_says_so(workplace, capsys):
     assert "no run to resume" in capsys.readouterr().err
 
 
-def test_a_run_killed_before_its_first_epoch_can_be_resumed(finished):
-    for name in ("last.keras", "best.keras", "metrics.csv"):
-        (finished / name).unlink()
-    assert train("--set", "train.epochs=2", "--resume") == 0
-    assert (finished / "best.keras").is_file()
-
-
 def test_a_lost_checkpoint_is_not_trained_over(finished, capsys):
     (finished / "last.keras").unlink()
     before = (finished / "best.keras").read_bytes()
-    assert train("--set", "train.epochs=2", "--resume") == 2
+    assert train("--resume") == 2
     assert "last.keras is gone" in capsys.readouterr().err
     assert (finished / "best.keras").read_bytes() == before
 
@@ -274,7 +293,7 @@ def test_a_name_that_cannot_be_a_folder_is_refused_at_once(workplace, capsys, na
 def test_a_damaged_checkpoint_is_named_and_left_alone(finished, capsys):
     content = (finished / "last.keras").read_bytes()[:5000]
     (finished / "last.keras").write_bytes(content)
-    assert train("--set", "train.epochs=3", "--resume") == 2
+    assert train("--set", "train.epochs=5", "--resume") == 2
     assert "last.keras: not a readable training checkpoint" in capsys.readouterr().err
     assert (finished / "last.keras").read_bytes() == content
 
@@ -290,8 +309,9 @@ def test_dry_run_shows_everything_and_writes_nothing(workplace, capsys):
 
 
 def test_one_batch_is_learnt_and_a_dead_model_is_caught(workplace, capsys):
-    assert train("--overfit-batch") == 0
-    assert train("--overfit-batch", "--set", "optimizer.learning_rate=1e-12") == 1
+    options = ("--overfit-batch", "--set", "model.depth=2", "--set", "model.convs_per_block=2")
+    assert train(*options) == 0
+    assert train(*options, "--set", "optimizer.learning_rate=1e-12") == 1
     assert "NOT learnt" in capsys.readouterr().out
     assert not (workplace / "runs").exists()
 
@@ -305,7 +325,7 @@ def test_a_diverging_run_stops_and_keeps_its_last_epoch(finished, capsys):
     (finished / "config.yaml").write_text(rising)
     before = (finished / "last.keras").read_bytes()
     code = train(
-        "--resume", "--set", "train.epochs=4", "--set", "optimizer.clip_norm=null",
+        "--resume", "--set", "train.epochs=5", "--set", "optimizer.clip_norm=null",
         "--set", "optimizer.learning_rate=1.0e+30",
     )  # fmt: skip
     assert code == 2

@@ -1,6 +1,7 @@
 """`python -m export RUN` from end to end, on a net with weights set by hand: nothing trains."""
 
 import csv
+import functools
 import importlib.util
 import json
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 import fetal_tf
 from export.__main__ import main
+from export.latency import interleaved_latency_ms
 from fetal_tf.config import parse_config, save_config
 from fetal_tf.data.splits import write_splits
 from fetal_tf.edge.bundle import Bundle
@@ -85,10 +87,25 @@ def make_run(folder, **export):
     return run
 
 
+def export_briefly(arguments, rounds=2):
+    """`export` with a stopwatch that is soon content."""
+    with pytest.MonkeyPatch.context() as patch:
+        brief = functools.partial(interleaved_latency_ms, rounds=rounds, calls_per_round=rounds)
+        patch.setattr("export.benchmark.interleaved_latency_ms", brief)
+        return main(arguments)
+
+
+def export_untimed(arguments):
+    """`export` for tests that ask for no figure of its benchmark."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("export.benchmark.peak_memory_mib", lambda path, form: 1.0)
+        return export_briefly(arguments, rounds=1)
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     run = make_run(tmp_path_factory.mktemp("export"))
-    return main([str(run)]), run
+    return export_briefly([str(run)]), run
 
 
 def manifest(run):
@@ -193,7 +210,7 @@ def test_card_states_measured_figures(exported):
 def test_broken_limit_gives_exit_1_and_a_bundle_that_says_so(tmp_path, capfd):
     limits = {"int8": {"hc_abs_delta_max_mm": 0.0}}
     run = make_run(tmp_path, formats=["float32", "int8"], parity_limits=limits)
-    assert main([str(run)]) == 1
+    assert export_untimed([str(run)]) == 1
     stderr = capfd.readouterr().err
     assert "parity failed: int8: hc_abs_delta_max_mm is " in stderr
     assert "limit 0" in stderr

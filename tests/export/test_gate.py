@@ -12,7 +12,7 @@ from fetal_tf.edge.errors import BundleError, ConfigError
 from fetal_tf.edge.files import sha256_of
 from tests.edge.test_gate import write_gate
 from tests.edge.tiny_bundle import seal
-from tests.export.test_export_command import make_run
+from tests.export.test_export_command import export_untimed, make_run
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def gate(tmp_path):
 
 def test_an_exported_bundle_holds_its_gate(gate, tmp_path):
     run = make_run(tmp_path, formats=["float32"])
-    assert main([str(run), "--gate", str(gate.parent)]) == 0
+    assert export_untimed([str(run), "--gate", str(gate.parent)]) == 0
     folder = run / "bundle"
     manifest = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
     assert manifest["gate"] == {
@@ -43,7 +43,7 @@ def test_an_exported_bundle_holds_its_gate(gate, tmp_path):
     assert bundle.gate.name == "gatekeeper"
 
     # Exported again without it, the bundle is as it always was.
-    assert main([str(run)]) == 0
+    assert export_untimed([str(run)]) == 0
     assert Bundle.open(folder).gate is None and not (folder / "gate").exists()
     assert "gate" not in json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
 

@@ -267,7 +267,6 @@ JAX_STEP = """
 import numpy as np
 from fetal_tf.attention import gate_maps
 from fetal_tf.models import MODELS
-from tests.jax_process import run_on_jax
 
 model = MODELS.build(
     "model", {"name": "attention_unet", "base": 4, "depth": 2, "convs_per_block": 1}, (16, 24, 1), 3
