@@ -191,7 +191,9 @@ def compared_columns(rows: Iterable[Row]) -> list[str]:
     for row in rows:
         for column, value in row.items():
             numbers[column] = numbers.get(column, True) and not isinstance(value, str)
-    repeated = re.compile(r"mm_per_pixel|true_.*|(raw_)?confusion_.*|(?!radial_).*_(error|true)(_.*)?")
+    repeated = re.compile(
+        r"mm_per_pixel|true_.*|(raw_)?confusion_.*|(?!radial_).*_(error|true)(_.*)?"
+    )
     return [c for c, numeric in numbers.items() if numeric and not repeated.fullmatch(c)]
 
 

@@ -309,7 +309,7 @@ def test_dry_run_shows_everything_and_writes_nothing(workplace, capsys):
 
 
 def test_one_batch_is_learnt_and_a_dead_model_is_caught(workplace, capsys):
-    options = ("--overfit-batch", "--set", "model.depth=2", "--set", "model.convs_per_block=2")
+    options = ("--overfit-batch", "--set", "model.depth=2", "--set", "optimizer.learning_rate=0.02")
     assert train(*options) == 0
     assert train(*options, "--set", "optimizer.learning_rate=1e-12") == 1
     assert "NOT learnt" in capsys.readouterr().out
