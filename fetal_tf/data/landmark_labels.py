@@ -14,7 +14,6 @@ from fetal_tf.edge.ellipse import Ellipse
 from fetal_tf.edge.landmarks import LANDMARKS, canonical, ellipse_landmarks
 
 Verdict = Literal["good", "repairable", "wrong"]
-VERDICTS: tuple[Verdict, ...] = ("good", "repairable", "wrong")
 
 # From this share on, ends have nothing to do with the annotated head: most of the 490 rows stay
 # below 0.1, the others spread from 0.2 to 2.
