@@ -53,6 +53,7 @@ class Frames:
         train, val: the frames.
         class_pixels: what the training frames hold, for tasks that count it.
         weights: how often each training frame is drawn, None for once.
+        mixer: makes one training frame of two, where the config asks for it.
     """
 
     splits: dict[str, SplitRow]
@@ -60,6 +61,7 @@ class Frames:
     val: FrameCache
     class_pixels: ClassPixels | None
     weights: np.ndarray | None
+    mixer: Mixer | None
 
 
 def load_frames(experiment: Experiment, splits: dict[str, SplitRow] | None = None) -> Frames:
@@ -80,8 +82,8 @@ def load_frames(experiment: Experiment, splits: dict[str, SplitRow] | None = Non
     pixels = _class_pixels(experiment, train_cache)  # first: it says what no frame shows
     experiment.check_loss(pixels)
     weights = _draw_weights(config, train_cache.samples)
-    _mixer(experiment, train_cache)
-    return Frames(rows, train_cache, val_cache, pixels, weights)
+    mixer = _mixer(config, train_cache)
+    return Frames(rows, train_cache, val_cache, pixels, weights, mixer)
 
 
 def _draw_weights(config: Config, samples: Sequence[Sample]) -> np.ndarray | None:
@@ -95,9 +97,9 @@ def _draw_weights(config: Config, samples: Sequence[Sample]) -> np.ndarray | Non
     return weights
 
 
-def _mixer(experiment: Experiment, cache: FrameCache) -> Mixer | None:
+def _mixer(config: Config, cache: FrameCache) -> Mixer | None:
     """Raises ConfigError where the config mixes targets that are more than maps."""
-    mix = experiment.config.mix
+    mix = config.mix
     if not mix.mixup and not mix.cutmix:
         return None
     if len(cache[0].target.points):
@@ -175,7 +177,7 @@ def train(
             last_epoch=last_epoch,
             workers=options.workers,
             weights=frames.weights,
-            mixer=_mixer(experiment, frames.train),
+            mixer=frames.mixer,
         ),
         validation_data=evaluation_dataset(
             frames.val, batch_size=options.batch_size, workers=options.workers
@@ -280,7 +282,7 @@ def first_batch_shapes(experiment: Experiment, frames: Frames) -> dict[str, tupl
         last_epoch=1,
         workers=config.train.workers,
         weights=frames.weights,
-        mixer=_mixer(experiment, frames.train),
+        mixer=frames.mixer,
     )
     image, target = next(iter(dataset))
     return {

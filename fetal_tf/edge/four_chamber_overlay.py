@@ -16,7 +16,7 @@ from fetal_tf.edge.drawing import (
     zoomed,
 )
 from fetal_tf.edge.four_chamber_measurement import FourChamberMeasurement
-from fetal_tf.edge.legend import ALARM, Color, Entry, legend_strip
+from fetal_tf.edge.legend import Color, Entry, doubt_entries, legend_strip
 
 # After Okabe and Ito's palette: of its colours on gray these three stay furthest apart with every
 # kind of colour vision. The expert's outline is told by its dashes.
@@ -87,9 +87,4 @@ def _entries(
         yield Entry("mask", MASK)
     if truth is not None:
         yield Entry(f"expert (dashed): {truth.headline() or truth.refused}", TRUTH)
-    for note in measurement.notes:
-        yield Entry(f"note: {note}", own_line=True)
-    if measurement.refused:
-        yield Entry(measurement.refused, color=ALARM, own_line=True)
-    for flag in measurement.flags:
-        yield Entry(flag, color=ALARM, own_line=True)
+    yield from doubt_entries(measurement.notes, measurement.refused, measurement.flags)

@@ -223,7 +223,7 @@ def measure_head(
     return replace(
         measurement,
         flags=tuple(_flags(measurement, fit, limits)),
-        notes=tuple(_notes(measurement)),
+        notes=tuple(head_notes(measurement.cephalic_index)),
     )
 
 
@@ -242,25 +242,36 @@ def _check_arguments(
 
 
 def _flags(measurement: HeadMeasurement, fit: EllipseFit, limits: HeadLimits) -> Iterator[str]:
-    hc_mm, index = measurement.hc_mm, measurement.cephalic_index
+    yield from unit_flags(measurement.hc_mm)
+    yield from fit_flags(fit, limits)
+    yield from size_flags(measurement.hc_mm, measurement.cephalic_index, limits)
+
+
+def unit_flags(hc_mm: float | None) -> Iterator[str]:
+    """The doubt about a length without a pixel size."""
     if hc_mm is None:
         yield "no_pixel_size: measured in pixels only, millimetres need mm_per_pixel"
-    yield from fit_flags(fit, limits)
+
+
+def size_flags(
+    hc_mm: float | None, cephalic_index: float | None, limits: HeadLimits
+) -> Iterator[str]:
+    """Doubts about a head's size and shape."""
     if hc_mm is not None and not limits.hc_mm[0] <= hc_mm <= limits.hc_mm[1]:
         yield (
             f"implausible_size: HC {hc_mm:.1f} mm, expected {limits.hc_mm[0]:g} to "
             f"{limits.hc_mm[1]:g}; is the pixel size right?"
         )
     low, high = limits.cephalic_index
-    if index is not None and not low <= index <= high:
-        yield f"unusual_shape: cephalic index {index:.1f}, expected {low:g} to {high:g}"
+    if cephalic_index is not None and not low <= cephalic_index <= high:
+        yield f"unusual_shape: cephalic index {cephalic_index:.1f}, expected {low:g} to {high:g}"
 
 
-def _notes(measurement: HeadMeasurement) -> Iterator[str]:
-    index = measurement.cephalic_index
+def head_notes(cephalic_index: float | None) -> Iterator[str]:
+    """What a reader of a head's numbers should know; no reason to doubt them."""
     low, high = clinical.CEPHALIC_INDEX_RANGE
-    if index is not None and not low <= index <= high:
+    if cephalic_index is not None and not low <= cephalic_index <= high:
         yield (
-            f"cephalic index {index:.1f} is outside {low:g} to {high:g} (one standard "
+            f"cephalic index {cephalic_index:.1f} is outside {low:g} to {high:g} (one standard "
             "deviation): BPD unreliable for dating"
         )

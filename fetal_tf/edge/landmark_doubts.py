@@ -110,22 +110,6 @@ def geometry_flags(
             )
 
 
-def size_flags(
-    hc_mm: float | None, cephalic_index: float | None, limits: HeadLimits
-) -> Iterator[str]:
-    """Doubts about a head's size and shape."""
-    if hc_mm is None:
-        yield "no_pixel_size: measured in pixels only, millimetres need mm_per_pixel"
-    elif not limits.hc_mm[0] <= hc_mm <= limits.hc_mm[1]:
-        yield (
-            f"implausible_size: HC {hc_mm:.1f} mm, expected {limits.hc_mm[0]:g} to "
-            f"{limits.hc_mm[1]:g}; is the pixel size right?"
-        )
-    low, high = limits.cephalic_index
-    if cephalic_index is not None and not low <= cephalic_index <= high:
-        yield f"unusual_shape: cephalic index {cephalic_index:.1f}, expected {low:g} to {high:g}"
-
-
 def skew_deg(points: np.ndarray) -> float:
     """By how much the angle between OFD and BPD differs from 90 degrees, 0..90."""
     ofd, bpd = _axes(points)

@@ -8,14 +8,13 @@ import numpy as np
 from fetal_tf.edge import clinical
 from fetal_tf.edge.fit_doubts import LEVEL, check_mm_per_pixel, fit_flags, refusal
 from fetal_tf.edge.geometry import EllipseFit, fit_mask_ellipse
-from fetal_tf.edge.head import HeadMeasurement
+from fetal_tf.edge.head import HeadMeasurement, head_notes, size_flags, unit_flags
 from fetal_tf.edge.landmark_doubts import (
     LandmarkLimits,
     geometry_flags,
     landmark_refusal,
     mask_difference_percent,
     off_middle_percent,
-    size_flags,
     skew_deg,
 )
 from fetal_tf.edge.landmark_reading import Reading, read_landmarks
@@ -145,10 +144,13 @@ def measure_reading(
         ends=tuple((float(x), float(y)) for x, y in points),
     )
     doubts = (
+        *unit_flags(measurement.hc_mm),
         *size_flags(measurement.hc_mm, measurement.cephalic_index, limits),
         *geometry_flags(points, peaks, letterbox, limits),
     )
-    measurement = replace(measurement, flags=doubts, notes=tuple(_notes(measurement)))
+    measurement = replace(
+        measurement, flags=doubts, notes=tuple(head_notes(measurement.cephalic_index))
+    )
     return measurement if reading.mask is None else _compared(measurement, reading.mask, limits)
 
 
@@ -180,14 +182,4 @@ def _mask_flags(fit: EllipseFit, difference: float, limits: LandmarkLimits) -> I
         yield (
             f"mask_disagrees: the mask's ellipse differs by {difference:.1f} % (limit "
             f"{limits.max_mask_difference_percent:g})"
-        )
-
-
-def _notes(measurement: LandmarkMeasurement) -> Iterator[str]:
-    index = measurement.cephalic_index
-    low, high = clinical.CEPHALIC_INDEX_RANGE
-    if index is not None and not low <= index <= high:
-        yield (
-            f"cephalic index {index:.1f} is outside {low:g} to {high:g} (one standard "
-            "deviation): BPD unreliable for dating"
         )

@@ -11,15 +11,14 @@ from fetal_tf.edge.drawing import (
     dashed_outline,
     enlarged,
     line_thickness,
-    mask_outlines,
     polyline,
     whole_zoom,
     zoomed,
 )
 from fetal_tf.edge.landmark_measurement import LandmarkMeasurement
 from fetal_tf.edge.landmarks import AXES
-from fetal_tf.edge.legend import ALARM, Color, Entry, legend_strip
-from fetal_tf.edge.overlay import BPD, ELLIPSE, MASK, OFD
+from fetal_tf.edge.legend import ALARM, Color, Entry, doubt_entries, legend_strip
+from fetal_tf.edge.overlay import BPD, ELLIPSE, MASK, OFD, age_entries, head_outlines
 
 AXIS_COLORS: dict[str, Color] = {"ofd": OFD, "bpd": BPD}
 
@@ -44,7 +43,7 @@ def draw_landmarks(
     zoom = whole_zoom(image, _MIN_WIDTH)
     canvas = enlarged(image, zoom)
     thickness = line_thickness(canvas)
-    outlines = _outlines(measurement, zoom)
+    outlines = head_outlines(measurement, zoom)
     for outline in outlines:
         polyline(canvas, outline, MASK, thickness)
     if measurement.ellipse is not None:
@@ -80,13 +79,6 @@ def _draw_marks(canvas: np.ndarray, points: np.ndarray, color: Color, thickness:
                 polyline(canvas, np.array([end - arm, end + arm]), color, thickness, closed=False)
 
 
-def _outlines(measurement: LandmarkMeasurement, zoom: int) -> list[np.ndarray]:
-    """Borders of the mask on the canvas, each (N, 2)."""
-    if measurement.probability is None or measurement.letterbox is None:
-        return []
-    return mask_outlines(measurement.probability, measurement.letterbox, zoom)
-
-
 def _entries(
     measurement: LandmarkMeasurement, truth: LandmarkMeasurement | None, has_mask: bool
 ) -> Iterator[Entry]:
@@ -101,19 +93,5 @@ def _entries(
     if truth is not None and truth.ellipse is not None:
         lengths = ", ".join(f"{q.upper()} {truth.length(q)}" for q in ("ofd", "bpd", "hc"))
         yield Entry(f"expert {lengths}", TRUTH)
-    if measurement.ga_weeks_hadlock is not None:
-        yield Entry(f"GA by HC {_weeks(measurement.ga_weeks_hadlock)} (Hadlock)")
-    if measurement.ga_weeks_intergrowth is not None:
-        yield Entry(f"{_weeks(measurement.ga_weeks_intergrowth)} (INTERGROWTH-21st)")
-    for note in measurement.notes:
-        yield Entry(f"note: {note}", own_line=True)
-    if measurement.refused:
-        yield Entry(measurement.refused, color=ALARM, own_line=True)
-    for flag in measurement.flags:
-        yield Entry(flag, color=ALARM, own_line=True)
-
-
-def _weeks(weeks: float) -> str:
-    """Completed weeks and days, as obstetricians write them."""
-    days = int(weeks * 7 + 1e-6)
-    return f"{days // 7}w{days % 7}d"
+    yield from age_entries(measurement)
+    yield from doubt_entries(measurement.notes, measurement.refused, measurement.flags)

@@ -31,6 +31,18 @@ class Entry:
     own_line: bool = False
 
 
+def doubt_entries(
+    notes: Iterable[str], refused: str | None, flags: Iterable[str]
+) -> Iterator[Entry]:
+    """What to know about the numbers, each on a line of its own; doubts in red."""
+    for note in notes:
+        yield Entry(f"note: {note}", own_line=True)
+    if refused:
+        yield Entry(refused, color=ALARM, own_line=True)
+    for flag in flags:
+        yield Entry(flag, color=ALARM, own_line=True)
+
+
 def legend_strip(width: int, entries: Iterable[Entry]) -> np.ndarray:
     """Set the entries in lines, RGB uint8 (height as needed, `width`, 3)."""
     size = text_size(width)

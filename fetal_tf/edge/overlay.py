@@ -16,7 +16,7 @@ from fetal_tf.edge.drawing import (
 )
 from fetal_tf.edge.ellipse import Ellipse
 from fetal_tf.edge.head import HeadMeasurement
-from fetal_tf.edge.legend import ALARM, Color, Entry, legend_strip
+from fetal_tf.edge.legend import Color, Entry, doubt_entries, legend_strip
 
 # After Okabe and Ito's palette: told apart with every kind of colour vision, none of them gray.
 ELLIPSE: Color = (86, 180, 233)
@@ -44,7 +44,7 @@ def draw_head(
     zoom = whole_zoom(image, _MIN_WIDTH)
     canvas = enlarged(image, zoom)
     thickness = line_thickness(canvas)
-    outlines = _outlines(measurement, zoom)
+    outlines = head_outlines(measurement, zoom)
     for outline in outlines:
         polyline(canvas, outline, MASK, thickness)
     if measurement.ellipse is not None:
@@ -64,7 +64,7 @@ def _draw_measured(canvas: np.ndarray, ellipse: Ellipse, zoom: int, thickness: i
         caliper_line(canvas, first, last, color, thickness)
 
 
-def _outlines(measurement: HeadMeasurement, zoom: int) -> list[np.ndarray]:
+def head_outlines(measurement: HeadMeasurement, zoom: int) -> list[np.ndarray]:
     """Borders of the mask on the canvas, each (N, 2)."""
     probability, letterbox = measurement.probability, measurement.letterbox
     if probability is None or letterbox is None:
@@ -85,20 +85,20 @@ def _entries(
         yield Entry("mask", MASK)
     if truth is not None and truth.ellipse is not None:
         yield Entry(f"expert HC {truth.length('hc')}", TRUTH)
-    if measurement.ga_weeks_hadlock is not None:
-        yield Entry(f"GA by HC {_weeks(measurement.ga_weeks_hadlock)} (Hadlock)")
-    if measurement.ga_weeks_intergrowth is not None:
-        yield Entry(f"{_weeks(measurement.ga_weeks_intergrowth)} (INTERGROWTH-21st)")
+    yield from age_entries(measurement)
     centile = measurement.centile("hc")
     if centile is not None and measurement.ga_weeks is not None:
         rank = "below 1" if centile < 1 else "above 99" if centile > 99 else f"{centile:.0f}"
         yield Entry(f"HC centile {rank} at {_weeks(measurement.ga_weeks)}")
-    for note in measurement.notes:
-        yield Entry(f"note: {note}", own_line=True)
-    if measurement.refused:
-        yield Entry(measurement.refused, color=ALARM, own_line=True)
-    for flag in measurement.flags:
-        yield Entry(flag, color=ALARM, own_line=True)
+    yield from doubt_entries(measurement.notes, measurement.refused, measurement.flags)
+
+
+def age_entries(measurement: HeadMeasurement) -> Iterator[Entry]:
+    """Gestational age by the circumference, as far as it is known."""
+    if measurement.ga_weeks_hadlock is not None:
+        yield Entry(f"GA by HC {_weeks(measurement.ga_weeks_hadlock)} (Hadlock)")
+    if measurement.ga_weeks_intergrowth is not None:
+        yield Entry(f"{_weeks(measurement.ga_weeks_intergrowth)} (INTERGROWTH-21st)")
 
 
 def _weeks(weeks: float) -> str:

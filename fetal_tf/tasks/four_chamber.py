@@ -1,6 +1,6 @@
 """The four-chamber view: thorax and heart as nested ellipses, and the cardiothoracic ratio."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import keras
@@ -13,13 +13,14 @@ from fetal_tf.data.targets import Target, coverage_shares
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.fit_doubts import LEVEL
 from fetal_tf.edge.four_chamber_measurement import FourChamberMeasurement
-from fetal_tf.edge.measurements import MEASURERS, Measurement
+from fetal_tf.edge.measurements import MEASURERS
 from fetal_tf.edge.nested import check_classes, nested
 from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.focus_score import FOCUS_METRICS, focus_score
 from fetal_tf.metrics import Dice, IoU, PixelAccuracy
 from fetal_tf.pixel_levels import PixelLevels
 from fetal_tf.tasks import TASKS
+from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.precision import by_format
 from fetal_tf.tasks.task import Gathered, Row, Task
 
@@ -35,7 +36,7 @@ RANKING = ("roc_auc", "pr_auc")
 RATIOS = ("ctr_diameter", "ctr_area", "ctr_circumference")
 
 
-class FourChamberTask:
+class FourChamberTask(PlainTask):
     """Heart and thorax, or the heart alone, judged as masks and as the ellipses fitted to them.
 
     `classes` is one of three spellings of the same targets: `[thorax, heart]`, two channels that
@@ -45,9 +46,6 @@ class FourChamberTask:
 
     name = "four_chamber"
     measurement = MEASUREMENT
-    pooled_headline: tuple[str, ...] = ()
-    fits_measurer = False
-    target_interpolation: Literal["linear", "nearest"] = "linear"
 
     def __init__(self, classes: list[str], measurement: str, settings: Mapping[str, Any]):
         try:
@@ -105,9 +103,6 @@ class FourChamberTask:
         heart = np.minimum(heart, thorax)  # interpolation may round them apart by 1/255
         return np.stack([1 - thorax, thorax - heart, heart], axis=-1)
 
-    def count_pixels(self, targets: Iterable[Target]) -> None:
-        """Coverage is no count of exclusive pixels: losses weigh nothing by it."""
-
     def training_metrics(self, image_size: tuple[int, int]) -> list[keras.metrics.Metric]:
         """Dice of each structure per image, IoU of the heart, and pixel accuracy.
 
@@ -119,14 +114,6 @@ class FourChamberTask:
             name = "thorax_ring_dice" if "background" in self.classes else "thorax_dice"
             metrics.append(Dice(name=name, channel=self.classes.index("thorax")))
         return [*metrics, PixelAccuracy()]
-
-    def fit_measurer(
-        self,
-        training: Iterable[Sample],
-        validation: Iterable[tuple[Sample, Measurement]],
-    ) -> dict[str, Any]:
-        """Nothing is fitted: `FourChamberLimits` hold for every net."""
-        return {}
 
     def gather(self) -> Gathered:
         """Probabilities of each structure over the pixels of all images."""
@@ -161,17 +148,9 @@ class FourChamberTask:
         row["refused"] = measurement.refused or ""
         return row
 
-    def pooled(self, rows: Sequence[Row]) -> dict[str, float | None]:
-        """Every figure of a row is a mean of its column; pixels are pooled by `gather`."""
-        return {}
-
     def summarise(self, rows: Sequence[Row], seed: int) -> dict[str, Any]:
         """The source study's categories: shares of images above some levels of Dice and AUC."""
         return {"categories": {s: categories(rows, s) for s in reversed(self.structures)}}
-
-    def tables(self, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
-        """Nothing beside per_image.csv."""
-        return {}
 
     def draw(
         self,

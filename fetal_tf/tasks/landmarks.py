@@ -4,7 +4,7 @@ A landmark that the frame does not show, because augmentation has moved it out o
 knows where it is, is no target: its map is empty, its coordinates weigh nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import keras
@@ -18,13 +18,14 @@ from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.landmark_measurement import LandmarkMeasurement, measure_reading
 from fetal_tf.edge.landmark_reading import Reading
 from fetal_tf.edge.landmarks import LANDMARKS, canonical, to_shares
-from fetal_tf.edge.measurements import MEASURERS, Measurement
+from fetal_tf.edge.measurements import MEASURERS
 from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.landmark_metrics import CoordinateError, HeatmapError
 from fetal_tf.landmark_scores import QUANTITIES
 from fetal_tf.metrics import Dice
 from fetal_tf.tasks import TASKS
 from fetal_tf.tasks.landmark_columns import LANDMARK_METRICS, landmark_columns, landmark_section
+from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.precision import by_format
 from fetal_tf.tasks.task import Gathered, Row, Task
 
@@ -43,18 +44,14 @@ PARITY_LIMITS = by_format(
 )
 
 
-class LandmarkTask:
+class LandmarkTask(PlainTask):
     """The four ends of OFD and BPD; with `head` among the classes also the mask around them."""
 
     name = "landmarks"
     measurement = MEASUREMENT
     headline: tuple[str, ...] = ("success_10px", "ofd_nme", "bpd_nme", "radial_error_px")
-    pooled_headline: tuple[str, ...] = ()
     quantities: tuple[str, ...] = tuple(f"{q}_abs_error_mm" for q in QUANTITIES)
-    scores: Mapping[str, tuple[str, ...]] = {}
-    fits_measurer = False
     parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
-    target_interpolation: Literal["linear", "nearest"] = "linear"
 
     def __init__(
         self,
@@ -124,27 +121,12 @@ class LandmarkTask:
         )
         return np.outer(along_y, along_x).astype(np.float32)
 
-    def count_pixels(self, targets: Iterable[Target]) -> None:
-        """There are no classes to weigh against each other."""
-
     def training_metrics(self, image_size: tuple[int, int]) -> list[keras.metrics.Metric]:
         """Mean radial error in pixels of the network's frame; with a mask its Dice."""
         if self._output == "coordinates":
             return [CoordinateError(image_size)]
         error = HeatmapError(first_channel=int(self._masked))
         return [error, Dice(name="mask_dice", channel=0)] if self._masked else [error]
-
-    def fit_measurer(
-        self,
-        training: Iterable[Sample],
-        validation: Iterable[tuple[Sample, Measurement]],
-    ) -> dict[str, Any]:
-        """Nothing is fitted: `LandmarkLimits` hold for every net."""
-        return {}
-
-    def gather(self) -> Gathered:
-        """Nothing is pooled over pixels."""
-        return {}
 
     def evaluate(
         self,
@@ -175,17 +157,9 @@ class LandmarkTask:
         row["refused"] = measurement.refused or ""
         return row
 
-    def pooled(self, rows: Sequence[Row]) -> dict[str, float | None]:
-        """Every figure is a mean of its column."""
-        return {}
-
     def summarise(self, rows: Sequence[Row], seed: int) -> dict[str, Any]:
         """Errors over all landmarks, success rates, and how much the predictions span."""
         return landmark_section(rows)
-
-    def tables(self, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
-        """Nothing beside per_image.csv, which holds the coordinates."""
-        return {}
 
     def draw(
         self,

@@ -1,6 +1,6 @@
 """Reconstruction: a frame against what an autoencoder makes of it, and if it shows the plane."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import keras
@@ -16,6 +16,7 @@ from fetal_tf.edge.plane_reference import fit_plane
 from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.reconstruction_losses import mean_squared_error
 from fetal_tf.tasks import TASKS
+from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.precision import by_format
 from fetal_tf.tasks.task import Gathered, Row, Task
 
@@ -31,7 +32,7 @@ PARITY_LIMITS = by_format(
 )
 
 
-class ReconstructionTask:
+class ReconstructionTask(PlainTask):
     """The frame is its own target. `classes` is the name of the plane that the frames show.
 
     Augmentation moves the target as it moves the frame, and changes the gray values of the frame
@@ -43,12 +44,8 @@ class ReconstructionTask:
     measurement = MEASUREMENT
     headline: tuple[str, ...] = ("ssim", "reconstruction_error", "plane_score")
     metric_names = headline
-    pooled_headline: tuple[str, ...] = ()
-    quantities: tuple[str, ...] = ()
-    scores: Mapping[str, tuple[str, ...]] = {}
     parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
     head: Literal["sigmoid", "softmax", "linear"] = "sigmoid"
-    target_interpolation: Literal["linear", "nearest"] = "linear"
     fits_measurer = True
 
     def __init__(self, classes: list[str], measurement: str, settings: Mapping[str, Any]):
@@ -83,9 +80,6 @@ class ReconstructionTask:
         """
         return coverage_shares(target.maps)
 
-    def count_pixels(self, targets: Iterable[Target]) -> None:
-        """There are no classes to weigh against each other."""
-
     def training_metrics(self, image_size: tuple[int, int]) -> list[keras.metrics.Metric]:
         """The mean squared error inside the frame, whatever the loss."""
         return [keras.metrics.MeanMetricWrapper(mean_squared_error, name="reconstruction_error")]
@@ -102,10 +96,6 @@ class ReconstructionTask:
         measured = [m.features for _, m in validation if isinstance(m, PlaneMeasurement)]
         return fit_plane(measured, FALSE_ALARM_RATE)
 
-    def gather(self) -> Gathered:
-        """Nothing is pooled over pixels."""
-        return {}
-
     def evaluate(
         self,
         probabilities: np.ndarray,
@@ -116,18 +106,6 @@ class ReconstructionTask:
         """Error, similarity, features and score of one frame, its padding left out."""
         measured = self.measurer.measure(probabilities, letterbox, sample.mm_per_pixel)
         return {"id": sample.id, "group": sample.group, **measured.as_record()}
-
-    def pooled(self, rows: Sequence[Row]) -> dict[str, float | None]:
-        """Every figure is a mean of its column."""
-        return {}
-
-    def summarise(self, rows: Sequence[Row], seed: int) -> dict[str, Any]:
-        """Nothing beside the columns."""
-        return {}
-
-    def tables(self, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
-        """Nothing beside per_image.csv."""
-        return {}
 
     def draw(
         self,

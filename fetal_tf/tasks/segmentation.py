@@ -1,6 +1,6 @@
 """Segmentation: probabilities against the expert's mask, and the measurement that they give."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import keras
@@ -19,6 +19,7 @@ from fetal_tf.metrics import Dice, IoU, PixelAccuracy
 from fetal_tf.registry import nearest
 from fetal_tf.tasks import TASKS
 from fetal_tf.tasks.landmark_columns import LANDMARK_METRICS, landmark_columns, landmark_section
+from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.precision import by_format
 from fetal_tf.tasks.task import Gathered, Row, Task
 
@@ -43,18 +44,14 @@ PARITY_LIMITS = by_format(
 )
 
 
-class SegmentationTask:
+class SegmentationTask(PlainTask):
     """One structure against everything else, measured by `measurement`."""
 
     name = "segmentation"
     headline: tuple[str, ...] = ("dice", "hc_abs_error_mm")
-    pooled_headline: tuple[str, ...] = ()
     quantities: tuple[str, ...] = ("hc_abs_error_mm",)
-    scores: Mapping[str, tuple[str, ...]] = {}
-    fits_measurer = False
     parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
     head: Literal["sigmoid", "softmax", "linear"] = "sigmoid"
-    target_interpolation: Literal["linear", "nearest"] = "linear"
 
     def __init__(self, classes: list[str], measurement: str, settings: Mapping[str, Any]):
         if len(classes) != 1:
@@ -89,24 +86,9 @@ class SegmentationTask:
         """Coverage in 0..1, float32 [h, w, 1]."""
         return coverage_shares(target.maps)
 
-    def count_pixels(self, targets: Iterable[Target]) -> None:
-        """One structure has no classes to weigh against each other."""
-
     def training_metrics(self, image_size: tuple[int, int]) -> list[keras.metrics.Metric]:
         """Dice and IoU per image, and pixel accuracy, which flatters: background is easy."""
         return [Dice(name="dice"), IoU(name="iou"), PixelAccuracy(name="pixel_accuracy")]
-
-    def fit_measurer(
-        self,
-        training: Iterable[Sample],
-        validation: Iterable[tuple[Sample, Measurement]],
-    ) -> dict[str, Any]:
-        """Nothing is fitted: `HeadLimits` hold for every net."""
-        return {}
-
-    def gather(self) -> Gathered:
-        """Nothing is pooled over pixels."""
-        return {}
 
     def evaluate(
         self,
@@ -143,17 +125,9 @@ class SegmentationTask:
         row["refused"] = measurement.refused or ""
         return row
 
-    def pooled(self, rows: Sequence[Row]) -> dict[str, float | None]:
-        """Every figure is a mean of its column."""
-        return {}
-
     def summarise(self, rows: Sequence[Row], seed: int) -> dict[str, Any]:
         """The ends of the axes, as a net that looks for nothing else is judged by them."""
         return landmark_section(rows)
-
-    def tables(self, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
-        """Nothing beside per_image.csv."""
-        return {}
 
     def draw(
         self,

@@ -23,6 +23,7 @@ from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.edge.structures import STRUCTURES, Features
 from fetal_tf.registry import nearest
 from fetal_tf.tasks import TASKS, structures_fitting, structures_parity, structures_summary
+from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.structures_summary import ANOMALY_SCORES, RAW
 from fetal_tf.tasks.task import Gathered, Row, Task
 
@@ -35,11 +36,10 @@ LV_WIDTH = "lv_width"
 FALSE_ALARM_RATE = 0.05  # share of the validation frames that the anomaly thresholds flag
 
 
-class StructuresTask:
+class StructuresTask(PlainTask):
     """Each pixel is one of `classes`, background first; every other class is a structure."""
 
     name = "structures"
-    scores: Mapping[str, tuple[str, ...]] = {}
     fits_measurer = True
     head: Literal["sigmoid", "softmax", "linear"] = "softmax"
     target_interpolation: Literal["linear", "nearest"] = "nearest"

@@ -26,7 +26,7 @@ SOURCES = {
     "head": (head, fit_doubts),
     "brain": (brain, brain_flags),
     "four_chamber": (four_chamber, fit_doubts),
-    "landmarks": (landmark_doubts, landmark_measurement, fit_doubts),
+    "landmarks": (landmark_doubts, landmark_measurement, fit_doubts, head),
 }
 # `fit_doubts.refusal` says `no_NAME` of the structure that it is asked about.
 REFUSALS = {

@@ -1,0 +1,48 @@
+"""What a task does where it does nothing special; each of these may be overridden."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from fetal_tf.class_pixels import ClassPixels
+from fetal_tf.data.sample import Sample
+from fetal_tf.data.targets import Target
+from fetal_tf.edge.measurements import Measurement
+from fetal_tf.tasks.task import Gathered, Row
+
+
+class PlainTask:
+    """A task without fitted settings, whose every figure is a mean of a column. See `Task`."""
+
+    pooled_headline: tuple[str, ...] = ()
+    quantities: tuple[str, ...] = ()
+    scores: Mapping[str, tuple[str, ...]] = {}
+    fits_measurer = False
+    target_interpolation: Literal["linear", "nearest"] = "linear"
+
+    def count_pixels(self, targets: Iterable[Target]) -> ClassPixels | None:
+        """There are no exclusive classes to weigh against each other."""
+        return None
+
+    def fit_measurer(
+        self,
+        training: Iterable[Sample],
+        validation: Iterable[tuple[Sample, Measurement]],
+    ) -> dict[str, Any]:
+        """Nothing is fitted: the measurer's limits hold for every net."""
+        return {}
+
+    def gather(self) -> Gathered:
+        """Nothing is pooled over pixels."""
+        return {}
+
+    def pooled(self, rows: Sequence[Row]) -> dict[str, float | None]:
+        """Every figure is a mean of its column."""
+        return {}
+
+    def summarise(self, rows: Sequence[Row], seed: int) -> dict[str, Any]:
+        """Nothing beside the columns."""
+        return {}
+
+    def tables(self, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
+        """Nothing beside per_image.csv."""
+        return {}
