@@ -11,6 +11,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from fetal_tf.edge.axis import AXIS, turned_maps
 from fetal_tf.edge.landmarks import from_shares, to_shares
 from fetal_tf.edge.views import GAMMAS, gamma_table, unmirrored
 
@@ -83,6 +84,11 @@ class View:
         if output.ndim == 2:
             return self._restored_points(output, frame, classes)
         back, seen = self._unmoved(output)
+        if set(AXIS) <= set(classes):
+            matrix, channels = self.matrix(*frame), [classes.index(name) for name in AXIS]
+            turn = np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0]))
+            back = back.copy()
+            back[..., channels] = turned_maps(back[..., channels], -turn)
         if self.mirrored:
             back, seen = unmirrored(back[None], classes)[0], seen[:, ::-1]
         return np.where(seen[..., None], back, own).astype(np.float32)

@@ -219,12 +219,24 @@ def open_experiment(
         ("schedule", SCHEDULES),
     ):
         registry.check(key, getattr(config, key).spec())
+    _check_aspect_ratio(config)
     data = config.data
     for name, source in data.sources.items():
         _check_source(f"data.mixed_with.{name}" if name else "data", source)
     task = TASKS.build("task", config.task.spec(), measurement_settings or {})
     recipe = [transform.spec() for transform in config.augment]
     return Experiment(config, task, Augmenter(recipe, data.image_size, task.target_interpolation))
+
+
+def _check_aspect_ratio(config: Config) -> None:
+    """A loss that states the frame's height / width has to state that of `data.image_size`."""
+    stated = config.loss.spec().get("aspect_ratio")
+    height, width = config.data.image_size
+    if stated is not None and abs(stated * width - height) > 0.5:
+        raise ConfigError(
+            f"loss.aspect_ratio: found {stated:g}; data.image_size [{height}, {width}] has "
+            f"height / width {height / width:.4f}"
+        )
 
 
 def _check_source(key: str, source: SourceConfig) -> None:

@@ -3,8 +3,9 @@
 All but `l1_smooth_l1` and `wing` take `y_true` (N, H, W, K), fractional coverage 0..1, and `y_pred`
 of the same shape, probabilities. `keras.losses.Loss` casts both to float32 before `call`, so they
 hold under mixed precision too. `bce`, `dice` and `bce_dice` judge channels that may overlap
-(sigmoid), `mse` a reconstructed frame, `heatmap` and `head_and_landmarks` maps of landmarks, the
-first two their coordinates, all others exclusive classes (softmax).
+(sigmoid), `mse` a reconstructed frame, `heatmap` and `head_and_landmarks` maps of landmarks,
+`head_and_axis` a mask with the direction of its axis, the first two coordinates, all others
+exclusive classes (softmax).
 
 A builder is handed what the training frames hold of each class, or None where a task does not
 count it; from that, a config may ask for weights by `inverse_frequency`.
@@ -16,6 +17,7 @@ import keras
 from keras import KerasTensor, ops
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
+from fetal_tf.axis_losses import HeadAndAxis
 from fetal_tf.class_losses import (
     BoundaryCrossentropy,
     ClassCrossentropy,
@@ -60,6 +62,19 @@ def bce_dice(
 ) -> keras.losses.Loss:
     """Weighted sum of the two: cross-entropy for steady gradients, Dice for rare foreground."""
     return CrossentropyDice(bce_weight=bce_weight, dice_weight=dice_weight, smooth=smooth)
+
+
+@LOSSES.register("head_and_axis")
+def head_and_axis(
+    class_pixels: ClassPixels | None,
+    *,
+    axis_weight: NonNegativeFloat = 0.2,
+    bce_weight: NonNegativeFloat = 1.0,
+    dice_weight: NonNegativeFloat = 1.0,
+    smooth: PositiveFloat = 1.0,
+) -> keras.losses.Loss:
+    """`bce_dice` on channel 0 plus the axis' squared error beside it, see `HeadAndAxis`."""
+    return HeadAndAxis(CrossentropyDice(bce_weight, dice_weight, smooth), axis_weight)
 
 
 @LOSSES.register("mse")

@@ -177,7 +177,7 @@ def gradient_of(loss, truth, p) -> tuple[float, np.ndarray]:
 
 def test_every_registered_loss_is_tested():
     elsewhere = {"bce", "bce_dice", "dice", "mse"}
-    elsewhere |= {"l1_smooth_l1", "wing", "heatmap", "head_and_landmarks"}
+    elsewhere |= {"l1_smooth_l1", "wing", "heatmap", "head_and_landmarks", "head_and_axis"}
     assert {*NAMES} | elsewhere == set(LOSSES.names())
 
 

@@ -2,19 +2,23 @@
 
 import itertools
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from fetal_tf.config import load_config
 from fetal_tf.coordinate_losses import L1SmoothL1
 from fetal_tf.edge.errors import ConfigError
+from fetal_tf.experiment import open_experiment
 from fetal_tf.landmark_losses import soft_argmax
 from fetal_tf.losses import LOSSES
 from tests.jax_process import run_on_jax
 from tests.loss_checks import check_keras_file, mixed_precision_losses
 
+REGRESSION = Path(__file__).parents[1] / "configs" / "landmarks_regression_small.yaml"
 SIZE = 24, 32  # height, width
 ASPECT_RATIO = SIZE[0] / SIZE[1]
 # Ends of two axes that are perpendicular and bisect each other, in px.
@@ -460,6 +464,15 @@ def test_trains_in_mixed_precision(name, policy):
 def test_senseless_parameters_are_refused(spec, message):
     with pytest.raises(ConfigError, match=message):
         LOSSES.build("loss", spec, None)
+
+
+def test_an_aspect_ratio_of_another_frame_is_refused():
+    """The geometry of shares would be that of a squeezed head."""
+    spec = ["loss.geometry_weight=0.1", f"loss.aspect_ratio={ASPECT_RATIO}"]
+    fits = [96, round(96 / ASPECT_RATIO)]
+    open_experiment(load_config(REGRESSION, [*spec, f"data.image_size={fits}"]))
+    with pytest.raises(ConfigError, match=r"loss\.aspect_ratio: found .*\[96, 96\] has .* 1\.0000"):
+        open_experiment(load_config(REGRESSION, [*spec, "data.image_size=[96, 96]"]))
 
 
 def test_the_class_refuses_a_geometry_without_an_aspect_ratio_too():

@@ -7,6 +7,7 @@ from scipy.stats import spearmanr
 
 from fetal_tf.augmented_views import View, draw_views
 from fetal_tf.data.sample import Sample
+from fetal_tf.edge.axis import AXIS, axis_maps
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.images import read_gray
 from fetal_tf.edge.landmarks import LANDMARKS, canonical, from_shares, to_shares
@@ -102,6 +103,20 @@ def test_a_view_shows_the_frame_where_its_matrix_says():
     assert inside.mean() > 0.7
     assert np.abs(seen - expected)[inside].max() <= 9  # OpenCV's 1/32 px, on white noise
     assert np.abs(seen - expected)[inside].mean() < 1.5
+
+
+@pytest.mark.parametrize("view", [View(), View(mirrored=True), MOVED, MIRRORED])
+def test_a_direction_comes_back_in_the_frames_own_terms(view):
+    """What a perfect net says about the axis in the view is turned back with the view."""
+    matrix = view.matrix(HEIGHT, WIDTH)[:, :2] @ np.diag([-1 if view.mirrored else 1, 1])
+    along = matrix @ [np.cos(0.4), np.sin(0.4)]
+    seen = axis_maps(np.degrees(np.arctan2(along[1], along[0])))
+    ones = np.ones((HEIGHT, WIDTH, 1), np.float32)
+    there = np.concatenate([ones, seen * np.repeat(ones, 2, -1)], -1).astype(np.float32)
+    own = np.full_like(there, -1)
+    back = view.restore(there, own, (HEIGHT, WIDTH), ("head", *AXIS))
+    middle = back[HEIGHT // 2, WIDTH // 2]
+    np.testing.assert_allclose(middle, [1, *axis_maps(np.degrees(0.4))], atol=1e-5)
 
 
 @pytest.mark.parametrize("view", [View(), View(mirrored=True), MOVED, MIRRORED])

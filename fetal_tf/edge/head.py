@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from fetal_tf.edge import clinical
+from fetal_tf.edge.axis import read_axis, turned
 from fetal_tf.edge.fit_doubts import LEVEL, FitLimits, check_mm_per_pixel, fit_flags, refusal
 from fetal_tf.edge.geometry import Ellipse, EllipseFit, fit_mask_ellipse
 from fetal_tf.edge.preprocess import Letterbox
@@ -191,6 +192,7 @@ def measure_head(
     mm_per_pixel: float | None,
     limits: HeadLimits = HeadLimits(),
     ga_weeks: float | None = None,
+    axis: np.ndarray | None = None,
 ) -> HeadMeasurement:
     """Measure one head in a probability map float32 (h, w) of the letterboxed frame.
 
@@ -200,6 +202,8 @@ def measure_head(
         mm_per_pixel: of the original image, or None: then pixels only, never mm.
         limits: when to refuse and when to flag.
         ga_weeks: gestational age from elsewhere, 14 to 40; gives z-scores and centiles.
+        axis: maps float32 (h, w, 2) of the long axis' direction, see `fetal_tf.edge.axis`: they
+            turn the fitted ellipse.
 
     Raises:
         ValueError: a pixel size that is not a positive number, an age outside 14 to 40 weeks, a
@@ -214,9 +218,14 @@ def measure_head(
     refused = refusal("head", content, fit, limits)
     if fit is None or refused:
         return replace(measurement, refused=refused)
+    ellipse = letterbox.content_to_source(fit.ellipse)
+    if axis is not None:
+        # In source pixels: the two scales differ by a rounding, which turns the axes of a nearly
+        # round ellipse far, and the direction that the maps show by next to nothing.
+        ellipse = turned(ellipse, read_axis(axis[letterbox.content], content))
     measurement = replace(
         measurement,
-        ellipse=letterbox.content_to_source(fit.ellipse),
+        ellipse=ellipse,
         fit_residual_percent=fit.residual_percent,
         fit_iou=fit.iou,
     )

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fetal_tf.edge import nested
+from fetal_tf.edge.axis import AXIS
 from fetal_tf.edge.brain import check_classes, check_settings, measure_brain
 from fetal_tf.edge.brain_measurement import BrainMeasurement
 from fetal_tf.edge.brain_overlay import draw_brain
@@ -71,7 +72,11 @@ class Measurer(Protocol):
 
 
 class HeadMeasurer:
-    """Head circumference, BPD and OFD from one probability map."""
+    """Head circumference, BPD and OFD from a probability map, with maps of the axis or without."""
+
+    def __init__(self, classes: tuple[str, ...] = ()):
+        """Measure the first of `classes`, turned to the axis where AXIS comes behind it."""
+        self._has_axis = classes[1:] == AXIS
 
     def prepared(self, predictor: Predictor) -> Predictor:
         """The net itself."""
@@ -84,8 +89,11 @@ class HeadMeasurer:
         mm_per_pixel: float | None,
         ga_weeks: float | None = None,
     ) -> HeadMeasurement:
-        """Measure the first class of probabilities float32 (h, w, K); see `measure_head`."""
-        return measure_head(probabilities[..., 0], letterbox, mm_per_pixel, ga_weeks=ga_weeks)
+        """Measure maps float32 (h, w, K), or the mask (h, w, 1) alone; see `measure_head`."""
+        axis = probabilities[..., 1:] if self._has_axis and probabilities.shape[-1] > 1 else None
+        return measure_head(
+            probabilities[..., 0], letterbox, mm_per_pixel, ga_weeks=ga_weeks, axis=axis
+        )
 
     def draw(
         self,
@@ -246,7 +254,7 @@ class PlaneMeasurer:
 # JSON tree of what was fitted to data (references, thresholds), empty before anything was.
 MeasurerFactory = Callable[[tuple[str, ...], Mapping[str, Any]], Measurer]
 MEASURERS: Mapping[str, MeasurerFactory] = {
-    "head": lambda classes, settings: HeadMeasurer(),
+    "head": lambda classes, settings: HeadMeasurer(classes),
     "brain": BrainMeasurer,
     "four_chamber": lambda classes, settings: FourChamberMeasurer(classes),
     "plane": PlaneMeasurer,

@@ -12,6 +12,8 @@ GAMMAS = (0.8, 1.25)  # brighter and darker, as far as a sonographer turns the g
 # What a mirror image shows as another class. The ends of the OFD are the left and the right one;
 # those of the BPD are the ones above and below it, which no mirror changes.
 _MIRRORED = {"ofd_1": "ofd_2", "ofd_2": "ofd_1"}
+# What a mirror image shows the other way about: p becomes 1 - p.
+_REVERSED = ("axis_sin",)
 
 
 def unmirrored(outputs: np.ndarray, classes: Sequence[str]) -> np.ndarray:
@@ -30,9 +32,13 @@ def unmirrored(outputs: np.ndarray, classes: Sequence[str]) -> np.ndarray:
         points = outputs[:, order] if classes else outputs
         return np.stack([1 - points[..., 0], points[..., 1]], axis=-1)
     turned = outputs[:, :, ::-1]
-    if order == sorted(order):
-        return turned
-    return turned[..., [*order, *range(len(order), outputs.shape[-1])]]
+    if order != sorted(order):
+        turned = turned[..., [*order, *range(len(order), outputs.shape[-1])]]
+    reversed_channels = [classes.index(name) for name in _REVERSED if name in classes]
+    if reversed_channels:
+        turned = turned.copy()
+        turned[..., reversed_channels] = 1 - turned[..., reversed_channels]
+    return turned
 
 
 def gamma_table(gamma: float) -> np.ndarray:

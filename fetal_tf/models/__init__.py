@@ -14,5 +14,6 @@ from fetal_tf.models import attention_unet as attention_unet  # noqa: E402  (reg
 from fetal_tf.models import autoencoder as autoencoder  # noqa: E402  (registers itself)
 from fetal_tf.models import deeplab as deeplab  # noqa: E402  (registers itself)
 from fetal_tf.models import efficientnet as efficientnet  # noqa: E402  (registers itself)
+from fetal_tf.models import mobile_unet as mobile_unet  # noqa: E402  (registers itself)
 from fetal_tf.models import resnet_unet as resnet_unet  # noqa: E402  (registers itself)
 from fetal_tf.models import unet as unet  # noqa: E402  (registers itself)

@@ -54,8 +54,7 @@ class SegmentationTask(PlainTask):
     head: Literal["sigmoid", "softmax", "linear"] = "sigmoid"
 
     def __init__(self, classes: list[str], measurement: str, settings: Mapping[str, Any]):
-        if len(classes) != 1:
-            raise ConfigError(f"task.classes: found {classes}; this task segments one structure")
+        self._check_classes(classes)
         if measurement not in MEASURERS:
             raise ConfigError(
                 f"task.measurement: unknown measurement {measurement!r}"
@@ -73,6 +72,10 @@ class SegmentationTask(PlainTask):
             *(f"{q}_{kind}" for q in QUANTITIES for kind in ("error_mm", "abs_error_mm")),
             *(f"{q}_error_percent" for q in QUANTITIES),
         )
+
+    def _check_classes(self, classes: list[str]) -> None:
+        if len(classes) != 1:
+            raise ConfigError(f"task.classes: found {classes}; this task segments one structure")
 
     def target(self, sample: Sample, letterbox: Letterbox) -> Target:
         """Share of each network pixel that the structure covers, uint8 [h, w, 1], 255 = all of it.

@@ -1,0 +1,84 @@
+"""A U-Net for tablets: the full grid is left at once and comes back in the last layer alone.
+
+An ordinary U-Net spends most of its time on its first level, where features are few and pixels
+many. Here a convolution of stride 2 halves the frame first, and what the decoder says on that grid
+is interpolated as logits: a measurement that fits an ellipse to a contour between the pixels loses
+nothing by it. What is saved goes into width and depth: the deepest features see the whole frame.
+
+Source of the parts: Ronneberger, Fischer, Brox 2015, arXiv 1505.04597, for encoder, decoder and
+skips; Sandler et al. 2018, arXiv 1801.04381, for the stem of stride 2 and ReLU6.
+"""
+
+from typing import Annotated
+
+import keras
+from keras import layers
+from pydantic import Field, PositiveInt
+
+from fetal_tf.models import MODELS
+from fetal_tf.models.blocks import (
+    Head,
+    Upsampling,
+    contracting_path,
+    conv_block,
+    double_size,
+    norm_relu6,
+    probabilities,
+    scaled_input,
+)
+
+STEM_STRIDE = 2
+Widths = Annotated[list[PositiveInt], Field(min_length=2, max_length=6)]
+
+
+@MODELS.register("mobile_unet")
+def mobile_unet(
+    input_shape: tuple[int, int, int],
+    classes: int,
+    *,
+    widths: Widths = [16, 32, 64, 128, 128],  # noqa: B006  (never changed)
+    convs_per_block: PositiveInt = 2,
+    decoder_convs: PositiveInt = 1,
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    upsampling: Upsampling = "bilinear",
+    head: Head = "sigmoid",
+) -> keras.Model:
+    """A U-Net at half of the frame's resolution, made to be quantized.
+
+    Args:
+        input_shape: (height, width, channels), height and width multiples of 2**len(widths).
+        classes: number of output channels.
+        widths: filters per level, the first at half of the frame's resolution; the last is the
+            bottleneck's.
+        convs_per_block: 3x3 convolutions per level of the encoder.
+        decoder_convs: likewise of the decoder.
+        dropout: rate of spatial dropout at the deep end, see `blocks.contracting_path`.
+        upsampling: see `unet`.
+        head: see `blocks.probabilities`.
+
+    Returns:
+        (N, H, W, C) float32 pixels 0..255 to (N, H, W, classes) float32 probabilities.
+
+    Raises:
+        ConfigError: a size that is no such multiple, or softmax for one class.
+    """
+    pixels, x = scaled_input(input_shape, multiple=2 ** len(widths))
+    x = layers.Conv2D(
+        widths[0],
+        3,
+        strides=STEM_STRIDE,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name="stem",
+    )(x)
+    x = norm_relu6(x, norm="batch", name="stem")
+    skips, x = contracting_path(
+        x, widths, convs_per_block=convs_per_block, norm="batch", dropout=dropout
+    )
+    for level in reversed(range(len(skips))):
+        x = double_size(x, widths[level], norm="batch", upsampling=upsampling, name=f"up_{level}")
+        x = layers.Concatenate(name=f"skip_{level}")([x, skips[level]])
+        x = conv_block(x, widths[level], convs=decoder_convs, norm="batch", name=f"decoder_{level}")
+    output = probabilities(x, classes, head, enlarge=STEM_STRIDE)
+    return keras.Model(pixels, output, name="mobile_unet")

@@ -1,0 +1,65 @@
+"""A head's mask, and from the same net which way its long axis points."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from fetal_tf.axis_losses import AxisError
+from fetal_tf.data.sample import Sample
+from fetal_tf.data.targets import Target, coverage_shares
+from fetal_tf.edge.axis import AXIS, axis_maps
+from fetal_tf.edge.errors import ConfigError, DataError
+from fetal_tf.edge.landmarks import AXES
+from fetal_tf.edge.preprocess import Letterbox
+from fetal_tf.metrics import Dice
+from fetal_tf.tasks import TASKS
+from fetal_tf.tasks.segmentation import SegmentationTask
+from fetal_tf.tasks.task import Task
+
+CLASSES = ("head", *AXIS)
+
+
+class HeadAxisTask(SegmentationTask):
+    """Segmentation of the head whose ellipse is turned to the axis that the net shows."""
+
+    name = "head_axis"
+
+    def _check_classes(self, classes: list[str]) -> None:
+        if tuple(classes) != CLASSES:
+            raise ConfigError(
+                f"task.classes: found {classes}; this task's are {', '.join(CLASSES)}"
+            )
+
+    def target(self, sample: Sample, letterbox: Letterbox) -> Target:
+        """The share of each pixel that the head covers, and the ends of OFD and BPD."""
+        if sample.load_landmarks is None:
+            raise DataError(f"{sample.image_path}: sample {sample.id} has no landmarks")
+        points = letterbox.to_target(sample.load_landmarks())
+        return Target(super().target(sample, letterbox).maps, points)
+
+    def encode(self, target: Target) -> np.ndarray:
+        """Coverage and both maps of `fetal_tf.edge.axis`, float32 [h, w, 3], 0..1.
+
+        The axis is the OFD's direction wherever augmentation has moved its ends; one that it has
+        torn apart (NaN) is unknown: 0.5 twice.
+        """
+        coverage = coverage_shares(target.maps)
+        x, y = np.diff(target.points[AXES["ofd"]], axis=0)[0]
+        values = (0.5, 0.5)
+        if np.isfinite([x, y]).all():
+            values = axis_maps(np.degrees(np.arctan2(y, x)))
+        shape = (*coverage.shape[:2], len(AXIS))
+        maps = np.broadcast_to(np.array(values, np.float32), shape)
+        return np.concatenate([coverage, maps], axis=-1)
+
+    def training_metrics(self, image_size: tuple[int, int]) -> list[keras.metrics.Metric]:
+        """Dice per image of the mask, and by how many degrees the axis is off."""
+        return [Dice(name="dice", channel=0), AxisError()]
+
+
+@TASKS.register("head_axis")
+def head_axis(settings: Mapping[str, Any], *, classes: list[str], measurement: str) -> Task:
+    """The mask of the head and the direction of its long axis: head, axis_cos, axis_sin."""
+    return HeadAxisTask(classes, measurement, settings)
