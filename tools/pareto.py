@@ -1,0 +1,143 @@
+"""Which net is worth its time? `python -m tools.pareto BUNDLE BUNDLE… --out DIR`.
+
+Times the files of every bundle in turns within one run, takes their error from the parity record
+that each was exported with, and says which ones no other beats in both.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fetal_tf.edge.errors import ConfigError
+from fetal_tf.startup import run_command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns 0, or 2 with one line on stderr."""
+    args = _parser().parse_args(argv)
+    return run_command(lambda: _compare(args), "nothing was written")
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from export.tables import text_table
+    from fetal_tf.edge.files import write_bytes_atomic, write_text_atomic
+    from fetal_tf.figures import png_bytes
+    from fetal_tf.pareto import pareto_plot, undominated
+    from fetal_tf.report_tables import metric_label
+    from fetal_tf.result_files import csv_text
+    from fetal_tf.staging import staged_entries
+
+    contenders = _contenders(args.bundles, args.format, args.metric)
+    front = undominated(contenders)
+    fastest = min(c.latency_ms for c in contenders)
+    label = metric_label(args.metric)
+    plot = pareto_plot(contenders, label, f"{args.format}, one thread, ms a frame")
+    rows = [
+        {
+            "name": c.name,
+            "undominated": float(c in front),
+            args.metric: c.error,
+            f"{args.metric}_ci95_low": c.error_ci95[0],
+            f"{args.metric}_ci95_high": c.error_ci95[1],
+            "images": float(c.images),
+            "latency_ms": c.latency_ms,
+            "latency_over_fastest": c.latency_ms / fastest,
+            "kilobytes": c.kilobytes,
+            "gmacs": c.gmacs,
+        }
+        for c in contenders
+    ]
+    with staged_entries(args.out) as folder:
+        write_text_atomic(folder / "pareto.csv", csv_text(rows))
+        write_bytes_atomic(folder / "pareto.png", png_bytes(plot))
+    header = ("net", "n", label, "ms", "over fastest", "KB", "GMAC", "")
+    table = [
+        (
+            c.name,
+            str(c.images),
+            f"{c.error:.3f} [{c.error_ci95[0]:.3f}, {c.error_ci95[1]:.3f}]",
+            f"{c.latency_ms:.2f}",
+            f"{c.latency_ms / fastest:.2f}",
+            f"{c.kilobytes:.0f}",
+            f"{c.gmacs:.2f}",
+            "worth its time" if c in front else "",
+        )
+        for c in contenders
+    ]
+    print(text_table(header, table))
+    for name in ("pareto.csv", "pareto.png"):
+        print(args.out / name)
+    return 0
+
+
+def _contenders(references: Sequence[str], form: str, metric: str) -> list:
+    import json
+
+    import numpy as np
+
+    from export.latency import interleaved_latency_ms, net_alone
+    from fetal_tf.edge.bundle import Bundle, resolve_bundle
+    from fetal_tf.pareto import Contender
+
+    bundles = [Bundle.open(resolve_bundle(reference)) for reference in references]
+    names = [bundle.name for bundle in bundles]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"two bundles of one name: {', '.join(names)}")
+    records = [_measured(bundle, form, metric) for bundle in bundles]
+    counts = {bundle.name: int(r["n"]) for bundle, r in zip(bundles, records, strict=True)}
+    if len(set(counts.values())) > 1:
+        raise ConfigError(f"judged on different numbers of images: {counts}")
+    rng = np.random.default_rng(0)
+    calls = {
+        bundle.name: net_alone(
+            bundle.predictor(form), rng.integers(0, 256, (4, *bundle.input_shape)).astype(np.uint8)
+        )
+        for bundle in bundles
+    }
+    durations = interleaved_latency_ms(calls, rounds=20)
+    found = []
+    for bundle, record in zip(bundles, records, strict=True):
+        low, high = record["ci95"]
+        timing = json.loads((bundle.path / "benchmark.json").read_bytes())
+        found.append(
+            Contender(
+                bundle.name,
+                float(np.median(durations[bundle.name])),
+                float(record["mean"]),
+                (float(low), float(high)),
+                int(record["n"]),
+                bundle.manifest["files"][form]["bytes"] / 1000,
+                timing["model"]["macs"] / 1e9,
+            )
+        )
+    return found
+
+
+def _measured(bundle, form: str, metric: str) -> dict:
+    import json
+
+    formats = json.loads((bundle.path / "parity.json").read_bytes())["formats"]
+    if form not in formats or form not in bundle.formats:
+        raise ConfigError(f"{bundle.path}: no {form} in it; there is {', '.join(bundle.formats)}")
+    metrics = formats[form]["measured"]["metrics"]
+    if metric not in metrics:
+        raise ConfigError(f"{bundle.path}: {metric} was not measured; {', '.join(metrics)}")
+    return metrics[metric]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.pareto", description=__doc__, allow_abbrev=False
+    )
+    parser.add_argument("bundles", metavar="RUN|BUNDLE", nargs="+", help="exported, same images")
+    parser.add_argument("--format", default="int8", help="the file to time (default: int8)")
+    parser.add_argument(
+        "--metric", default="hc_abs_error_mm", help="an error of the task, to be lowered"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
