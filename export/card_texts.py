@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
+from fetal_tf.confidence_fitting import FALSE_ALARM_RATE
 from fetal_tf.edge.four_chamber import FourChamberLimits
 from fetal_tf.edge.head import HeadLimits
 from fetal_tf.edge.landmark_doubts import LandmarkLimits
@@ -59,6 +60,11 @@ CARD_TEXTS: dict[str, CardText] = {
             "hc_mm": "head circumference, perimeter of the ellipse (Ramanujan II)",
             "bpd_mm": "biparietal diameter, minor axis, outer to outer",
             "ofd_mm": "occipitofrontal diameter, major axis, outer to outer",
+            "hc_expected_error_percent": (
+                "expected absolute error of the circumference, by the fit and by how soft the "
+                "border is; right in the mean of the validation images, none where they were too "
+                "few"
+            ),
         },
         flags={
             "no_head": (
@@ -83,6 +89,11 @@ CARD_TEXTS: dict[str, CardText] = {
             "unusual_shape": (
                 f"cephalic index outside {HEAD.cephalic_index[0]:g} to "
                 f"{HEAD.cephalic_index[1]:g}: check the ends of the axes"
+            ),
+            "uncertain": (
+                "the expected error of the circumference is above the bundle's limit, as it was in "
+                f"at most {FALSE_ALARM_RATE:.0%} of the validation images: measure by hand, or "
+                "take another frame"
             ),
         },
     ),

@@ -8,6 +8,7 @@ from export.card_texts import CARD_TEXTS, CardText
 from export.formats import FORMATS
 from export.tables import markdown_table, number
 from fetal_tf.data.splits import SplitRow
+from fetal_tf.report_confidence import refused_table
 from fetal_tf.report_tables import interval, metric_label
 from fetal_tf.report_tables import number as metric_number
 from fetal_tf.run import Run
@@ -54,6 +55,7 @@ def model_card(
         _gate(bundle),
         _data(bundle, run.splits.values(), grouping),
         _results(parity, run.task, bundle["phantom"]),
+        _confidence(bundle, parity),
         _parity(parity),
         _speed(benchmark),
         _failures(parity, text),
@@ -167,6 +169,20 @@ def _results(parity: Mapping[str, Any], task: Task, phantom: bool) -> str:
         f"## Measured\n\nMeans over the {parity['images']} {kind} of the {parity['split']} "
         f"split, flagged ones included.{caution}{rule} The interval is a bootstrap over whole "
         f"examinations.\n\n{markdown_table([*header, 'flagged', 'refused', 'failed'], rows)}"
+    )
+
+
+def _confidence(bundle: Mapping[str, Any], parity: Mapping[str, Any]) -> str:
+    found = parity["keras"].get("confidence")
+    if not found:
+        return ""
+    settings, table = bundle["measurement_settings"], refused_table(found)
+    return (
+        "## Confidence\n\nThe expected error was fitted to the errors of "
+        f"{settings['n']} validation images and is right in their mean; above "
+        f"{settings['limit_percent']:.2f} % a head is flagged `uncertain`. The images measured "
+        "above, by the float model, when those of the largest expected error are refused:\n\n"
+        f"{markdown_table(table.header, table.rows)}"
     )
 
 

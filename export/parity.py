@@ -185,14 +185,15 @@ def check_limit_names(
 
 def compared_columns(rows: Iterable[Row]) -> list[str]:
     """Columns of numbers that a format can change; errors only repeat their measurement, and pixel
-    counts what is pooled of them. A radial error repeats nothing: it is the measurement.
+    counts what is pooled of them. A radial error repeats nothing: it is the measurement; nor does
+    an expected error.
     """
     numbers: dict[str, bool] = {}
     for row in rows:
         for column, value in row.items():
             numbers[column] = numbers.get(column, True) and not isinstance(value, str)
     repeated = re.compile(
-        r"mm_per_pixel|true_.*|(raw_)?confusion_.*|(?!radial_).*_(error|true)(_.*)?"
+        r"mm_per_pixel|true_.*|(raw_)?confusion_.*|(?!radial_|hc_expected_).*_(error|true)(_.*)?"
     )
     return [c for c, numeric in numbers.items() if numeric and not repeated.fullmatch(c)]
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from fetal_tf.figures import BLUE, GRAY, ORANGE, styled
 from fetal_tf.report_tables import metric_label
-from fetal_tf.uncertainty_summary import WORST_SHARE, risk_coverage
+from fetal_tf.risk_coverage import WORST_SHARE, risk_coverage
 
 _PANELS = 4  # quantities side by side
 _LOOKS = ((BLUE, "-"), (ORANGE, "--"))  # methods, told apart without colour as well
@@ -52,6 +52,28 @@ def error_against_spread(pairs: Pairs, title: str) -> Figure | None:
         list(named.values()), list(named), loc="outside lower center", ncols=4, fontsize=8.5
     )
     figure.suptitle(title, fontsize=10.5)
+    return figure
+
+
+@styled
+def risk_coverage_curve(doubt: np.ndarray, error: np.ndarray, by: str, name: str) -> Figure | None:
+    """The mean error of the images kept, over the share of the most doubtful ones refused.
+
+    Args:
+        doubt: [N], larger is more doubtful.
+        error: absolute, [N].
+        by: what the doubt is.
+        name: of the quantity with its unit, `hc_mm`.
+
+    Returns:
+        None where there are not two images.
+    """
+    if len(error) < 2:
+        return None
+    figure = Figure()
+    axes = figure.subplots()
+    _kept(axes, name, {by: (doubt, error)})
+    axes.legend(loc="lower left")
     return figure
 
 

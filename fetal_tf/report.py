@@ -19,6 +19,7 @@ from fetal_tf.edge.images import write_png
 from fetal_tf.embedded_images import jpeg_uri
 from fetal_tf.evaluation import Evaluated, finite
 from fetal_tf.quantities import Quantity
+from fetal_tf.report_confidence import confidence_section
 from fetal_tf.report_figures import report_plots
 from fetal_tf.report_four_chamber import four_chamber_section
 from fetal_tf.report_landmarks import landmark_section
@@ -38,11 +39,13 @@ from fetal_tf.report_tables import (
 from fetal_tf.tasks.task import Row, Task
 
 # What a task adds to the page, by the task's name.
-SECTIONS: Mapping[str, Callable[[Sequence[Row], Mapping[str, Any], Task], Section]] = {
-    "structures": structures_section,
-    "four_chamber": four_chamber_section,
-    "landmarks": landmark_section,
-    "segmentation": landmark_section,
+MakeSection = Callable[[Sequence[Row], Mapping[str, Any], Task], Section]
+SECTIONS: Mapping[str, tuple[MakeSection, ...]] = {
+    "structures": (structures_section,),
+    "four_chamber": (four_chamber_section,),
+    "landmarks": (landmark_section,),
+    "segmentation": (landmark_section, confidence_section),
+    "head_axis": (landmark_section, confidence_section),
 }
 NAMES = {
     "hc": "head circumference",
@@ -93,8 +96,7 @@ def write_report(
     """
     quantity = _main_quantity(task)
     plots = list(report_plots(rows, task, quantity, history))
-    make_section = SECTIONS.get(task.name)
-    sections = [make_section(rows, summary, task)] if make_section else []
+    sections = [make(rows, summary, task) for make in SECTIONS.get(task.name, ())]
     for plot in (*plots, *(plot for section in sections for plot in section.plots)):
         write_bytes_atomic(out / "figures" / f"{plot.name}.png", figures.png_bytes(plot.figure))
     for rank, case in enumerate(cases, start=1):

@@ -77,8 +77,8 @@ def open_subject(reference: str, format: str | None = None) -> Subject:
         run = open_run(path)
         if run.task.fits_measurer and not read_settings(path):
             warnings.warn(
-                f"{path}: no thresholds belong to its best.keras, so nothing is scored as unusual; "
-                "`python -m export` fits them, and so does training when it ends",
+                f"{path}: no thresholds belong to its best.keras, so nothing is scored as unusual "
+                "or as uncertain; `python -m export` fits them, and so does training when it ends",
                 stacklevel=2,
             )
         predictor = run.keras_predictor()

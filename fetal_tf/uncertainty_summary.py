@@ -1,4 +1,4 @@
-"""Does the spread tell where the errors are: rank correlation, worst cases found, risk-coverage."""
+"""Does the spread over repeated answers tell where the errors are? The tree and its words."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,18 +6,22 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from fetal_tf.edge.errors import DataError
 from fetal_tf.evaluation import Evaluated
 from fetal_tf.report_tables import DASH, metric_label, number
-from fetal_tf.scores import cluster_resamples, finite, percentile_interval
+from fetal_tf.risk_coverage import (
+    REFUSED_SHARES,
+    mean_or_none,
+    risk_coverage,
+    spearman,
+    worst_found,
+)
+from fetal_tf.scores import finite
 from fetal_tf.tasks.task import Row, Task
 from fetal_tf.uncertain_quantities import LANDMARK_POINTS, Uncertain, column_name
 
 SCHEMA = 1
-WORST_SHARE = 0.1
-REFUSED_SHARES = (0.0, 0.1, 0.2, 0.3)
 
 
 def main_first(quantities: Sequence[Uncertain], task: Task) -> list[Uncertain]:
@@ -47,84 +51,6 @@ def pairs_of(
         np.array([e for _, e, _ in found], np.float64),
         [group for _, _, group in found],
     )
-
-
-def spearman(
-    spread: np.ndarray, error: np.ndarray, groups: Sequence[str], seed: int
-) -> dict[str, Any]:
-    """Spearman's rank correlation, ties by their mean rank, with a bootstrap over groups.
-
-    Args:
-        spread: [N].
-        error: absolute, [N].
-        groups: the examination or patient of each image; whole groups are drawn.
-        seed: of the bootstrap.
-
-    Returns:
-        `value`, None where one of them does not vary or fewer than three images are there, and
-        `ci95`, `[low, high]`.
-    """
-    value = _rank_correlation(spread, error)
-    resamples = cluster_resamples(groups, seed)
-    if value is None or resamples is None:
-        return {"value": value, "ci95": [None, None]}
-    index, drawn = resamples
-    members = [np.flatnonzero(index == group) for group in range(index.max() + 1)]
-    values = []
-    for names in drawn:
-        chosen = np.concatenate([members[name] for name in names])
-        again = _rank_correlation(spread[chosen], error[chosen])
-        values.append(np.nan if again is None else again)
-    return {"value": value, "ci95": percentile_interval(np.array(values))}
-
-
-def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float | None:
-    if len(a) < 3 or not np.ptp(a) or not np.ptp(b):
-        return None
-    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
-
-
-def worst_found(spread: np.ndarray, error: np.ndarray, share: float = WORST_SHARE) -> float | None:
-    """Which part of the worst errors is among as many of the most uncertain images.
-
-    Both are the upper `share` of the images, rounded up; guessing finds `share` of them. None
-    without images.
-    """
-    if not len(error):
-        return None
-    count = math.ceil(share * len(error))
-    worst = np.argsort(-error, kind="stable")[:count]
-    doubted = np.argsort(-spread, kind="stable")[:count]
-    return len(np.intersect1d(worst, doubted)) / count
-
-
-def risk_coverage(
-    spread: np.ndarray, error: np.ndarray, shares: Sequence[float] = REFUSED_SHARES
-) -> list[dict[str, Any]]:
-    """Mean error of what is kept when the most uncertain images are refused.
-
-    Args:
-        spread: [N].
-        error: absolute, [N].
-        shares: of the images to refuse, rounded down to whole ones.
-
-    Returns:
-        Per share `refused_share`, `kept` images, their `mean_error`, and `best_mean_error`: that of
-        refusing the largest errors themselves, which nothing can be better than.
-    """
-    by_spread, by_error = error[np.argsort(-spread, kind="stable")], -np.sort(-error)
-    found = []
-    for share in shares:
-        refused = math.floor(share * len(error) + 1e-9)
-        found.append(
-            {
-                "refused_share": share,
-                "kept": len(error) - refused,
-                "mean_error": _mean(by_spread[refused:]),
-                "best_mean_error": _mean(by_error[refused:]),
-            }
-        )
-    return found
 
 
 def uncertainty_record(
@@ -160,7 +86,7 @@ def uncertainty_record(
         "evaluated": asdict(evaluated),
         "methods": {
             method: {
-                "unmeasured_share": _mean(
+                "unmeasured_share": mean_or_none(
                     np.array([row[f"{column_name(method)}_unmeasured"] for row in measured], float)
                     / samples
                 ),
@@ -182,8 +108,8 @@ def _figures(rows: Sequence[Row], quantity: Uncertain, method: str, seed: int) -
     rms_spread = math.sqrt(float((spread**2).mean())) if len(spread) else 0.0
     return {
         "n": len(error),
-        "mean_error": _mean(error),
-        "mean_error_of_mean": _mean(np.array(of_mean)),
+        "mean_error": mean_or_none(error),
+        "mean_error_of_mean": mean_or_none(np.array(of_mean)),
         "median_spread": float(np.median(spread)) if len(spread) else None,
         "error_over_spread": math.sqrt(float((error**2).mean())) / rms_spread
         if rms_spread
@@ -224,7 +150,3 @@ def screen_text(record: Mapping[str, Any]) -> str:
         "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
         for line in table
     )
-
-
-def _mean(values: np.ndarray) -> float | None:
-    return float(values.mean()) if len(values) else None

@@ -94,7 +94,7 @@ def tables(section):
 
 
 def test_the_section_is_the_task_s():
-    assert SECTIONS[NESTED.name] is four_chamber_section
+    assert SECTIONS[NESTED.name] == (four_chamber_section,)
 
 
 def test_official_score_stands_beside_what_the_authors_report(tables):

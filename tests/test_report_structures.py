@@ -59,7 +59,7 @@ def section(task, rows):
 
 def test_every_task_with_a_section_is_a_task():
     assert set(SECTIONS) <= set(TASKS.names())
-    assert SECTIONS["structures"] is structures_section
+    assert SECTIONS["structures"] == (structures_section,)
 
 
 def test_pooled_stands_beside_every_rule_for_absent_structures(section, rows):

@@ -17,16 +17,14 @@ from fetal_tf.edge.views import GAMMAS, unmirrored
 from fetal_tf.evaluation import Evaluated
 from fetal_tf.figures_uncertainty import error_against_spread
 from fetal_tf.landmark_scores import landmark_errors
+from fetal_tf.risk_coverage import risk_coverage, spearman, worst_found
 from fetal_tf.uncertain_quantities import Uncertain, consistent_ends
 from fetal_tf.uncertainty import dropout_sampler, study, view_sampler
 from fetal_tf.uncertainty_summary import (
     main_first,
     pairs_of,
-    risk_coverage,
     screen_text,
-    spearman,
     uncertainty_record,
-    worst_found,
 )
 from tests.evaluation_fakes import BrightnessPredictor, BrightnessTask, write_samples
 

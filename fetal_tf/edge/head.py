@@ -1,12 +1,13 @@
 """The fetal head: from a probability map to circumference, diameters, age and doubts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from fetal_tf.edge import clinical
 from fetal_tf.edge.axis import read_axis, turned
+from fetal_tf.edge.confidence import ErrorModel, error_features, uncertain_flags
 from fetal_tf.edge.fit_doubts import LEVEL, FitLimits, check_mm_per_pixel, fit_flags, refusal
 from fetal_tf.edge.geometry import Ellipse, EllipseFit, fit_mask_ellipse
 from fetal_tf.edge.preprocess import Letterbox
@@ -57,6 +58,9 @@ class HeadMeasurement:
         ga_weeks: gestational age from elsewhere, as given; without it no z-score, no centile.
         fit_residual_percent: distance of the contour to the ellipse, in per cent of the radius.
         fit_iou: overlap of the mask and the ellipse, 0..1.
+        expected_error_percent: of the circumference, see `edge.confidence`; None where no error
+            model was fitted.
+        error_features: what that looks at; empty where refused.
         flags: reasons to look again, each "code: sentence".
         notes: what a reader of the numbers should know; no reason to doubt the mask.
         refused: "no_head: sentence", or None.
@@ -69,6 +73,8 @@ class HeadMeasurement:
     ga_weeks: float | None = None
     fit_residual_percent: float | None = None
     fit_iou: float | None = None
+    expected_error_percent: float | None = None
+    error_features: Mapping[str, float] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     refused: str | None = None
@@ -175,6 +181,7 @@ class HeadMeasurement:
             "ellipse_angle_deg": None if self.ellipse is None else self.ellipse.angle_deg,
             "fit_residual_percent": self.fit_residual_percent,
             "fit_iou": self.fit_iou,
+            "hc_expected_error_percent": self.expected_error_percent,
             "flags": "; ".join(self.flags),
             "notes": "; ".join(self.notes),
             "refused": self.refused or "",
@@ -193,6 +200,7 @@ def measure_head(
     limits: HeadLimits = HeadLimits(),
     ga_weeks: float | None = None,
     axis: np.ndarray | None = None,
+    error_model: ErrorModel | None = None,
 ) -> HeadMeasurement:
     """Measure one head in a probability map float32 (h, w) of the letterboxed frame.
 
@@ -204,6 +212,7 @@ def measure_head(
         ga_weeks: gestational age from elsewhere, 14 to 40; gives z-scores and centiles.
         axis: maps float32 (h, w, 2) of the long axis' direction, see `fetal_tf.edge.axis`: they
             turn the fitted ellipse.
+        error_model: gives the expected error, and flags a head above its limit.
 
     Raises:
         ValueError: a pixel size that is not a positive number, an age outside 14 to 40 weeks, a
@@ -223,15 +232,23 @@ def measure_head(
         # In source pixels: the two scales differ by a rounding, which turns the axes of a nearly
         # round ellipse far, and the direction that the maps show by next to nothing.
         ellipse = turned(ellipse, read_axis(axis[letterbox.content], content))
+    features = error_features(fit, content)
     measurement = replace(
         measurement,
         ellipse=ellipse,
         fit_residual_percent=fit.residual_percent,
         fit_iou=fit.iou,
+        expected_error_percent=(
+            None if error_model is None else error_model.expected_error_percent(features)
+        ),
+        error_features=features,
     )
     return replace(
         measurement,
-        flags=tuple(_flags(measurement, fit, limits)),
+        flags=(
+            *_flags(measurement, fit, limits),
+            *uncertain_flags(features, error_model),
+        ),
         notes=tuple(head_notes(measurement.cephalic_index)),
     )
 

@@ -10,6 +10,7 @@ from fetal_tf.edge.axis import AXIS
 from fetal_tf.edge.brain import check_classes, check_settings, measure_brain
 from fetal_tf.edge.brain_measurement import BrainMeasurement
 from fetal_tf.edge.brain_overlay import draw_brain
+from fetal_tf.edge.confidence import ErrorModel
 from fetal_tf.edge.fit_doubts import check_mm_per_pixel
 from fetal_tf.edge.four_chamber import measure_four_chamber
 from fetal_tf.edge.four_chamber_measurement import FourChamberMeasurement
@@ -74,9 +75,16 @@ class Measurer(Protocol):
 class HeadMeasurer:
     """Head circumference, BPD and OFD from a probability map, with maps of the axis or without."""
 
-    def __init__(self, classes: tuple[str, ...] = ()):
-        """Measure the first of `classes`, turned to the axis where AXIS comes behind it."""
+    def __init__(self, classes: tuple[str, ...], settings: Mapping[str, Any]):
+        """Measure the first of `classes`, turned to the axis where AXIS comes behind it.
+
+        With the settings of `fit_error_model` it also says what error to expect.
+
+        Raises:
+            ValueError: settings that it cannot use.
+        """
         self._has_axis = classes[1:] == AXIS
+        self._error_model = ErrorModel.of(settings)
 
     def prepared(self, predictor: Predictor) -> Predictor:
         """The net itself."""
@@ -92,7 +100,12 @@ class HeadMeasurer:
         """Measure maps float32 (h, w, K), or the mask (h, w, 1) alone; see `measure_head`."""
         axis = probabilities[..., 1:] if self._has_axis and probabilities.shape[-1] > 1 else None
         return measure_head(
-            probabilities[..., 0], letterbox, mm_per_pixel, ga_weeks=ga_weeks, axis=axis
+            probabilities[..., 0],
+            letterbox,
+            mm_per_pixel,
+            ga_weeks=ga_weeks,
+            axis=axis,
+            error_model=self._error_model,
         )
 
     def draw(
@@ -254,7 +267,7 @@ class PlaneMeasurer:
 # JSON tree of what was fitted to data (references, thresholds), empty before anything was.
 MeasurerFactory = Callable[[tuple[str, ...], Mapping[str, Any]], Measurer]
 MEASURERS: Mapping[str, MeasurerFactory] = {
-    "head": lambda classes, settings: HeadMeasurer(classes),
+    "head": HeadMeasurer,
     "brain": BrainMeasurer,
     "four_chamber": lambda classes, settings: FourChamberMeasurer(classes),
     "plane": PlaneMeasurer,

@@ -1,12 +1,13 @@
 """Segmentation: probabilities against the expert's mask, and the measurement that they give."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import keras
 import numpy as np
 
 from fetal_tf import scores
+from fetal_tf.confidence_fitting import fit_error_model
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.targets import Target, coverage_shares
 from fetal_tf.edge.ellipse import rasterise
@@ -18,6 +19,7 @@ from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.metrics import Dice, IoU, PixelAccuracy
 from fetal_tf.registry import nearest
 from fetal_tf.tasks import TASKS
+from fetal_tf.tasks.confidence_summary import confidence_section
 from fetal_tf.tasks.landmark_columns import LANDMARK_METRICS, landmark_columns, landmark_section
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.precision import by_format
@@ -62,8 +64,13 @@ class SegmentationTask(PlainTask):
             )
         self.classes = tuple(classes)
         self.measurement = measurement
+        self.fits_measurer = measurement == "head"
         self.measurement_settings = settings
-        self.measurer = MEASURERS[measurement](self.classes, settings)
+        try:
+            self.measurer = MEASURERS[measurement](self.classes, settings)
+        except ValueError as error:
+            where = "measurement.json" if settings else "task.classes"
+            raise ConfigError(f"{where}: {error}") from error
         self.metric_names = (
             *OVERLAP,
             *RAW_OVERLAP,
@@ -92,6 +99,28 @@ class SegmentationTask(PlainTask):
     def training_metrics(self, image_size: tuple[int, int]) -> list[keras.metrics.Metric]:
         """Dice and IoU per image, and pixel accuracy, which flatters: background is easy."""
         return [Dice(name="dice"), IoU(name="iou"), PixelAccuracy(name="pixel_accuracy")]
+
+    def fit_measurer(
+        self,
+        training: Iterable[Sample],
+        validation: Iterable[tuple[Sample, Measurement]],
+    ) -> dict[str, Any]:
+        """What error of the circumference to expect, by the errors of the validation images.
+
+        Training images take no part: the net has seen them, and errs less on them. Nor do images
+        that were refused, or whose circumference in millimetres is not known.
+        """
+        if not self.fits_measurer:
+            return {}
+        features, errors_percent = [], []
+        for sample, measurement in validation:
+            assert isinstance(measurement, HeadMeasurement)
+            truth = self._measure_truth(self._mask(sample) == 1, sample.mm_per_pixel)
+            error = _errors(measurement, truth, sample)["hc_error_percent"]
+            if error is not None:
+                features.append(measurement.error_features)
+                errors_percent.append(error)
+        return fit_error_model(features, errors_percent)
 
     def evaluate(
         self,
@@ -122,15 +151,17 @@ class SegmentationTask(PlainTask):
         else:
             row |= scores.surface_distances_mm(predicted_mask, truth_mask, sample.mm_per_pixel)
         row |= _ends(measurement, truth, sample, truth_mask.shape)
-        reference = _reference(sample, truth)
-        row |= scores.measurement_errors(measurement.as_record(), reference, QUANTITIES)
+        row |= _errors(measurement, truth, sample)
+        row["hc_expected_error_percent"] = measurement.as_record()["hc_expected_error_percent"]
         row["flags"] = "; ".join(measurement.flags)
         row["refused"] = measurement.refused or ""
         return row
 
     def summarise(self, rows: Sequence[Row], seed: int) -> dict[str, Any]:
-        """The ends of the axes, as a net that looks for nothing else is judged by them."""
-        return landmark_section(rows)
+        """The ends of the axes, as a net that looks for nothing else is judged by them; and how
+        well the expected error tells the real one.
+        """
+        return landmark_section(rows) | confidence_section(rows, seed)
 
     def draw(
         self,
@@ -169,6 +200,13 @@ def _reference(sample: Sample, truth: Measurement) -> dict[str, float]:
     measured = {f"{q}_mm": record.get(f"{q}_mm") for q in QUANTITIES}
     known = {name: float(value) for name, value in measured.items() if value is not None}
     return known | dict(sample.reference)
+
+
+def _errors(
+    measurement: Measurement, truth: Measurement, sample: Sample
+) -> dict[str, float | None]:
+    reference = _reference(sample, truth)
+    return scores.measurement_errors(measurement.as_record(), reference, QUANTITIES)
 
 
 def _ends(

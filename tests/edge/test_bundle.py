@@ -52,6 +52,36 @@ def test_every_format_measures_the_same_head(bundle_path):
         assert head.refused is None and head.as_record()["hc_z"] is not None
 
 
+CONFIDENCE = {
+    "weights": {"intercept": 0.2, "misfit": 0.3, "border_softness_px": 0.5},
+    "limit_percent": 0.01,
+    "n": 40,
+}
+
+
+def test_a_head_bundle_says_what_error_to_expect_where_one_was_fitted(bundle_path):
+    without = Bundle.open(bundle_path)
+    plain = without.measure(without.predictor(), bright_head(), 0.8)
+    assert plain.expected_error_percent is None and plain.flags == ()
+    change(bundle_path, measurement_settings=CONFIDENCE)
+    bundle = Bundle.open(bundle_path)
+    for form in bundle.formats:
+        head = bundle.measure(bundle.predictor(form), bright_head(), 0.8)
+        features = head.error_features
+        expected = np.exp(0.2) * (features["misfit"] + 0.001) ** 0.3
+        expected *= (features["border_softness_px"] + 0.1) ** 0.5
+        assert head.expected_error_percent == pytest.approx(expected)
+        assert [flag.split(":")[0] for flag in head.flags] == ["uncertain"]
+        assert head.hc_mm == pytest.approx(plain.hc_mm, rel=0.01)
+
+
+def test_a_head_bundle_whose_settings_are_broken_is_not_opened(bundle_path):
+    weights = CONFIDENCE["weights"] | {"misfit": None}
+    change(bundle_path, measurement_settings=CONFIDENCE | {"weights": weights})
+    with pytest.raises(BundleError, match=r"measurement_settings: weights\.misfit: "):
+        Bundle.open(bundle_path)
+
+
 def test_the_net_sees_the_letterboxed_frame(bundle_path):
     """Twice as high as the net wants: the bars left and right stay dark."""
     bundle = Bundle.open(bundle_path)

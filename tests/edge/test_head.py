@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fetal_tf.edge.confidence import ErrorModel
 from fetal_tf.edge.ellipse import Ellipse, rasterise
 from fetal_tf.edge.head import HeadLimits, measure_head
 from fetal_tf.edge.preprocess import Letterbox
@@ -156,7 +157,9 @@ def test_limits_are_the_callers():
 
 
 def test_records_have_the_same_keys_whatever_happened():
-    measured = measure_head(seen(HEAD), BOX, MM_PER_PIXEL, ga_weeks=22.0).as_record()
+    model = ErrorModel({"intercept": 0.0, "misfit": 0.3, "border_softness_px": 0.5}, 5.0, 20)
+    head = measure_head(seen(HEAD), BOX, MM_PER_PIXEL, ga_weeks=22.0, error_model=model)
+    measured = head.as_record()
     refused = measure_head(np.zeros((192, 288), np.float32), BOX, None).as_record()
     assert list(measured) == list(refused)
     assert all(isinstance(v, float | str) for v in measured.values())

@@ -12,6 +12,7 @@ from fetal_tf.class_scores import AbsentRule
 from fetal_tf.edge import (
     brain,
     brain_flags,
+    confidence,
     fit_doubts,
     four_chamber,
     head,
@@ -23,7 +24,7 @@ from fetal_tf.edge.preprocess import Letterbox
 from tests.edge.test_measurements import outputs
 
 SOURCES = {
-    "head": (head, fit_doubts),
+    "head": (head, confidence, fit_doubts),
     "brain": (brain, brain_flags),
     "four_chamber": (four_chamber, fit_doubts),
     "landmarks": (landmark_doubts, landmark_measurement, fit_doubts, head),

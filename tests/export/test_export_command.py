@@ -26,14 +26,14 @@ FORMATS = ["float32", "int8", "onnx"] if has_onnx else ["float32", "int8"]
 IMAGES = 14
 
 
-def write_frames(root):
+def write_frames(root, images=IMAGES):
     """Bright ellipses on a dark, noisy ground, in HC18's layout with filled annotations."""
     folder = root / "training_set"
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     rows = [["filename", "pixel size(mm)", "head circumference (mm)"]]
     y, x = np.mgrid[:96, :144]
-    for i in range(IMAGES):
+    for i in range(images):
         a, b, turn = rng.integers(30, 44), rng.integers(22, 30), rng.uniform(0, 180)
         annotation = np.zeros((96, 144), np.uint8)
         cv2.ellipse(annotation, (72, 48), (int(a), int(b)), turn, 0, 360, 255, -1)
@@ -62,14 +62,14 @@ def bright_is_head():
     return model
 
 
-def make_run(folder, **export):
+def make_run(folder, images=IMAGES, val=0.2, **export):
     root = folder / "data"
-    write_frames(root)
+    write_frames(root, images)
     tree = {
         "name": "bright",
         "seed": 5,
         "data": {"dataset": "hc18", "root": str(root), "image_size": [48, 72]},
-        "split": {"val": 0.2, "test": 0.3, "seed": 1},
+        "split": {"val": val, "test": 0.3, "seed": 1},
         "task": {"name": "segmentation", "classes": ["head"], "measurement": "head"},
         "model": {"name": "small_unet"},
         "loss": {"name": "bce"},
@@ -242,6 +242,7 @@ def test_failed_conversion_keeps_the_older_bundle(tmp_path, capfd):
         "best.keras",
         "bundle",
         "config.yaml",
+        "measurement.json",
         "splits.csv",
     ]
 

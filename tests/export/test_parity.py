@@ -141,6 +141,7 @@ def test_what_the_expert_marked_and_pixel_counts_are_not_compared():
     ]  # fmt: skip
     kept = ["csp_dice", "raw_csp_dice", "csp_area_px", "csp_present", "lv_width_mm", "shape_score"]
     kept.append("radial_error_px")  # a distance, and not the difference of two columns
+    kept.append("hc_expected_error_percent")  # what the net's border says, and no expert
     text = {"id": "a", "group": "a", "condition": "normal", "ventriculomegaly": "", "flags": ""}
     row = text | dict.fromkeys([*excluded, *kept], 1.0)
     assert compared_columns([row, row | {"shape_score": None}]) == kept

@@ -213,3 +213,21 @@ def test_a_sample_without_landmarks_or_mask_is_named(task):
         task.target(sample(load_landmarks=None), LETTERBOX)
     with pytest.raises(DataError, match=r"a_1.*no mask"):
         task.target(sample(load_mask=None), LETTERBOX)
+
+
+def test_it_expects_an_error_as_segmentation_does():
+    """By the mask alone: which way the axis points changes no circumference."""
+    weights = {"intercept": 0.1, "misfit": 0.3, "border_softness_px": 0.4}
+    settings = {"weights": weights, "limit_percent": 50.0, "n": 20}
+    spec = {"name": "head_axis", "classes": CLASSES, "measurement": "head"}
+    fitted = TASKS.build("task", spec, settings)
+    assert build().fits_measurer and fitted.fits_measurer
+    output = fitted.encode(fitted.target(sample(), LETTERBOX))
+    plain = TASKS.build("task", spec | {"name": "segmentation", "classes": ["head"]}, settings)
+    rows = [
+        task.evaluate(maps, sample(), LETTERBOX)
+        for task, maps in ((fitted, output), (plain, output[..., :1]))
+    ]
+    first, second = (row["hc_expected_error_percent"] for row in rows)
+    assert first == pytest.approx(second) and first > 0
+    assert build().evaluate(output, sample(), LETTERBOX)["hc_expected_error_percent"] is None

@@ -1,7 +1,10 @@
+import json
+
 import numpy as np
 import pytest
 
 from fetal_tf.data.sample import Sample
+from fetal_tf.edge.confidence import FEATURES, ErrorModel
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.geometry import Ellipse, rasterise
 from fetal_tf.edge.preprocess import Letterbox
@@ -14,8 +17,12 @@ MM_PER_PIXEL = 0.2
 
 @pytest.fixture
 def task():
+    return build({})
+
+
+def build(settings):
     spec = {"name": "segmentation", "classes": ["head"], "measurement": "head"}
-    return TASKS.build("task", spec, {})
+    return TASKS.build("task", spec, settings)
 
 
 def sample_of(ellipse, tmp_path, **changes):
@@ -168,3 +175,63 @@ def test_dice_judges_what_was_measured_and_mask_dice_the_raw_mask(task, tmp_path
     truth = sample.load_mask().sum()
     assert row["mask_dice"] == pytest.approx(2 * truth / (2 * truth + 2500), abs=1e-6)
     assert "fragmented" in row["flags"]
+
+
+def blurred(tmp_path, count=24):
+    """Heads that a net sees the larger, the softer their border is: sample, letterbox, output."""
+    letterbox = Letterbox(*SHAPE, 96, 128)
+    for index in range(count):
+        scale = 1 + 0.1 * index
+        y, x = np.indices(SHAPE)
+        grown = TRUTH.shrunk(-scale).distances(np.column_stack([x.ravel(), y.ravel()]))
+        probability = (1 / (1 + np.exp(grown / scale))).reshape(SHAPE)
+        shown = letterbox.apply((255 * probability).astype(np.uint8)) / np.float32(255)
+        yield sample_of(TRUTH, tmp_path), letterbox, shown[..., None]
+
+
+def measured(task, outputs):
+    for sample, letterbox, output in outputs:
+        yield sample, task.measurer.measure(output, letterbox, sample.mm_per_pixel)
+
+
+def test_the_expected_error_is_fitted_to_the_errors_that_evaluation_finds(task, tmp_path):
+    assert task.fits_measurer
+    outputs = list(blurred(tmp_path))
+    settings = task.fit_measurer([], measured(task, outputs))
+    assert settings["n"] == 24 and settings["false_alarm_rate"] == 0.05
+    fitted = build(json.loads(json.dumps(settings)))
+    rows = [fitted.evaluate(output, sample, box) for sample, box, output in outputs]
+    expected = np.array([row["hc_expected_error_percent"] for row in rows])
+    real = np.abs([row["hc_error_percent"] for row in rows])
+    assert real[-1] > 2 * real[0], "the softer, the larger"
+    assert expected.mean() == pytest.approx(real.mean())
+    assert np.corrcoef(expected, real)[0, 1] > 0.95
+    flagged = ["uncertain: " in row["flags"] for row in rows]
+    assert sum(flagged) == 1 and flagged[int(np.argmax(expected))]
+    found = fitted.summarise(rows, seed=0)["confidence"]
+    assert found["n"] == 24 and found["spearman"]["value"] > 0.9
+    kept = [point["mean_error_percent"] for point in found["risk_coverage"]]
+    assert kept == sorted(kept, reverse=True)
+
+
+def test_refused_heads_and_unknown_circumferences_take_no_part(task, tmp_path):
+    letterbox = Letterbox(*SHAPE, 96, 128)
+    outputs = list(blurred(tmp_path, 21))
+    no_size = sample_of(TRUTH, tmp_path, mm_per_pixel=None, reference={})
+    outputs += [(no_size, letterbox, outputs[0][2])] * 3
+    outputs += [(outputs[0][0], letterbox, np.zeros((96, 128, 1), np.float32))] * 3
+    assert task.fit_measurer([], measured(task, outputs))["n"] == 21
+    few = task.fit_measurer([], measured(task, outputs[2:]))
+    assert few == {"false_alarm_rate": 0.05, "n": 19}
+    sample, box, output = outputs[0]
+    row = build(few).evaluate(output, sample, box)
+    assert row["hc_expected_error_percent"] is None and row["refused"] == ""
+    assert build(few).summarise([row], seed=0)["confidence"] is None
+
+
+def test_broken_settings_are_named_with_their_file():
+    weights = dict.fromkeys(("intercept", *FEATURES), 0.5)
+    whole = {"weights": weights, "limit_percent": 2.0, "n": 20}
+    assert ErrorModel.of(build(whole).measurement_settings) is not None
+    with pytest.raises(ConfigError, match=r"^measurement.json: limit_percent: "):
+        build(whole | {"limit_percent": "much"})

@@ -1,0 +1,103 @@
+"""The report of the expected error: is it right in the mean, and what does refusing by it gain?"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fetal_tf.figures_uncertainty import risk_coverage_curve
+from fetal_tf.report_figures import Plot
+from fetal_tf.report_section import Section, Table
+from fetal_tf.report_tables import number, plural
+from fetal_tf.tasks.confidence_summary import expected_and_errors, judged
+from fetal_tf.tasks.task import Row, Task
+
+TITLE, KEY = "Confidence", "confidence"
+THIRDS = ("smallest", "middle", "largest")
+
+
+def confidence_section(rows: Sequence[Row], summary: Mapping[str, Any], task: Task) -> Section:
+    """Rank correlation, expected against real error by thirds, and the risk-coverage curve."""
+    found = summary.get("confidence")
+    if not found:
+        return Section(
+            TITLE,
+            KEY,
+            [
+                "No image has both an expected error and a real one: no error model belongs to "
+                "this model, its validation images were too few, or there is no pixel size."
+            ],
+        )
+    return Section(
+        TITLE,
+        KEY,
+        [_sentence(found)],
+        [_thirds_table(found), refused_table(found)],
+        [*_plots(rows)],
+    )
+
+
+def _sentence(found: Mapping[str, Any]) -> str:
+    value, (low, high) = found["spearman"]["value"], found["spearman"]["ci95"]
+    if value is None:
+        return "There is no rank: too few images, or an error that is the same for all of them."
+    between = "" if low is None else f" (95 % CI {low:.2f} to {high:.2f})"
+    return (
+        f"Expected and real error of HC rank {plural(found['n'], 'image')} alike by Spearman's "
+        f"{value:.2f}{between}: 1 is the same order, 0 is none. The expected error is fitted to "
+        "the validation images and right in their mean; it is no interval for a single image."
+    )
+
+
+def _thirds_table(found: Mapping[str, Any]) -> Table:
+    lines = [
+        [
+            name,
+            str(third["n"]),
+            _percent(third["mean_expected_percent"]),
+            _percent(third["mean_error_percent"]),
+        ]
+        for name, third in zip(THIRDS, found["thirds"], strict=True)
+    ]
+    return Table(
+        "Expected and real error, by thirds of the expected one",
+        ["Expected error", "n", "mean expected |ΔHC| (%)", "mean real |ΔHC| (%)"],
+        lines,
+        "Calibrated means that both columns agree; useful, that they grow downwards.",
+    )
+
+
+def refused_table(found: Mapping[str, Any]) -> Table:
+    """Mean error of the images kept, by the share refused."""
+    lines = [
+        [
+            f"{point['refused_share']:.0%}",
+            str(point["n"]),
+            number(point["mean_error_mm"], "hc_abs_error_mm"),
+            _percent(point["mean_error_percent"]),
+        ]
+        for point in found["risk_coverage"]
+    ]
+    return Table(
+        "The least certain images refused",
+        ["Refused", "n kept", "mean |ΔHC| (mm)", "mean |ΔHC| (%)"],
+        lines,
+        "Images that the measurement refuses anyway take no part.",
+    )
+
+
+def _plots(rows: Sequence[Row]) -> Iterator[Plot]:
+    known = judged(rows)
+    expected, percent, _ = expected_and_errors(known)
+    if figure := risk_coverage_curve(expected, percent, "expected error", "hc_percent"):
+        yield Plot(
+            "hc_risk_coverage",
+            "Risk and coverage",
+            figure,
+            f"Mean error of the images kept over the share of {plural(len(known), 'image')} "
+            "refused, by the expected error and by the real one.",
+            "The faster the line falls, the better the doubt finds the errors. The dotted line "
+            "refuses the largest errors themselves: nothing can be better.",
+        )
+
+
+def _percent(value: float | None) -> str:
+    return number(value, "hc_abs_error_percent")
