@@ -153,14 +153,14 @@ def test_context_changes_nothing_until_it_has_learnt():
 
 
 def test_what_context_learns_depends_on_the_frame_as_a_whole():
-    """A change in one corner reaches the opposite one, which no convolution here does."""
+    """A change at the top reaches the bottom, which no convolution here does."""
     shape = (64, 96, 1)
     frame = pixels(shape=shape)
     other = frame.copy()
-    other[:, :8, :8] = 255.0 - other[:, :8, :8]
+    other[:, :16] /= 10
 
     def reaches(model):
-        return float(np.abs(np.asarray(model(frame) - model(other)))[0, -4:, -4:].max())
+        return float(np.abs(np.asarray(model(frame) - model(other)))[0, -4:].max())
 
     plain, aware = (mobile(shape, widths=[4, 6], context=c) for c in (False, True))
     random = np.random.default_rng(0)
