@@ -13,9 +13,11 @@ AXES = {"ofd": slice(0, 2), "bpd": slice(2, 4)}  # where LANDMARKS holds the end
 _SWAPPED = [1, 0, 3, 2]
 # A short axis below this share of the long one is rounding, not an ellipse.
 _FLAT = 1e-9
-# Half the side of the window about a peak, px: it holds what a gaussian of sigma 1.5 to 4 px says
-# about its place, and little of a neighbour.
-_REACH = 3
+# Half the side of the window about a peak, as a share of the map's longer side. Where a net is sure
+# of the border and not of the axis, its peak is a ridge along the skull: the window has to hold it,
+# and not the other end (the shortest BPD in HC18 is 0.2 of the longer side).
+_REACH_SHARE = 0.08
+_SHORTEST_REACH = 3  # px
 _WINDOWS = 4  # a noisy peak's highest pixel lies beside it: the window is moved there
 _FAINTEST = 1e-6  # where a map is zero its logarithm is not
 
@@ -88,7 +90,8 @@ def decode_heatmaps(
 
     A gaussian is fitted to the window about the highest pixel: a parabola in x and y through the
     logarithm, weighted by the squared values. A peak that the border cuts off keeps its place, as
-    does a long one that stands askew; the centre of gravity of the window moves both.
+    does a long one that stands askew; the centre of gravity of the window moves both. Of a ridge
+    it is the middle, which eight bits move by a fraction of a pixel, and its highest pixel by many.
 
     Args:
         maps: [h, w, P], 0..1, of the letterboxed frame.
@@ -143,8 +146,9 @@ def _peak(values: np.ndarray) -> tuple[np.ndarray, float]:
 
 def _window(values: np.ndarray, center: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Columns, rows from `center`, values above zero, (N,) each, of what lies about it."""
-    left, top = np.maximum(0, center.astype(int) - _REACH)
-    right, bottom = center.astype(int) + _REACH + 1
+    reach = max(_SHORTEST_REACH, round(_REACH_SHARE * max(values.shape)))
+    left, top = np.maximum(0, center.astype(int) - reach)
+    right, bottom = center.astype(int) + reach + 1
     window = values[top:bottom, left:right].astype(np.float64)
     v, u = np.indices(window.shape).reshape(2, -1)
     return u + left - center[0], v + top - center[1], np.maximum(window.ravel(), _FAINTEST)

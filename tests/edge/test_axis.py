@@ -184,7 +184,7 @@ def test_the_result_turns_with_ellipse_and_maps(ellipse, direction, length, turn
 @given(ellipses, st.floats(-20, 20))
 def test_a_contradiction_leaves_the_ellipse(ellipse, turn):
     """A net that is sure of the short axis, of an outline that shows a long one."""
-    assert turned(ellipse, vector(ellipse.angle_deg + 90 + turn)) is ellipse
+    assert turned(ellipse, vector(ellipse.angle_deg + 90 + turn), 1.0) is ellipse
 
 
 def test_where_nothing_is_seen_the_ellipse_stays():
@@ -208,7 +208,7 @@ def test_the_maps_turn_a_heads_axes_and_hardly_its_circumference():
     head = measure_head(answer[..., 0], BOX, 0.2, axis=answer[..., 1:])
     assert plain.ellipse.angle_deg == pytest.approx(12, abs=2)
     expected = turned(ROUND, vector(42))
-    assert apart(expected.angle_deg, 42) < 1
+    assert apart(expected.angle_deg, 42) < 8  # the outline has a say, it lies at 12
     assert head.ellipse.angle_deg == pytest.approx(expected.angle_deg, abs=0.3)
     assert head.ofd_mm == pytest.approx(0.4 * expected.semi_major, abs=0.05)
     assert head.bpd_mm == pytest.approx(0.4 * expected.semi_minor, abs=0.05)
@@ -224,7 +224,7 @@ def test_a_frame_that_is_fitted_by_a_rounding_keeps_a_round_heads_axis():
     nearly = Ellipse(200.0, 131.0, 100.0, 99.5, 12.0)
     answer = output(nearly, 50, box)
     head = measure_head(answer[..., 0], box, 0.2, axis=answer[..., 1:])
-    assert apart(head.ellipse.angle_deg, 50) < 1
+    assert apart(head.ellipse.angle_deg, 50) < 2
 
 
 def test_maps_of_the_outlines_own_axis_change_no_measurement():
@@ -243,7 +243,7 @@ def test_what_the_maps_say_on_the_padding_does_not_count():
     dirty[:, : PADDED.pad_left] = 1
     clean, same = (measure_head(a[..., 0], PADDED, 0.2, axis=a[..., 1:]) for a in (answer, dirty))
     assert astuple(same.ellipse) == pytest.approx(astuple(clean.ellipse), rel=1e-9)
-    assert apart(clean.ellipse.angle_deg, 42) < 2
+    assert apart(clean.ellipse.angle_deg, 42) < 8
     assert PADDED.pad_left > 0
 
 

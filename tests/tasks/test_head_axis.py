@@ -144,7 +144,7 @@ def test_the_maps_find_the_ends_that_a_round_outline_hides(task):
     turned = task.evaluate(output, tilted, LETTERBOX)
     alone = task.evaluate(output[..., :1], tilted, LETTERBOX)
     assert alone["radial_error_px"] > 60
-    assert turned["radial_error_px"] < 5
+    assert turned["radial_error_px"] < 16  # the outline has a say
     assert turned["mask_dice"] == alone["mask_dice"]
     assert turned["hc_error_mm"] == pytest.approx(alone["hc_error_mm"], abs=0.05)
 
