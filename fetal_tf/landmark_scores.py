@@ -12,12 +12,21 @@ from typing import Any
 import numpy as np
 
 from fetal_tf.detection import wilson_interval
-from fetal_tf.edge.landmarks import AXES, LANDMARKS, canonical, landmark_ellipse, swapped_ends
+from fetal_tf.edge.axis import axis_maps, turned
+from fetal_tf.edge.landmarks import (
+    AXES,
+    LANDMARKS,
+    canonical,
+    ellipse_landmarks,
+    landmark_ellipse,
+    swapped_ends,
+)
 from fetal_tf.scores import finite, measurement_errors
 
 QUANTITIES = ("ofd", "bpd", "hc")
 SUCCESS_PX = (2, 5, 10, 50, 100, 150, 200)
 _SPAN_PERCENTILES = (5, 95)
+_CERTAIN = 1e9  # times a unit vector: against it, no outline has a say
 
 
 def landmark_errors(
@@ -111,6 +120,41 @@ def collapse(
     true = span_share([t for _, t, _ in shown], sizes)
     ratio = predicted / true if predicted is not None and true else None
     return {"span_share": predicted, "span_share_true": true, "span_ratio": ratio}
+
+
+def axis_summary(
+    predictions: Sequence[np.ndarray | None], truths: Sequence[np.ndarray]
+) -> dict[str, Any]:
+    """How much of the error is the direction of the axis, which a near-round head hardly shows.
+
+    Args:
+        predictions: [4, 2] per image, px; None or NaN where nothing was predicted.
+        truths: likewise, the expert's.
+
+    Returns:
+        `axis`: over the images with both, `error_deg`, the angle between the two OFDs, 0..90, and
+        `radial_error_turned_px`, what the radial error is when the ellipse through the predicted
+        ends is turned to the expert's OFD (`edge.axis.turned`); statistics as in `landmarks`.
+    """
+    angles, turned_errors = [], []
+    for predicted, truth in zip(predictions, truths, strict=True):
+        if predicted is None or not (np.isfinite(predicted).all() and np.isfinite(truth).all()):
+            continue
+        with contextlib.suppress(ValueError):  # axes that span no ellipse
+            ellipse = landmark_ellipse(predicted)
+            (found, true) = (_direction_deg(points) for points in (predicted, truth))
+            expert = turned(ellipse, _CERTAIN * (2 * np.array(axis_maps(true)) - 1))
+            angles.append(abs((found - true + 90) % 180 - 90))
+            errors = _radial_errors(ellipse_landmarks(expert), truth)
+            turned_errors.append(float(errors["radial_error_px"] or 0.0))
+    return {
+        "axis": {"error_deg": _spread(angles), "radial_error_turned_px": _spread(turned_errors)}
+    }
+
+
+def _direction_deg(points: np.ndarray) -> float:
+    x, y = np.diff(points[AXES["ofd"]], axis=0)[0]
+    return math.degrees(math.atan2(y, x))
 
 
 def landmark_summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -56,6 +56,13 @@ def _sentences(found: Mapping[str, Any]) -> Iterator[str]:
     )
     if found["not_predicted"]:
         yield f"Nothing was predicted in {plural(found['not_predicted'], 'image')}."
+    axis = found["axis"]
+    if axis["error_deg"]["n"]:
+        yield (
+            f"The OFD's direction is off by {axis['error_deg']['mean']:.1f} degrees in the mean "
+            f"(median {axis['error_deg']['median']:.1f}); with the expert's direction, the same "
+            f"ellipses would be {_px(axis['radial_error_turned_px']['mean'])} px off."
+        )
     ratio = found["span_ratio"]
     if ratio is None:
         return

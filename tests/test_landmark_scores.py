@@ -13,6 +13,7 @@ from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.landmarks import LANDMARKS, ellipse_landmarks
 from fetal_tf.landmark_scores import (
     SUCCESS_PX,
+    axis_summary,
     collapse,
     landmark_errors,
     landmark_summary,
@@ -239,3 +240,23 @@ def test_the_summary_of_nothing():
     summary = landmark_summary([])
     assert summary["landmarks"]["all"]["n"] == 0 and summary["landmarks"]["all"]["mean"] is None
     assert summary["success"]["5px"]["share"] is None
+
+
+def test_what_is_left_when_the_axis_is_the_experts():
+    """An ellipse of the right size that points elsewhere has no error but the axis."""
+    truth = ellipse_landmarks(Ellipse(400, 270, 230, 180, 10))
+    turned = [ellipse_landmarks(Ellipse(400, 270, 230, 180, 10 + off)) for off in (-6, 170, 8)]
+    found = axis_summary([*turned, None], [truth] * 4)["axis"]
+    assert found["error_deg"]["n"] == found["radial_error_turned_px"]["n"] == 3
+    assert found["error_deg"]["mean"] == pytest.approx((6 + 10 + 8) / 3)
+    # Turning keeps the sum of the squared axes, so a small share of the angle stays.
+    assert found["radial_error_turned_px"]["max"] < 8
+    moved = ellipse_landmarks(Ellipse(403, 274, 230, 180, 10))
+    alone = axis_summary([moved], [truth])["axis"]
+    assert alone["error_deg"]["mean"] == pytest.approx(0, abs=1e-9)
+    assert alone["radial_error_turned_px"]["mean"] == pytest.approx(5)
+
+
+def test_without_predictions_there_is_no_axis():
+    found = axis_summary([None, np.full((4, 2), np.nan)], [np.ones((4, 2))] * 2)["axis"]
+    assert found["error_deg"]["n"] == 0 and found["radial_error_turned_px"]["mean"] is None

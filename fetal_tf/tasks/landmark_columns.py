@@ -6,7 +6,13 @@ from typing import Any
 import numpy as np
 
 from fetal_tf.edge.landmarks import AXES, LANDMARKS
-from fetal_tf.landmark_scores import SUCCESS_PX, collapse, landmark_errors, landmark_summary
+from fetal_tf.landmark_scores import (
+    SUCCESS_PX,
+    axis_summary,
+    collapse,
+    landmark_errors,
+    landmark_summary,
+)
 from fetal_tf.tasks.task import Row
 
 # The better order of the ends of each axis counts; `strict` takes them by name.
@@ -44,12 +50,13 @@ def landmark_columns(
 
 
 def landmark_section(rows: Sequence[Row]) -> dict[str, Any]:
-    """`landmarks` of `summary.json`: `landmark_summary`, and the span of the predictions."""
+    """`landmarks` of `summary.json`: `landmark_summary`, the predictions' span, and their axes."""
     scored = [row for row in rows if all(row.get(name) is not None for name in _SIZE)]
     predictions = [_points(row, "px") for row in scored]
     truths = [_points(row, "true_px") for row in scored]
     sizes = [(round(float(row[_SIZE[0]])), round(float(row[_SIZE[1]]))) for row in scored]  # type: ignore[arg-type]
-    return {"landmarks": landmark_summary(scored) | collapse(predictions, truths, sizes)}
+    found = landmark_summary(scored) | collapse(predictions, truths, sizes)
+    return {"landmarks": found | axis_summary(predictions, truths)}
 
 
 def _points(row: Row, ending: str) -> np.ndarray:
