@@ -138,55 +138,9 @@ def test_senseless_parameters_are_refused(wrong):
         mobile(**wrong)
 
 
-def context_layers(model, kind):
-    return [la for la in model.layers if la.name.startswith("context_") and la.name.endswith(kind)]
-
-
-def test_context_changes_nothing_until_it_has_learnt():
-    """So a net without context can be the start of one with it (`model.init`)."""
-    plain, aware = mobile(classes=2), mobile(classes=2, context=True)
-    for layer in plain.layers:
-        aware.get_layer(layer.name).set_weights(layer.get_weights())
-    np.testing.assert_allclose(aware(pixels()), plain(pixels()), atol=1e-6)
-    assert len(context_layers(aware, "_scale")) == 2  # one for each level of the decoder
-    assert not context_layers(plain, "")
-
-
-def test_what_context_learns_depends_on_the_frame_as_a_whole():
-    """A change at the top reaches the bottom, which no convolution here does."""
-    shape = (64, 96, 1)
-    frame = pixels(shape=shape)
-    other = frame.copy()
-    other[:, :16] /= 10
-
-    def reaches(model):
-        return float(np.abs(np.asarray(model(frame) - model(other)))[0, -4:].max())
-
-    plain, aware = (mobile(shape, widths=[4, 6], context=c) for c in (False, True))
-    random = np.random.default_rng(0)
-    for layer in (*context_layers(aware, "_scale"), *context_layers(aware, "_shift")):
-        layer.set_weights([random.normal(0, 1, w.shape) for w in layer.get_weights()])
-    context = aware.get_layer("context")
-    context.set_weights([np.abs(w) for w in context.get_weights()])  # no feature cut off at zero
-    assert reaches(plain) == 0 and reaches(aware) > 1e-4
-
-
-def test_context_scales_by_at_most_two():
-    model = mobile(context=True)
-    for layer in context_layers(model, "_scale"):
-        kernel, bias = layer.get_weights()
-        layer.set_weights([kernel, np.full_like(bias, 100.0)])
-    names = [("decoder_0_conv0_relu6", "context_0_scaled")]
-    for before, after in names:
-        outputs = [model.get_layer(name).output for name in (before, after)]
-        plain, scaled = keras.Model(model.input, outputs)(pixels())
-        np.testing.assert_allclose(scaled, 2 * np.asarray(plain), rtol=1e-5)
-
-
-@pytest.mark.parametrize("context", [False, True])
-def test_int8_holds_nothing_but_convolutions_and_their_glue(context):
+def test_int8_holds_nothing_but_convolutions_and_their_glue():
     """Norms, activations and the scaling fold away; any rest would cost time on a tablet."""
-    model = mobile(classes=3, context=context)
+    model = mobile(classes=3)
     random = np.random.default_rng(0)
     for weight in model.weights:  # a fresh norm is the identity and would fold trivially
         if "_norm" in weight.path:
@@ -205,5 +159,4 @@ def test_int8_holds_nothing_but_convolutions_and_their_glue(context):
     interpreter.allocate_tensors()
     operators = {op["op_name"] for op in interpreter._get_ops_details()} - {"DELEGATE"}
     glue = {"QUANTIZE", "MAX_POOL_2D", "RESIZE_BILINEAR", "CONCATENATION", "LOGISTIC"}
-    of_context = {"MEAN", "MUL", "ADD", "RESHAPE"} if context else set()
-    assert operators == {"CONV_2D", *glue, *of_context}
+    assert operators == {"CONV_2D", *glue}
