@@ -4,14 +4,18 @@ Both take `y_true` and `y_pred` (N, h, w, 3): the head's coverage, 0..1, and the
 `fetal_tf.edge.axis`. What the maps say outside of the true head does not count.
 """
 
+import math
 from typing import Any
 
 import keras
 from keras import KerasTensor, ops
 
+from fetal_tf.head_losses import HeadAndMore
+from fetal_tf.metrics import MeanOfKnown
+
 
 @keras.saving.register_keras_serializable(package="fetal_tf")
-class HeadAndAxis(keras.losses.Loss):
+class HeadAndAxis(HeadAndMore):
     """`head_loss` on channel 0, plus `axis_weight` times the maps' squared error inside the head.
 
     With truth t, prediction p and the head's coverage m, per image::
@@ -31,6 +35,8 @@ class HeadAndAxis(keras.losses.Loss):
         dtype: as in `keras.losses.Loss`.
     """
 
+    parts = ("head_loss",)
+
     def __init__(
         self,
         head_loss: keras.losses.Loss,
@@ -39,13 +45,11 @@ class HeadAndAxis(keras.losses.Loss):
         name: str = "head_and_axis",
         dtype: Any = None,
     ):
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.head_loss = head_loss
+        super().__init__(head_loss, reduction, name, dtype)
         self.axis_weight = axis_weight
 
-    def call(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
+    def beside(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
         """(N, h, w, 3) twice to (N,)."""
-        head = self.head_loss.call(y_true[..., :1], y_pred[..., :1])
         inside, truth = y_true[..., 0], y_true[..., 1:]
         known = ops.cast(ops.any(ops.abs(truth - 0.5) > 0, axis=-1), inside.dtype)
         weight = inside * known
@@ -53,35 +57,22 @@ class HeadAndAxis(keras.losses.Loss):
         axis = ops.divide_no_nan(
             ops.sum(weight * squared, axis=(1, 2)), ops.sum(weight, axis=(1, 2))
         )
-        return head + self.axis_weight * axis
+        return self.axis_weight * axis
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "head_loss": keras.saving.serialize_keras_object(self.head_loss),
-            "axis_weight": self.axis_weight,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "HeadAndAxis":
-        built = keras.saving.deserialize_keras_object(config["head_loss"])
-        return cls(**{**config, "head_loss": built})
+        return {**super().get_config(), "axis_weight": self.axis_weight}
 
 
 @keras.saving.register_keras_serializable(package="fetal_tf")
-class AxisError(keras.metrics.Metric):
+class AxisError(MeanOfKnown):
     """Mean angle between the true axis and the one that the maps show over the true head, degrees.
 
     0..90. Maps that show no direction at all are off by 45, the mean of a guess. An image without a
-    head or without a known axis is left out; NaN before any other was seen: an error of 0 would be
-    the best of all.
+    head or without a known axis is left out.
     """
 
     def __init__(self, name: str = "axis_error", dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
-        # float32 under every policy: float16 counts images exactly only up to 2048.
-        self.total = self.add_variable((), "zeros", dtype="float32", name="total")
-        self.count = self.add_variable((), "zeros", dtype="float32", name="count")
 
     def update_state(
         self, y_true: KerasTensor, y_pred: KerasTensor, sample_weight: KerasTensor | None = None
@@ -93,16 +84,6 @@ class AxisError(keras.metrics.Metric):
             ops.sum(inside * (2 * y[..., 1:] - 1), axis=(1, 2)) for y in (y_true, y_pred)
         )
         cross = truth[:, 0] * seen[:, 1] - truth[:, 1] * seen[:, 0]
-        errors = ops.abs(ops.arctan2(cross, ops.sum(truth * seen, axis=-1))) * (
-            90 / 3.141592653589793
-        )
-        errors = ops.where(ops.any(seen != 0, axis=-1), errors, 45.0)
-        weight = ops.cast(ops.any(truth != 0, axis=-1), "float32")
-        if sample_weight is not None:
-            weight *= ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
-        self.total.assign_add(ops.sum(errors * weight))
-        self.count.assign_add(ops.sum(weight))
-
-    def result(self) -> KerasTensor:
-        mean = ops.divide_no_nan(self.total, self.count)
-        return ops.where(self.count > 0, mean, float("nan"))
+        twice = ops.abs(ops.arctan2(cross, ops.sum(truth * seen, axis=-1)))
+        errors = ops.where(ops.any(seen != 0, axis=-1), 90 / math.pi * twice, 45.0)
+        self.add(errors, ops.any(truth != 0, axis=-1), sample_weight)

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, ops
 
+from fetal_tf.head_losses import HeadAndMore
 from fetal_tf.landmark_geometry import axis_geometry, cheaper_order, other_order
 
 # A map whose peak is lower fades into its frame's centre; above it, only the map's shape matters.
@@ -158,7 +159,7 @@ class HeatmapLoss(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="fetal_tf")
-class HeadAndLandmarks(keras.losses.Loss):
+class HeadAndLandmarks(HeadAndMore):
     """`head_loss` on channel 0, the head's mask, plus `landmark_weight` times the maps' loss.
 
     Args:
@@ -170,6 +171,8 @@ class HeadAndLandmarks(keras.losses.Loss):
         dtype: as in `keras.losses.Loss`.
     """
 
+    parts = ("head_loss", "landmark_loss")
+
     def __init__(
         self,
         head_loss: keras.losses.Loss,
@@ -179,27 +182,13 @@ class HeadAndLandmarks(keras.losses.Loss):
         name: str = "head_and_landmarks",
         dtype: Any = None,
     ):
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.head_loss = head_loss
+        super().__init__(head_loss, reduction, name, dtype)
         self.landmark_loss = landmark_loss
         self.landmark_weight = landmark_weight
 
-    def call(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
+    def beside(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
         """(N, h, w, K) twice to (N,)."""
-        head = self.head_loss.call(y_true[..., :1], y_pred[..., :1])
-        landmarks = self.landmark_loss.call(y_true[..., 1:], y_pred[..., 1:])
-        return head + self.landmark_weight * landmarks
+        return self.landmark_weight * self.landmark_loss.call(y_true[..., 1:], y_pred[..., 1:])
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "head_loss": keras.saving.serialize_keras_object(self.head_loss),
-            "landmark_loss": keras.saving.serialize_keras_object(self.landmark_loss),
-            "landmark_weight": self.landmark_weight,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "HeadAndLandmarks":
-        parts = ("head_loss", "landmark_loss")
-        built = {key: keras.saving.deserialize_keras_object(config[key]) for key in parts}
-        return cls(**{**config, **built})
+        return {**super().get_config(), "landmark_weight": self.landmark_weight}

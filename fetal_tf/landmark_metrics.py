@@ -14,12 +14,11 @@ import keras
 from keras import KerasTensor, ops
 
 from fetal_tf.landmark_geometry import cheaper_order, other_order
+from fetal_tf.metrics import MeanOfKnown
 
 
-class RadialError(keras.metrics.Metric):
+class RadialError(MeanOfKnown):
     """The mean distance of visible landmarks from their truth, every landmark alike.
-
-    NaN before any visible landmark was seen: an error of 0 would be the best of all.
 
     Args:
         name: the name in the logs.
@@ -28,9 +27,6 @@ class RadialError(keras.metrics.Metric):
 
     def __init__(self, name: str = "radial_error", dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
-        # float32 under every policy: float16 counts landmarks exactly only up to 2048.
-        self.total = self.add_variable((), "zeros", dtype="float32", name="total")
-        self.count = self.add_variable((), "zeros", dtype="float32", name="count")
 
     def update_state(
         self, y_true: KerasTensor, y_pred: KerasTensor, sample_weight: KerasTensor | None = None
@@ -41,15 +37,7 @@ class RadialError(keras.metrics.Metric):
         errors = cheaper_order(
             _distance(truth, found), _distance(other_order(truth, axis=1), found), visible
         )
-        weight = ops.cast(visible, "float32")
-        if sample_weight is not None:
-            weight *= ops.cast(ops.reshape(sample_weight, (-1, 1)), "float32")
-        self.total.assign_add(ops.sum(ops.where(visible, errors, 0.0) * weight))
-        self.count.assign_add(ops.sum(weight))
-
-    def result(self) -> KerasTensor:
-        mean = ops.divide_no_nan(self.total, self.count)
-        return ops.where(self.count > 0, mean, float("nan"))
+        self.add(errors, visible, sample_weight)
 
     def _points(
         self, y_true: KerasTensor, y_pred: KerasTensor

@@ -26,7 +26,6 @@ from fetal_tf.scores import finite, measurement_errors
 QUANTITIES = ("ofd", "bpd", "hc")
 SUCCESS_PX = (2, 5, 10, 50, 100, 150, 200)
 _SPAN_PERCENTILES = (5, 95)
-_CERTAIN = 1e9  # times a unit vector: against it, no outline has a say
 
 
 def landmark_errors(
@@ -143,7 +142,7 @@ def axis_summary(
         with contextlib.suppress(ValueError):  # axes that span no ellipse
             ellipse = landmark_ellipse(predicted)
             (found, true) = (_direction_deg(points) for points in (predicted, truth))
-            expert = turned(ellipse, _CERTAIN * (2 * np.array(axis_maps(true)) - 1))
+            expert = turned(ellipse, 2 * np.array(axis_maps(true)) - 1, outline_weight=0.0)
             angles.append(abs((found - true + 90) % 180 - 90))
             errors = _radial_errors(ellipse_landmarks(expert), truth)
             turned_errors.append(float(errors["radial_error_px"] or 0.0))

@@ -15,6 +15,38 @@ from keras import KerasTensor, ops
 THRESHOLD = 0.5
 
 
+class MeanOfKnown(keras.metrics.Metric):
+    """The mean of what was known, each value with its weight.
+
+    NaN before anything was: of an error, 0 would be the best of all.
+
+    Args:
+        name: the name in the logs.
+        dtype: as in `keras.metrics.Metric`.
+    """
+
+    def __init__(self, name: str, dtype: Any = None):
+        super().__init__(name=name, dtype=dtype)
+        # float32 under every policy: float16 counts exactly only up to 2048.
+        self.total = self.add_variable((), "zeros", dtype="float32", name="total")
+        self.count = self.add_variable((), "zeros", dtype="float32", name="count")
+
+    def add(
+        self, values: KerasTensor, known: KerasTensor, sample_weight: KerasTensor | None
+    ) -> None:
+        """Add values (N, …) where `known`, bool of the same shape; `sample_weight` (N,)."""
+        weight = ops.cast(known, "float32")
+        if sample_weight is not None:
+            per_sample = (-1, *[1] * (len(weight.shape) - 1))
+            weight *= ops.cast(ops.reshape(sample_weight, per_sample), "float32")
+        self.total.assign_add(ops.sum(ops.where(known, values, 0.0) * weight))
+        self.count.assign_add(ops.sum(weight))
+
+    def result(self) -> KerasTensor:
+        mean = ops.divide_no_nan(self.total, self.count)
+        return ops.where(self.count > 0, mean, float("nan"))
+
+
 class MeanPerImage(keras.metrics.Metric):
     """The mean over images of a score of (truth, prediction), both cut at 0.5.
 

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 
 def check_keras_file(loss, pair, activation, path):
@@ -32,3 +33,12 @@ def mixed_precision_losses(policy, loss, image, truth, activation, steps=8):
         return np.array([float(model.train_on_batch(image, truth)) for _ in range(steps)])
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def gradient_of(loss, truth, found) -> tuple[float, np.ndarray]:
+    """The loss and its gradient by the prediction, float32 whatever was given."""
+    found = tf.convert_to_tensor(found)
+    with tf.GradientTape() as tape:
+        tape.watch(found)
+        value = loss(truth, found)
+    return float(value), tf.cast(tape.gradient(value, found), tf.float32).numpy()

@@ -15,7 +15,7 @@ from fetal_tf.edge.ellipse import Ellipse, rasterise
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.losses import LOSSES
 from tests.jax_process import run_on_jax
-from tests.loss_checks import check_keras_file, mixed_precision_losses
+from tests.loss_checks import check_keras_file, gradient_of, mixed_precision_losses
 
 SIZE = 20, 28  # height, width
 HEAD = rasterise(Ellipse(13.2, 9.6, 9.0, 7.0, 20.0), SIZE).astype(np.float32)
@@ -66,14 +66,6 @@ def numpy_axis(truth, found) -> float:
         squared = ((2 * t[inside, 1:] - 2 * p[inside, 1:]) ** 2).sum(axis=-1)
         costs.append(np.average(squared, weights=t[inside, 0]))
     return float(np.mean(costs))
-
-
-def gradient_of(loss, truth, found) -> tuple[float, np.ndarray]:
-    found = tf.convert_to_tensor(found)
-    with tf.GradientTape() as tape:
-        tape.watch(found)
-        value = loss(truth, found)
-    return float(value), tf.cast(tape.gradient(value, found), tf.float32).numpy()
 
 
 # --- the loss ---

@@ -16,7 +16,7 @@ from fetal_tf.experiment import open_experiment
 from fetal_tf.landmark_losses import soft_argmax
 from fetal_tf.losses import LOSSES
 from tests.jax_process import run_on_jax
-from tests.loss_checks import check_keras_file, mixed_precision_losses
+from tests.loss_checks import check_keras_file, gradient_of, mixed_precision_losses
 
 REGRESSION = Path(__file__).parents[1] / "configs" / "landmarks_regression_small.yaml"
 SIZE = 24, 32  # height, width
@@ -212,14 +212,6 @@ def test_value_equals_numpy(spec, points):
     pair = pair_of(spec["name"], points)
     value = float(LOSSES.build("loss", spec, None)(*pair))
     assert value == pytest.approx(expected(spec, points, pair), rel=2e-5)
-
-
-def gradient_of(loss, truth, found) -> tuple[float, np.ndarray]:
-    found = tf.convert_to_tensor(found)
-    with tf.GradientTape() as tape:
-        tape.watch(found)
-        value = loss(truth, found)
-    return float(value), tf.cast(tape.gradient(value, found), tf.float32).numpy()
 
 
 @every_spec

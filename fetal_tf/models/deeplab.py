@@ -11,11 +11,10 @@ import keras
 from keras import KerasTensor, layers
 from pydantic import Field
 
-from fetal_tf.edge.errors import ConfigError
 from fetal_tf.models import MODELS
 from fetal_tf.models.blocks import Head, conv_norm_relu6, imagenet_input, probabilities
 from fetal_tf.models.pretrained import Weights, load_encoder
-from fetal_tf.models.resnet import PUBLISHED_BASE, RESNET_50, encoder_layers, resnet
+from fetal_tf.models.resnet import PUBLISHED_BASE, RESNET_50, check_base, encoder_layers, resnet
 
 _RATES = (6, 12, 18)  # the paper's, for features at 1/16
 
@@ -52,10 +51,7 @@ def deeplabv3plus_resnet50(
         ConfigError: a size that is no multiple of 16, softmax for one class, or weights that are
             those of something else, or of another base.
     """
-    if weights is not None and base != PUBLISHED_BASE:
-        raise ConfigError(
-            f"model.weights: published ones are for base {PUBLISHED_BASE}, found base {base}"
-        )
+    check_base(weights, base)
     pixels, x = imagenet_input(input_shape, multiple=16)
     _, fine, _, _, x = resnet(x, RESNET_50, bottleneck=True, base=base, output_stride=16)
     x = _pyramid(x, 4 * base)

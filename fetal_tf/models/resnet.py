@@ -16,6 +16,8 @@ from typing import Literal
 import keras
 from keras import KerasTensor, layers
 
+from fetal_tf.edge.errors import ConfigError
+
 RESNET_34 = RESNET_50 = (3, 4, 6, 3)  # blocks of the four stages
 PUBLISHED_BASE = 64
 
@@ -72,6 +74,14 @@ def resnet(
                 x = _basic(x, filters, stride=step, name=name)
         features.append(x)
     return features
+
+
+def check_base(weights: object, base: int) -> None:
+    """ConfigError where published weights are asked for with another width than theirs."""
+    if weights is not None and base != PUBLISHED_BASE:
+        raise ConfigError(
+            f"model.weights: published ones are for base {PUBLISHED_BASE}, found base {base}"
+        )
 
 
 def encoder_layers(model: keras.Model) -> list[keras.Layer]:

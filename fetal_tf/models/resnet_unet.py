@@ -10,7 +10,6 @@ import keras
 from keras import layers
 from pydantic import Field
 
-from fetal_tf.edge.errors import ConfigError
 from fetal_tf.models import MODELS
 from fetal_tf.models.blocks import (
     Head,
@@ -21,7 +20,7 @@ from fetal_tf.models.blocks import (
     probabilities,
 )
 from fetal_tf.models.pretrained import Weights, load_encoder
-from fetal_tf.models.resnet import PUBLISHED_BASE, RESNET_34, encoder_layers, resnet
+from fetal_tf.models.resnet import PUBLISHED_BASE, RESNET_34, check_base, encoder_layers, resnet
 
 
 @MODELS.register("resnet34_unet")
@@ -55,10 +54,7 @@ def resnet34_unet(
         ConfigError: a size that is no multiple of 32, softmax for one class, or weights that are
             those of something else, or of another base.
     """
-    if weights is not None and base != PUBLISHED_BASE:
-        raise ConfigError(
-            f"model.weights: published ones are for base {PUBLISHED_BASE}, found base {base}"
-        )
+    check_base(weights, base)
     pixels, x = imagenet_input(input_shape, multiple=32)
     *skips, x = resnet(x, RESNET_34, bottleneck=False, base=base)
     for level in reversed(range(5)):

@@ -4,11 +4,10 @@ import cv2
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
 
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.models import MODELS
+from tests.int8_operators import int8_operators
 
 SHAPE = (32, 48, 1)
 
@@ -141,22 +140,5 @@ def test_senseless_parameters_are_refused(wrong):
 def test_int8_holds_nothing_but_convolutions_and_their_glue():
     """Norms, activations and the scaling fold away; any rest would cost time on a tablet."""
     model = mobile(classes=3)
-    random = np.random.default_rng(0)
-    for weight in model.weights:  # a fresh norm is the identity and would fold trivially
-        if "_norm" in weight.path:
-            weight.assign(random.uniform(0.5, 1.5, weight.shape))
-    static_input = keras.Input(batch_shape=(1, *SHAPE))
-    converter = tf.lite.TFLiteConverter.from_keras_model(
-        keras.Model(static_input, model(static_input))
-    )
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: (
-        [random.integers(0, 256, (1, *SHAPE)).astype(np.float32)] for _ in range(4)
-    )
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.uint8
-    interpreter = Interpreter(model_content=converter.convert())
-    interpreter.allocate_tensors()
-    operators = {op["op_name"] for op in interpreter._get_ops_details()} - {"DELEGATE"}
     glue = {"QUANTIZE", "MAX_POOL_2D", "RESIZE_BILINEAR", "CONCATENATION", "LOGISTIC"}
-    assert operators == {"CONV_2D", *glue}
+    assert int8_operators(model) == {"CONV_2D", *glue}

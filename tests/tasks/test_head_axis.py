@@ -137,14 +137,14 @@ def test_the_truth_fed_back_is_perfect_at_half_the_size(task):
 
 
 def test_the_maps_find_the_ends_that_a_round_outline_hides(task):
-    truth = Ellipse(205.0, 130.0, 100.0, 97.0, 17.0)
-    outline = Ellipse(205.0, 130.0, 100.0, 97.0, 60.0)
+    truth = Ellipse(205.0, 130.0, 100.0, 99.3, 17.0)
+    outline = Ellipse(205.0, 130.0, 100.0, 99.3, 60.0)
     tilted = sample(truth, outline)
     output = task.encode(task.target(tilted, LETTERBOX))
     turned = task.evaluate(output, tilted, LETTERBOX)
     alone = task.evaluate(output[..., :1], tilted, LETTERBOX)
     assert alone["radial_error_px"] > 60
-    assert turned["radial_error_px"] < 16  # the outline has a say
+    assert turned["radial_error_px"] < 5
     assert turned["mask_dice"] == alone["mask_dice"]
     assert turned["hc_error_mm"] == pytest.approx(alone["hc_error_mm"], abs=0.05)
 
