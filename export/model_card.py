@@ -9,6 +9,7 @@ from export.formats import FORMATS
 from export.tables import markdown_table, number
 from fetal_tf.data.splits import SplitRow
 from fetal_tf.report_confidence import refused_table
+from fetal_tf.report_subgroups import subgroup_tables
 from fetal_tf.report_tables import interval, metric_label
 from fetal_tf.report_tables import number as metric_number
 from fetal_tf.run import Run
@@ -55,6 +56,7 @@ def model_card(
         _gate(bundle),
         _data(bundle, run.splits.values(), grouping),
         _results(parity, run.task, bundle["phantom"]),
+        _subgroups(parity),
         _confidence(bundle, parity),
         _parity(parity),
         _speed(benchmark),
@@ -169,6 +171,16 @@ def _results(parity: Mapping[str, Any], task: Task, phantom: bool) -> str:
         f"## Measured\n\nMeans over the {parity['images']} {kind} of the {parity['split']} "
         f"split, flagged ones included.{caution}{rule} The interval is a bootstrap over whole "
         f"examinations.\n\n{markdown_table([*header, 'flagged', 'refused', 'failed'], rows)}"
+    )
+
+
+def _subgroups(parity: Mapping[str, Any]) -> str:
+    """Of the first format, which for a bundle of one is the file that ships."""
+    name, form = next(iter(parity["formats"].items()))
+    tables = [*subgroup_tables(form["measured"])]
+    return "\n\n".join(
+        f"### {table.title}, `{name}`\n\n{markdown_table(table.header, table.rows)}"
+        for table in tables
     )
 
 

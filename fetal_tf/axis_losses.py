@@ -1,7 +1,8 @@
 """Loss and metric of a head's mask with the direction of its long axis beside it.
 
-Both take `y_true` and `y_pred` (N, h, w, 3): the head's coverage, 0..1, and the two maps of
-`fetal_tf.edge.axis`. What the maps say outside of the true head does not count.
+Both take `y_true` and `y_pred` (N, h, w, 3 + M): the head's coverage, 0..1, the two maps of
+`fetal_tf.edge.axis`, and a map for each of M further centres (`fetal_tf.edge.convention`). What the
+maps of the axis say outside of the true head does not count.
 """
 
 import math
@@ -16,7 +17,10 @@ from fetal_tf.metrics import MeanOfKnown
 
 @keras.saving.register_keras_serializable(package="fetal_tf")
 class HeadAndAxis(HeadAndMore):
-    """`head_loss` on channel 0, plus `axis_weight` times the maps' squared error inside the head.
+    """`head_loss` on channel 0, plus what axis and centres cost.
+
+    `axis_weight` times the axis' maps' squared error inside the head, and `centre_weight` times the
+    cross-entropy of the centres' maps over all pixels.
 
     With truth t, prediction p and the head's coverage m, per image::
 
@@ -30,6 +34,7 @@ class HeadAndAxis(HeadAndMore):
     Args:
         head_loss: takes (N, h, w, 1) twice.
         axis_weight: of the second term.
+        centre_weight: of the third, which is 0 without such maps.
         reduction: as in `keras.losses.Loss`; the mean is over images.
         name: the loss's name.
         dtype: as in `keras.losses.Loss`.
@@ -41,26 +46,35 @@ class HeadAndAxis(HeadAndMore):
         self,
         head_loss: keras.losses.Loss,
         axis_weight: float = 0.2,
+        centre_weight: float = 0.1,
         reduction: str = "sum_over_batch_size",
         name: str = "head_and_axis",
         dtype: Any = None,
     ):
         super().__init__(head_loss, reduction, name, dtype)
         self.axis_weight = axis_weight
+        self.centre_weight = centre_weight
 
     def beside(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
-        """(N, h, w, 3) twice to (N,)."""
-        inside, truth = y_true[..., 0], y_true[..., 1:]
+        """(N, h, w, 3 + M) twice to (N,)."""
+        inside, truth = y_true[..., 0], y_true[..., 1:3]
         known = ops.cast(ops.any(ops.abs(truth - 0.5) > 0, axis=-1), inside.dtype)
         weight = inside * known
-        squared = 4 * ops.sum(ops.square(truth - y_pred[..., 1:]), axis=-1)
+        squared = 4 * ops.sum(ops.square(truth - y_pred[..., 1:3]), axis=-1)
         axis = ops.divide_no_nan(
             ops.sum(weight * squared, axis=(1, 2)), ops.sum(weight, axis=(1, 2))
         )
-        return self.axis_weight * axis
+        return self.axis_weight * axis + self._centres(y_true[..., 3:], y_pred[..., 3:])
+
+    def _centres(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor | float:
+        if not y_true.shape[-1]:
+            return 0.0
+        crossentropy = keras.losses.binary_crossentropy(y_true, y_pred)
+        return self.centre_weight * ops.mean(crossentropy, axis=(1, 2))
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "axis_weight": self.axis_weight}
+        weights = {"axis_weight": self.axis_weight, "centre_weight": self.centre_weight}
+        return {**super().get_config(), **weights}
 
 
 @keras.saving.register_keras_serializable(package="fetal_tf")
@@ -77,11 +91,11 @@ class AxisError(MeanOfKnown):
     def update_state(
         self, y_true: KerasTensor, y_pred: KerasTensor, sample_weight: KerasTensor | None = None
     ) -> None:
-        """Add a batch (N, h, w, 3) twice; `sample_weight` (N,) weighs its images."""
+        """Add a batch (N, h, w, 3 + M) twice; `sample_weight` (N,) weighs its images."""
         y_true, y_pred = (ops.cast(y, "float32") for y in (y_true, y_pred))
         inside = y_true[..., :1]
         truth, seen = (
-            ops.sum(inside * (2 * y[..., 1:] - 1), axis=(1, 2)) for y in (y_true, y_pred)
+            ops.sum(inside * (2 * y[..., 1:3] - 1), axis=(1, 2)) for y in (y_true, y_pred)
         )
         cross = truth[:, 0] * seen[:, 1] - truth[:, 1] * seen[:, 0]
         twice = ops.abs(ops.arctan2(cross, ops.sum(truth * seen, axis=-1)))

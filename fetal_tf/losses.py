@@ -27,6 +27,7 @@ from fetal_tf.class_losses import (
 from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.coordinate_losses import L1SmoothL1, Wing
 from fetal_tf.edge.errors import ConfigError
+from fetal_tf.ellipse_losses import ellipse_distance
 from fetal_tf.landmark_losses import HeadAndLandmarks, HeatmapLoss
 from fetal_tf.overlap_losses import Tversky, WeightedDice
 from fetal_tf.reconstruction_losses import MeanSquaredError
@@ -58,10 +59,13 @@ def bce_dice(
     *,
     bce_weight: NonNegativeFloat = 1.0,
     dice_weight: NonNegativeFloat = 1.0,
+    ellipse_weight: NonNegativeFloat = 0.0,
     smooth: PositiveFloat = 1.0,
 ) -> keras.losses.Loss:
-    """Weighted sum of the two: cross-entropy for steady gradients, Dice for rare foreground."""
-    return CrossentropyDice(bce_weight=bce_weight, dice_weight=dice_weight, smooth=smooth)
+    """Cross-entropy for steady gradients, Dice for rare foreground, the ellipse for what is
+    measured; see `CrossentropyDice`.
+    """
+    return CrossentropyDice(bce_weight, dice_weight, smooth, ellipse_weight)
 
 
 @LOSSES.register("head_and_axis")
@@ -69,12 +73,15 @@ def head_and_axis(
     class_pixels: ClassPixels | None,
     *,
     axis_weight: NonNegativeFloat = 0.2,
+    centre_weight: NonNegativeFloat = 0.1,
     bce_weight: NonNegativeFloat = 1.0,
     dice_weight: NonNegativeFloat = 1.0,
+    ellipse_weight: NonNegativeFloat = 0.0,
     smooth: PositiveFloat = 1.0,
 ) -> keras.losses.Loss:
-    """`bce_dice` on channel 0 plus the axis' squared error beside it, see `HeadAndAxis`."""
-    return HeadAndAxis(CrossentropyDice(bce_weight, dice_weight, smooth), axis_weight)
+    """`bce_dice` on channel 0 plus what axis and centres cost beside it, see `HeadAndAxis`."""
+    head = CrossentropyDice(bce_weight, dice_weight, smooth, ellipse_weight)
+    return HeadAndAxis(head, axis_weight, centre_weight)
 
 
 @LOSSES.register("mse")
@@ -346,13 +353,14 @@ class SoftDice(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="fetal_tf")
 class CrossentropyDice(SoftDice):
-    """`bce_weight` times binary cross-entropy plus `dice_weight` times `SoftDice`, per image."""
+    """Binary cross-entropy, `SoftDice` and `ellipse_distance`, each times its weight, per image."""
 
     def __init__(
         self,
         bce_weight: float = 1.0,
         dice_weight: float = 1.0,
         smooth: float = 1.0,
+        ellipse_weight: float = 0.0,
         reduction: str = "sum_over_batch_size",
         name: str = "crossentropy_dice",
         dtype: Any = None,
@@ -360,12 +368,20 @@ class CrossentropyDice(SoftDice):
         super().__init__(smooth=smooth, reduction=reduction, name=name, dtype=dtype)
         self.bce_weight = bce_weight
         self.dice_weight = dice_weight
+        self.ellipse_weight = ellipse_weight
 
     def call(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
         """(N, H, W, K) twice to (N,)."""
         crossentropy = ops.mean(keras.losses.binary_crossentropy(y_true, y_pred), axis=(1, 2))
-        return self.bce_weight * crossentropy + self.dice_weight * super().call(y_true, y_pred)
+        loss = self.bce_weight * crossentropy + self.dice_weight * super().call(y_true, y_pred)
+        if self.ellipse_weight:
+            loss = loss + self.ellipse_weight * ellipse_distance(y_true, y_pred)
+        return loss
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        return {**config, "bce_weight": self.bce_weight, "dice_weight": self.dice_weight}
+        return {
+            **super().get_config(),
+            "bce_weight": self.bce_weight,
+            "dice_weight": self.dice_weight,
+            "ellipse_weight": self.ellipse_weight,
+        }

@@ -25,6 +25,7 @@ from fetal_tf.report_four_chamber import four_chamber_section
 from fetal_tf.report_landmarks import landmark_section
 from fetal_tf.report_section import Section
 from fetal_tf.report_structures import structures_section
+from fetal_tf.report_subgroups import subgroup_section
 from fetal_tf.report_tables import (
     DASH,
     flag_table,
@@ -44,8 +45,8 @@ SECTIONS: Mapping[str, tuple[MakeSection, ...]] = {
     "structures": (structures_section,),
     "four_chamber": (four_chamber_section,),
     "landmarks": (landmark_section,),
-    "segmentation": (landmark_section, confidence_section),
-    "head_axis": (landmark_section, confidence_section),
+    "segmentation": (subgroup_section, landmark_section, confidence_section),
+    "head_axis": (subgroup_section, landmark_section, confidence_section),
 }
 NAMES = {
     "hc": "head circumference",

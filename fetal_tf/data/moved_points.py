@@ -44,7 +44,8 @@ def _find(point: np.ndarray, warped: np.ndarray, shown: np.ndarray) -> np.ndarra
     unknown = np.full(2, np.nan)
     if not np.isfinite(point).all():
         return unknown
-    squared = np.square(warped[..., :2] - point.astype(np.float32)).sum(axis=-1)
+    x, y = point.astype(np.float32)
+    squared = np.square(warped[..., 0] - x) + np.square(warped[..., 1] - y)
     squared[~shown] = np.inf
     row, column = np.unravel_index(squared.argmin(), squared.shape)
     slope = _slope(warped, shown, int(row), int(column))

@@ -1,6 +1,6 @@
 """The fetal head: from a probability map to circumference, diameters, age and doubts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from fetal_tf.edge import clinical
 from fetal_tf.edge.axis import read_axis, turned
 from fetal_tf.edge.confidence import ErrorModel, error_features, uncertain_flags
+from fetal_tf.edge.convention import Convention, convention_note, recognised
 from fetal_tf.edge.fit_doubts import LEVEL, FitLimits, check_mm_per_pixel, fit_flags, refusal
 from fetal_tf.edge.geometry import Ellipse, EllipseFit, fit_mask_ellipse
 from fetal_tf.edge.preprocess import Letterbox
@@ -53,7 +54,8 @@ class HeadMeasurement:
     """A measured head, or the reason why there is none.
 
     Attributes:
-        ellipse: outer edge of the skull, in pixels of the original image; None where refused.
+        ellipse: outer edge of the skull, or what the experts of the recognised centre draw, in
+            pixels of the original image; None where refused.
         mm_per_pixel: as given; without it nothing is in mm.
         ga_weeks: gestational age from elsewhere, as given; without it no z-score, no centile.
         fit_residual_percent: distance of the contour to the ellipse, in per cent of the radius.
@@ -200,6 +202,8 @@ def measure_head(
     limits: HeadLimits = HeadLimits(),
     ga_weeks: float | None = None,
     axis: np.ndarray | None = None,
+    centres: np.ndarray | None = None,
+    conventions: Sequence[Convention] = (),
     error_model: ErrorModel | None = None,
 ) -> HeadMeasurement:
     """Measure one head in a probability map float32 (h, w) of the letterboxed frame.
@@ -212,6 +216,10 @@ def measure_head(
         ga_weeks: gestational age from elsewhere, 14 to 40; gives z-scores and centiles.
         axis: maps float32 (h, w, 2) of the long axis' direction, see `fetal_tf.edge.axis`: they
             turn the fitted ellipse.
+        centres: maps float32 (h, w, M), one for each of `conventions`: how much the frame looks
+            like one of that centre.
+        conventions: where each of these centres' experts put their calipers. A frame that looks
+            like none of theirs is measured as the net draws it.
         error_model: gives the expected error, and flags a head above its limit.
 
     Raises:
@@ -232,6 +240,10 @@ def measure_head(
         # In source pixels: the two scales differ by a rounding, which turns the axes of a nearly
         # round ellipse far, and the direction that the maps show by next to nothing.
         ellipse = turned(ellipse, read_axis(axis[letterbox.content], content))
+    seen = None if centres is None else centres[letterbox.content]
+    convention, centre_flags = recognised(seen, conventions)
+    if convention is not None:
+        ellipse = convention.as_drawn(ellipse)
     features = error_features(fit, content)
     measurement = replace(
         measurement,
@@ -247,9 +259,13 @@ def measure_head(
         measurement,
         flags=(
             *_flags(measurement, fit, limits),
+            *centre_flags,
             *uncertain_flags(features, error_model),
         ),
-        notes=tuple(head_notes(measurement.cephalic_index)),
+        notes=(
+            *head_notes(measurement.cephalic_index),
+            *([convention_note(convention)] if convention else []),
+        ),
     )
 
 

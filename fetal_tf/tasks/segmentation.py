@@ -23,6 +23,7 @@ from fetal_tf.tasks.confidence_summary import confidence_section
 from fetal_tf.tasks.landmark_columns import LANDMARK_METRICS, landmark_columns, landmark_section
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.precision import by_format
+from fetal_tf.tasks.subgroup_summary import subgroup_section
 from fetal_tf.tasks.task import Gathered, Row, Task
 
 LEVEL = 0.5  # probability from which a pixel belongs to the raw mask
@@ -158,10 +159,12 @@ class SegmentationTask(PlainTask):
         return row
 
     def summarise(self, rows: Sequence[Row], seed: int) -> dict[str, Any]:
-        """The ends of the axes, as a net that looks for nothing else is judged by them; and how
-        well the expected error tells the real one.
+        """The ends of the axes, as a net that looks for nothing else is judged by them; how well
+        the expected error tells the real one; the figures by size of head and by dataset.
         """
-        return landmark_section(rows) | confidence_section(rows, seed)
+        return (
+            landmark_section(rows) | confidence_section(rows, seed) | subgroup_section(rows, seed)
+        )
 
     def draw(
         self,

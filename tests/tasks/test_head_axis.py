@@ -192,7 +192,6 @@ def test_training_metrics_and_loss_read_what_is_encoded(task):
         ["head", "axis_sin", "axis_cos"],
         [*AXIS, "head"],
         ["skull", *AXIS],
-        [*CLASSES, "x"],
     ],
 )
 def test_other_classes_are_refused_by_name(classes):
@@ -200,7 +199,71 @@ def test_other_classes_are_refused_by_name(classes):
         build(classes=classes)
     message = str(caught.value)
     assert message.startswith(f"task.classes: found {classes}; ")
-    assert message.endswith("head, axis_cos, axis_sin")
+    assert "head, axis_cos, axis_sin, and behind them" in message
+
+
+@pytest.mark.parametrize(
+    ("classes", "conventions", "message"),
+    [
+        ([*CLASSES, "second"], {}, "the classes ask for second, found none"),
+        (CLASSES, {"second": {"ofd": 1.0, "bpd": 1.0}}, "ask for none, found second"),
+        ([*CLASSES, "second"], {"second": {"ofd": 9.0, "bpd": 1.0}}, "second.ofd"),
+    ],
+)
+def test_centres_and_conventions_that_do_not_match_are_refused(classes, conventions, message):
+    with pytest.raises(ConfigError, match=message):
+        build(classes=classes, conventions=conventions)
+
+
+# --- further centres ---
+
+CONVENTIONS = {"second": {"ofd": 1.05, "bpd": 1.02}}
+
+
+def two_centres(settings=None):
+    spec = {"name": "head_axis", "classes": [*CLASSES, "second"], "measurement": "head"}
+    return TASKS.build("task", spec | {"conventions": CONVENTIONS}, settings or {})
+
+
+def test_heads_of_a_further_centre_are_learnt_as_outlines_and_marked():
+    """And marked as its own wherever augmentation moves them."""
+    task = two_centres()
+    first, second = (task.target(sample(source=s), LETTERBOX) for s in ("", "second"))
+    areas = [task.encode(target)[..., 0].sum() for target in (first, second)]
+    assert areas[1] / areas[0] == pytest.approx(1.05 * 1.02, abs=0.003)
+    frame = np.zeros((*SIZE, 1), np.uint8)
+    recipe = [{"name": "HorizontalFlip", "p": 1.0}, {"name": "Affine", "rotate": [20, 20]}]
+    for target, own in ((first, 0), (second, 1)):
+        _, moved = Augmenter(recipe, SIZE)(frame, target, 0)
+        for seen in (target, moved):
+            encoded = task.encode(seen)
+            assert encoded.shape == (*SIZE, 4) and (encoded[..., 3] == own).all()
+
+
+def test_they_are_measured_as_their_experts_draw_them():
+    """So a perfect output is right by the expert's own ellipse, of either centre."""
+    task = two_centres()
+    for source in ("", "second"):
+        own = sample(source=source)
+        row = task.evaluate(task.encode(task.target(own, LETTERBOX)), own, LETTERBOX)
+        assert row["dice"] > 0.99 and abs(row["ofd_error_mm"]) < 0.2, source
+        assert abs(row["bpd_error_mm"]) < 0.2 and row["radial_error_px"] < 1, source
+
+
+def test_conventions_stay_in_the_settings_beside_what_was_fitted():
+    weights = {"intercept": 0.1, "misfit": 0.3, "border_softness_px": 0.4}
+    fitted = {"weights": weights, "limit_percent": 50.0, "n": 20}
+    assert two_centres(fitted).measurement_settings == {**fitted, "conventions": CONVENTIONS}
+
+
+def test_the_loss_counts_the_centre_over_the_whole_frame():
+    task = two_centres()
+    truth = task.encode(task.target(sample(source="second"), LETTERBOX))[None]
+    found = truth.copy()
+    found[..., 3] = 0.25
+    loss = LOSSES.build("loss", {"name": "head_and_axis", "centre_weight": 0.3}, None)
+    difference = float(loss(truth, found) - loss(truth, truth))
+    assert difference == pytest.approx(0.3 * np.log(4), rel=1e-3)
 
 
 def test_an_unknown_measurement_is_refused():
