@@ -1,5 +1,6 @@
 """Two datasets in one run: `data: [..., ...]`, from the config to what `evaluate` judges."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from fetal_tf.config import dump_config, load_config
 from fetal_tf.data.phantom import write_phantom
 from fetal_tf.edge.errors import ConfigError
+from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.evaluate import main as evaluate
 from fetal_tf.experiment import open_experiment
 from fetal_tf.portable_config import portable
@@ -140,3 +142,53 @@ def test_a_moved_dataset_does_not_hinder_resuming(run, place):
     finally:
         (place / "moved").rename(place / "second")
     assert "moved" in (run / "config.yaml").read_text()
+
+
+TWO_CENTRES = """
+name: centres
+seed: 3
+data:
+  dataset: hc18
+  root: first
+  image_size: [32, 48]
+  mixed_with: {planes: {root: planes}}
+split: {val: 0.25, test: 0.25}
+task:
+  name: head_axis
+  classes: [head, axis_cos, axis_sin, planes]
+  measurement: head
+  conventions: {planes: {ofd: 1.1, bpd: 1.05}}
+model: {name: unet, base: 4, depth: 1, convs_per_block: 1}
+loss: {name: head_and_axis, ellipse_weight: 1.0}
+optimizer: {name: adamw, learning_rate: 5e-3}
+train: {epochs: 1, batch_size: 4, monitor: val_loss}
+"""
+
+
+def test_centres_of_different_conventions_are_trained_and_judged_together(place):
+    """Masks of one convention to learn from; the expert's own ellipse to be judged by."""
+    write_phantom("planes", place / "planes", 10, seed=4)
+    (place / "centres.yaml").write_text(TWO_CENTRES)
+    experiment = open_experiment(load_config(place / "centres.yaml"))
+    frames = load_frames(experiment, experiment.split(experiment.read_samples()))
+    task, cache = experiment.task, frames.train
+    for index, sample in enumerate(cache.samples):
+        letterbox = Letterbox(*sample.load_mask().shape, 32, 48)
+        own = letterbox.apply_coverage(sample.load_mask()).sum() / 255
+        encoded = task.encode(cache[index].target)
+        is_second = sample.source == "planes"
+        assert (encoded[..., 3] == is_second).all()
+        grown = encoded[..., 0].sum() / own
+        assert grown == pytest.approx(1.1 * 1.05 if is_second else 1.0, abs=0.02)
+        row = task.evaluate(encoded, sample, letterbox)
+        assert row["dice"] > 0.97 and abs(row["hc_error_percent"]) < 2
+    assert {sample.source for sample in cache.samples} == {"", "planes"}
+
+    assert train(["--config", "centres.yaml"]) == 0
+    run = open_run(place / "runs" / "centres")
+    assert run.task.measurement_settings["conventions"] == {"planes": {"ofd": 1.1, "bpd": 1.05}}
+    assert evaluate(["runs/centres", "--split", "all", "--out", "judged"]) == 0
+    summary = json.loads((place / "judged" / "summary.json").read_text())
+    sources = summary["subgroups"]["source"]
+    assert {name: group["n"] for name, group in sources.items()} == {"first": 12, "planes": 10}
+    assert 'id="subgroups"' in (place / "judged" / "report.html").read_text()

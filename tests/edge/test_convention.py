@@ -44,10 +44,19 @@ def test_a_round_head_stays_an_ellipse_and_keeps_its_area():
     ("level", "found", "doubtful"),
     [(0.0, False, False), (0.3, False, True), (0.6, True, True), (0.95, True, False)],
 )
-def test_a_frame_is_recognised_by_the_mean_of_its_map(level, found, doubtful):
+def test_a_frame_is_recognised_by_what_its_map_shows(level, found, doubtful):
     convention, flags = recognised(np.full((8, 9, 1), level, np.float32), [INSIDE])
     assert (convention is INSIDE) == found
     assert [flag.split(":")[0] for flag in flags] == ["unclear_centre"] * doubtful
+
+
+def test_lettering_in_a_corner_is_evidence_enough_and_a_speck_is_not():
+    maps = np.full((100, 100, 1), 0.05, np.float32)
+    maps[:20, 80:] = 1  # 4 % of the frame
+    assert recognised(maps, [INSIDE])[0] is INSIDE
+    maps[:, :] = 0.05
+    maps[:3, 97:] = 1
+    assert recognised(maps, [INSIDE])[0] is None
 
 
 def test_of_several_centres_the_one_that_is_seen_most_counts():

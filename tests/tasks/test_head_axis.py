@@ -15,6 +15,7 @@ from fetal_tf.edge.landmarks import ellipse_landmarks
 from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.losses import LOSSES
 from fetal_tf.tasks import TASKS
+from tests.loss_checks import gradient_of
 
 SHAPE = (270, 400)
 SIZE = (128, 192)
@@ -256,7 +257,7 @@ def test_conventions_stay_in_the_settings_beside_what_was_fitted():
     assert two_centres(fitted).measurement_settings == {**fitted, "conventions": CONVENTIONS}
 
 
-def test_the_loss_counts_the_centre_over_the_whole_frame():
+def test_the_loss_counts_what_the_frame_shows_of_the_centre():
     task = two_centres()
     truth = task.encode(task.target(sample(source="second"), LETTERBOX))[None]
     found = truth.copy()
@@ -264,6 +265,23 @@ def test_the_loss_counts_the_centre_over_the_whole_frame():
     loss = LOSSES.build("loss", {"name": "head_and_axis", "centre_weight": 0.3}, None)
     difference = float(loss(truth, found) - loss(truth, truth))
     assert difference == pytest.approx(0.3 * np.log(4), rel=1e-3)
+    found[..., 3] = 0.0
+    found[0, :20, -20:, 3] = 1.0
+    shown = (400 / (SIZE[0] * SIZE[1])) ** (1 / 8)  # its eighth power's mean
+    difference = float(loss(truth, found) - loss(truth, truth))
+    assert difference == pytest.approx(-0.3 * np.log(shown), rel=1e-3)
+
+
+def test_a_centre_that_is_shown_nowhere_has_a_finite_gradient():
+    task = two_centres()
+    truth = task.encode(task.target(sample(source="second"), LETTERBOX))[None]
+    found = truth.copy()
+    for level in (0.0, 1e-6, 1.0):
+        found[..., 3] = level
+        value, gradient = gradient_of(
+            LOSSES.build("loss", {"name": "head_and_axis"}, None), truth, found
+        )
+        assert np.isfinite(value) and np.isfinite(gradient).all()
 
 
 def test_an_unknown_measurement_is_refused():
