@@ -56,6 +56,7 @@ def model_card(
         _gate(bundle),
         _data(bundle, run.splits.values(), grouping),
         _results(parity, run.task, bundle["phantom"]),
+        _scores(parity, run.task),
         _subgroups(parity),
         _confidence(bundle, parity),
         _parity(parity),
@@ -145,7 +146,7 @@ def _data(bundle: Mapping[str, Any], splits: Iterable[SplitRow], grouping: str) 
 
 def _results(parity: Mapping[str, Any], task: Task, phantom: bool) -> str:
     headline, pooled = task.headline, task.pooled_headline
-    subjects = {"keras": parity["keras"], **{n: f["measured"] for n, f in _formats(parity)}}
+    subjects = _subjects(parity)
     header = ["format", "n", *(f"{metric_label(m)} [95 % CI]" for m in headline)]
     header += [f"{metric_label(m)}, pooled over pixels" for m in pooled]
     rows = [
@@ -172,6 +173,26 @@ def _results(parity: Mapping[str, Any], task: Task, phantom: bool) -> str:
         f"split, flagged ones included.{caution}{rule} The interval is a bootstrap over whole "
         f"examinations.\n\n{markdown_table([*header, 'flagged', 'refused', 'failed'], rows)}"
     )
+
+
+def _scores(parity: Mapping[str, Any], task: Task) -> str:
+    """A table for each of the task's scores, the same images as above."""
+    return "\n\n".join(
+        f"### Score `{name}`\n\n"
+        + markdown_table(
+            ["format", *(f"{metric_label(column)} [95 % CI]" for column in columns)],
+            [
+                [form, *(_with_interval(summary["metrics"][column], column) for column in columns)]
+                for form, summary in _subjects(parity).items()
+            ],
+        )
+        for name, columns in task.scores.items()
+    )
+
+
+def _subjects(parity: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Keras and every format, each with its own summary."""
+    return {"keras": parity["keras"], **{n: f["measured"] for n, f in _formats(parity)}}
 
 
 def _subgroups(parity: Mapping[str, Any]) -> str:

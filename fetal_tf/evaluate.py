@@ -123,7 +123,9 @@ def _parser() -> argparse.ArgumentParser:
     add_judging_options(parser)
     parser.add_argument("--dataset", metavar="NAME", help="the layout of --data-root's files")
     parser.add_argument(
-        "--score", metavar="NAME", help="show a dataset's official score: focus (FOCUS hearts)"
+        "--score",
+        metavar="NAME",
+        help="show one of the task's scores: focus (FOCUS' official one), diameters (of heads)",
     )
     parser.add_argument("--tta", choices=("flip",), help="average with the mirror image's output")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the results go")

@@ -30,6 +30,8 @@ LEVEL = 0.5  # probability from which a pixel belongs to the raw mask
 RAW_OVERLAP = ("mask_dice", "mask_iou")
 OVERLAP = ("dice", "iou", "pixel_accuracy", "precision", "recall", "specificity")
 SURFACE = ("hd95_mm", "mean_surface_distance_mm")
+# Both diameters and their ends, as nets are judged that look for nothing else.
+DIAMETERS = ("radial_error_px", "ofd_nme", "bpd_nme", "ofd_abs_error_mm", "bpd_abs_error_mm")
 QUANTITIES = ("hc", "bpd", "ofd")  # head circumference, biparietal and occipitofrontal diameter
 
 
@@ -53,6 +55,7 @@ class SegmentationTask(PlainTask):
     name = "segmentation"
     headline: tuple[str, ...] = ("dice", "hc_abs_error_mm")
     quantities: tuple[str, ...] = ("hc_abs_error_mm",)
+    scores: Mapping[str, tuple[str, ...]] = {"diameters": DIAMETERS}
     parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
     head: Literal["sigmoid", "softmax", "linear"] = "sigmoid"
 

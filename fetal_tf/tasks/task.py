@@ -30,7 +30,7 @@ class Task(Protocol):
         measurer: that measurer, with this task's classes and settings.
         measurement_settings: what the measurer was made with, for the bundle.
         metric_names: numeric columns of a row that a summary describes.
-        scores: official scores by name, each with the columns that it consists of.
+        scores: columns that are shown together by a name, such as a dataset's official score.
         headline: the columns that a one-line summary shows; the first is better when higher, the
             last sorts worst cases by its absolute value.
         pooled_headline: the figures of `pooled` that are shown beside the headline; may be empty.
