@@ -4,7 +4,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from fetal_tf.confidence_fitting import FALSE_ALARM_RATE
-from fetal_tf.edge.convention import UNCLEAR
 from fetal_tf.edge.four_chamber import FourChamberLimits
 from fetal_tf.edge.head import HeadLimits
 from fetal_tf.edge.landmark_doubts import LandmarkLimits
@@ -90,10 +89,6 @@ CARD_TEXTS: dict[str, CardText] = {
             "unusual_shape": (
                 f"cephalic index outside {HEAD.cephalic_index[0]:g} to "
                 f"{HEAD.cephalic_index[1]:g}: check the ends of the axes"
-            ),
-            "unclear_centre": (
-                "of nets that know the conventions of several centres: the map of one has a mean "
-                f"between {UNCLEAR[0]:g} and {UNCLEAR[1]:g}; look which experts' calipers are meant"
             ),
             "uncertain": (
                 "the expected error of the circumference is above the bundle's limit, as it was in "

@@ -1,8 +1,7 @@
 """Loss and metric of a head's mask with the direction of its long axis beside it.
 
-Both take `y_true` and `y_pred` (N, h, w, 3 + M): the head's coverage, 0..1, the two maps of
-`fetal_tf.edge.axis`, and a map for each of M further centres (`fetal_tf.edge.convention`). What the
-maps of the axis say outside of the true head does not count.
+Both take `y_true` and `y_pred` (N, h, w, 3): the head's coverage, 0..1, and the two maps of
+`fetal_tf.edge.axis`. What the maps say outside of the true head does not count.
 """
 
 import math
@@ -11,21 +10,13 @@ from typing import Any
 import keras
 from keras import KerasTensor, ops
 
-from fetal_tf.edge.convention import EVIDENCE_POWER
 from fetal_tf.head_losses import HeadAndMore
 from fetal_tf.metrics import MeanOfKnown
-
-LEAST_EVIDENCE = 0.01  # its eighth power is a float32; that of 1e-6 is not, and has no root
 
 
 @keras.saving.register_keras_serializable(package="fetal_tf")
 class HeadAndAxis(HeadAndMore):
-    """`head_loss` on channel 0, plus what axis and centres cost.
-
-    `axis_weight` times the axis' maps' squared error inside the head, and `centre_weight` times the
-    cross-entropy of what the centres' maps show of the frame (`fetal_tf.edge.convention`): their
-    power mean, which a few per cent of all pixels can raise. What tells a machine, its lettering
-    and its scales, stands in a corner that most pixels do not see.
+    """`head_loss` on channel 0, plus `axis_weight` times the maps' squared error inside the head.
 
     With truth t, prediction p and the head's coverage m, per image::
 
@@ -39,7 +30,6 @@ class HeadAndAxis(HeadAndMore):
     Args:
         head_loss: takes (N, h, w, 1) twice.
         axis_weight: of the second term.
-        centre_weight: of the third, which is 0 without such maps.
         reduction: as in `keras.losses.Loss`; the mean is over images.
         name: the loss's name.
         dtype: as in `keras.losses.Loss`.
@@ -51,38 +41,26 @@ class HeadAndAxis(HeadAndMore):
         self,
         head_loss: keras.losses.Loss,
         axis_weight: float = 0.2,
-        centre_weight: float = 0.1,
         reduction: str = "sum_over_batch_size",
         name: str = "head_and_axis",
         dtype: Any = None,
     ):
         super().__init__(head_loss, reduction, name, dtype)
         self.axis_weight = axis_weight
-        self.centre_weight = centre_weight
 
     def beside(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
-        """(N, h, w, 3 + M) twice to (N,)."""
-        inside, truth = y_true[..., 0], y_true[..., 1:3]
+        """(N, h, w, 3) twice to (N,)."""
+        inside, truth = y_true[..., 0], y_true[..., 1:]
         known = ops.cast(ops.any(ops.abs(truth - 0.5) > 0, axis=-1), inside.dtype)
         weight = inside * known
-        squared = 4 * ops.sum(ops.square(truth - y_pred[..., 1:3]), axis=-1)
+        squared = 4 * ops.sum(ops.square(truth - y_pred[..., 1:]), axis=-1)
         axis = ops.divide_no_nan(
             ops.sum(weight * squared, axis=(1, 2)), ops.sum(weight, axis=(1, 2))
         )
-        return self.axis_weight * axis + self._centres(y_true[..., 3:], y_pred[..., 3:])
-
-    def _centres(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor | float:
-        if not y_true.shape[-1]:
-            return 0.0
-        own = ops.mean(y_true, axis=(1, 2))
-        p = ops.maximum(y_pred, LEAST_EVIDENCE)
-        powers = ops.mean(ops.power(p, EVIDENCE_POWER), axis=(1, 2))
-        shown = ops.power(powers, 1 / EVIDENCE_POWER)
-        return self.centre_weight * keras.losses.binary_crossentropy(own, shown)
+        return self.axis_weight * axis
 
     def get_config(self) -> dict[str, Any]:
-        weights = {"axis_weight": self.axis_weight, "centre_weight": self.centre_weight}
-        return {**super().get_config(), **weights}
+        return {**super().get_config(), "axis_weight": self.axis_weight}
 
 
 @keras.saving.register_keras_serializable(package="fetal_tf")
@@ -99,11 +77,11 @@ class AxisError(MeanOfKnown):
     def update_state(
         self, y_true: KerasTensor, y_pred: KerasTensor, sample_weight: KerasTensor | None = None
     ) -> None:
-        """Add a batch (N, h, w, 3 + M) twice; `sample_weight` (N,) weighs its images."""
+        """Add a batch (N, h, w, 3) twice; `sample_weight` (N,) weighs its images."""
         y_true, y_pred = (ops.cast(y, "float32") for y in (y_true, y_pred))
         inside = y_true[..., :1]
         truth, seen = (
-            ops.sum(inside * (2 * y[..., 1:3] - 1), axis=(1, 2)) for y in (y_true, y_pred)
+            ops.sum(inside * (2 * y[..., 1:] - 1), axis=(1, 2)) for y in (y_true, y_pred)
         )
         cross = truth[:, 0] * seen[:, 1] - truth[:, 1] * seen[:, 0]
         twice = ops.abs(ops.arctan2(cross, ops.sum(truth * seen, axis=-1)))

@@ -44,9 +44,9 @@ def _validation_measurements(
     run: Run, data_root: Path | None
 ) -> Iterator[tuple[Sample, Measurement]]:
     """A generator, so that a task that fits nothing costs nothing."""
-    measurer = run.task.measurer
-    predictor = measurer.prepared(run.keras_predictor())
+    predictor = run.task.measurer.prepared(run.keras_predictor())
     for sample in run.samples("val", data_root):
         frame = Frame.read(sample.image_path, run.input_shape)
         output = predictor.predict(frame.pixels[None])[0]
+        measurer = run.task.measurer_of(sample)
         yield sample, measurer.measure(output, frame.letterbox, sample.mm_per_pixel)

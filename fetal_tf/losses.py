@@ -73,15 +73,14 @@ def head_and_axis(
     class_pixels: ClassPixels | None,
     *,
     axis_weight: NonNegativeFloat = 0.2,
-    centre_weight: NonNegativeFloat = 0.1,
     bce_weight: NonNegativeFloat = 1.0,
     dice_weight: NonNegativeFloat = 1.0,
     ellipse_weight: NonNegativeFloat = 0.0,
     smooth: PositiveFloat = 1.0,
 ) -> keras.losses.Loss:
-    """`bce_dice` on channel 0 plus what axis and centres cost beside it, see `HeadAndAxis`."""
+    """`bce_dice` on channel 0 plus the axis' squared error beside it, see `HeadAndAxis`."""
     head = CrossentropyDice(bce_weight, dice_weight, smooth, ellipse_weight)
-    return HeadAndAxis(head, axis_weight, centre_weight)
+    return HeadAndAxis(head, axis_weight)
 
 
 @LOSSES.register("mse")

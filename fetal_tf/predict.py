@@ -60,6 +60,8 @@ def predict(options: argparse.Namespace) -> tuple[list[Prediction], int]:
     paths = image_paths(options.paths, options.out)
     sizes = read_pixel_sizes(options.pixel_size_csv) if options.pixel_size_csv else {}
     bundle = Bundle.open(resolve_bundle(options.bundle))
+    if options.convention:
+        bundle = bundle.as_measured_at(options.convention)
     predictor = bundle.predictor(options.format, options.threads)
     form = options.format or bundle.default_format
     for warning in _warnings(bundle, form):
@@ -192,6 +194,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_argument(_ga_weeks),
         metavar="X",
         help="gestational age by dates or an early scan, 14 to 40; gives z-scores and centiles",
+    )
+    parser.add_argument(
+        "--convention",
+        metavar="SITE",
+        help="measure as this site's experts put their calipers, where the bundle states how "
+        "(default: the skull's outline)",
     )
     parser.add_argument("--format", metavar="F", help="int8, float32, onnx … (the bundle's choice)")
     parser.add_argument(

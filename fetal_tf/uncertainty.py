@@ -103,9 +103,10 @@ def study(
             rows.append({"id": sample.id, "group": sample.group, "error": row["error"]})
             continue
         frame = Frame.read(sample.image_path, predictor.input_shape)
+        measurer = task.measurer_of(sample)
         records = {
             method: [
-                task.measurer.measure(output, frame.letterbox, sample.mm_per_pixel).as_record()
+                measurer.measure(output, frame.letterbox, sample.mm_per_pixel).as_record()
                 for output in sampler(frame.pixels)
             ]
             for method, sampler in samplers.items()

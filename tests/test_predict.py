@@ -67,6 +67,21 @@ def test_without_a_pixel_size_never_millimetres(place, capsys):
     assert " px" in said and " mm," not in said and "1 flagged" in said
 
 
+def test_a_site_whose_convention_the_bundle_states(place):
+    """The same frame, the numbers that the site's experts would give, and a note that says so."""
+    settings = {"conventions": {"second": {"ofd": 1.1, "bpd": 1.05}}}
+    write_bundle(place / "sites", tflite_models(), measurement_settings=settings)
+    options = ["sites", "scans/a.png", "--mm-per-pixel", "0.8"]
+    assert main([*options, "--out", "outline"]) == 0
+    assert main([*options, "--out", "site", "--convention", "second"]) == 0
+    outline, site = (table(place / folder)[0] for folder in ("outline", "site"))
+    assert float(site["ofd_mm"]) == pytest.approx(float(outline["ofd_mm"]) / 1.1, rel=1e-4)
+    assert float(site["bpd_mm"]) == pytest.approx(float(outline["bpd_mm"]) / 1.05, rel=1e-4)
+    assert "experts of second" in site["notes"] and "experts" not in outline["notes"]
+    assert main([*options, "--out", "none", "--convention", "third"]) == 2
+    assert not (place / "none").exists()
+
+
 def test_broken_files_are_reported_and_the_others_go_on(place, capsys):
     (place / "scans" / "aa.png").write_bytes((place / "scans" / "a.png").read_bytes()[:200])
     arguments = ["bundle", "absent.png", "scans", "--mm-per-pixel", "0.8", "--json"]
@@ -149,6 +164,7 @@ def test_senseless_options(place, capsys, arguments):
         (["bundle", "empty"], "empty: no image in this folder"),
         (["bundle", "*.tif"], "no image matches"),
         (["bundle", "scans", "--format", "int4"], "no format 'int4'"),
+        (["bundle", "scans", "--convention", "x"], "this net knows no other beside the outline"),
         (["bundle", "scans", "--pixel-size-csv", "x.csv"], "x.csv: cannot be read"),
         (["bundle", "scans", "--pixel-size-csv", "bad.csv"], "row 2 (a.png)"),
         (["bundle", "scans", "--out", "c.jpg"], "cannot be written"),

@@ -6,7 +6,6 @@ import os
 import threading
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import cv2
@@ -88,7 +87,7 @@ class Augmenter:
         points = target.points
         if len(points):
             points = moved_points(points, result["coordinates"])
-        return result["image"].reshape(image.shape), replace(target, maps=maps, points=points)
+        return result["image"].reshape(image.shape), Target(maps, points)
 
 
 def _transform(index: int, spec: dict[str, Any], mask_interpolation: int) -> A.BasicTransform:

@@ -17,12 +17,10 @@ class Target:
         maps: uint8 [h, w, T]: coverage, 255 = all of a pixel, or class indices; T may be 0.
         points: float64 [P, 2], (x, y) in pixels of the frame, pixel centres at integers; NaN where
             unknown. They may lie outside of the frame.
-        source: `Sample.source` of the frame, which no augmentation changes.
     """
 
     maps: np.ndarray
     points: np.ndarray = field(default_factory=_no_points)
-    source: str = ""
 
 
 def coverage_shares(maps: np.ndarray) -> np.ndarray:

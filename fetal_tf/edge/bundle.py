@@ -3,7 +3,7 @@
 import json
 import os
 import reprlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fetal_tf.edge.anomaly import MIN_CALIBRATION
+from fetal_tf.edge.convention import chosen_convention
 from fetal_tf.edge.errors import BundleError
 from fetal_tf.edge.gate import GatedMeasurement, GatedMeasurer, GatedPredictor
 from fetal_tf.edge.measurements import MEASURERS, Measurement, Measurer
@@ -120,6 +121,22 @@ class Bundle:
         except ValueError as error:
             raise BundleError(f"{self.path / MANIFEST}: measurement_settings: {error}") from error
         return measurer if self.gate is None else GatedMeasurer(measurer)
+
+    def as_measured_at(self, site: str) -> "Bundle":
+        """The bundle whose measurements are those that a site's experts would give.
+
+        Args:
+            site: one of the conventions that the bundle states, see `fetal_tf.edge.convention`.
+
+        Raises:
+            BundleError: it states no such convention.
+        """
+        settings = {**self.measurement_settings, "convention": site}
+        try:
+            chosen_convention(settings)
+        except ValueError as error:
+            raise BundleError(f"{self.path}: {error}") from error
+        return replace(self, manifest={**self.manifest, "measurement_settings": settings})
 
     @cached_property
     def gate(self) -> "Bundle | None":

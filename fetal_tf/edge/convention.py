@@ -1,36 +1,31 @@
-"""Where the experts of a centre put their calipers, for a net that has learnt from several.
+"""Where the experts of a site put their calipers, which no picture shows.
 
 One expert measures the skull from outer edge to outer edge, another a little further in. A net
-trained on both without being told draws something in between, wrong for either. Here every mask is
-learnt in one convention, the outline of the first dataset; one more map per other centre shows
-what in the frame is its own (lettering, scales, grain), and the measurement is then given as its
-experts would.
+trained on both without being told draws something in between, wrong for either. So every mask is
+learnt in one convention, the outline of the first dataset, and a measurement is given in another
+one where the site that it is meant for is known: it is stated, never guessed from the frame.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from fetal_tf.edge.ellipse import Ellipse
 
-LEVEL = 0.5  # what a centre's map shows of a frame that is read in its convention
-UNCLEAR = (0.2, 0.8)  # between these, a person should look which of the two it is
-EVIDENCE_POWER = (
-    8  # (mean p^8)^(1/8): one pixel in a hundred that is sure gives 0.56, one in ten 0.75
-)
 FACTOR_RANGE = (0.8, 1.25)  # a skull's thickness; more is a mistake
 
 
 @dataclass(frozen=True)
 class Convention:
-    """How far the outline's axes exceed those that a centre's experts draw.
+    """How far the outline's axes exceed those that a site's experts draw.
 
     Attributes:
-        name: of the centre, and of its map among the classes.
+        name: of the site or its dataset.
         ofd, bpd: outline over expert, both without unit.
+
+    Raises:
+        ValueError: a factor that no skull explains.
     """
 
     name: str
@@ -47,65 +42,49 @@ class Convention:
                 )
 
     def as_drawn(self, outline: Ellipse) -> Ellipse:
-        """The ellipse that the centre's experts would draw for this outline."""
+        """The ellipse that the site's experts would draw for this outline."""
         return _scaled(outline, 1 / self.ofd, 1 / self.bpd)
 
     def outline(self, drawn: Ellipse) -> Ellipse:
-        """The outline of a head for which the centre's experts have drawn this ellipse."""
+        """The outline of a head for which the site's experts have drawn this ellipse."""
         return _scaled(drawn, self.ofd, self.bpd)
 
-
-def conventions_of(settings: Mapping[str, Any], names: Sequence[str]) -> tuple[Convention, ...]:
-    """The conventions of the classes `names`, from `{"conventions": {NAME: {ofd, bpd}}}`.
-
-    Raises:
-        ValueError: one of them is not stated, another is, or a factor is senseless.
-    """
-    stated = settings.get("conventions", {})
-    if not isinstance(stated, Mapping) or set(stated) != set(names):
-        asked = ", ".join(names) or "none"
-        found = ", ".join(stated) or "none" if isinstance(stated, Mapping) else repr(stated)
-        raise ValueError(f"conventions: the classes ask for {asked}, found {found}")
-    return tuple(Convention(name, **_factors(name, stated[name])) for name in names)
-
-
-def recognised(
-    maps: np.ndarray | None, conventions: Sequence[Convention]
-) -> tuple[Convention | None, tuple[str, ...]]:
-    """In which convention a frame is read, None for the outline itself, and the doubts about it.
-
-    Args:
-        maps: float32 [h, w, M], each 0..1, one map per convention, without padding; None where the
-            net shows none.
-        conventions: in the order of the maps.
-    """
-    if maps is None or not conventions:
-        return None, ()
-    powers = np.power(maps, EVIDENCE_POWER).mean(axis=(0, 1), dtype=np.float64)
-    shown = np.power(powers, 1 / EVIDENCE_POWER)
-    best = int(np.argmax(shown))
-    convention, seen = conventions[best], float(shown[best])
-    return (convention if seen >= LEVEL else None), tuple(_doubts(convention, seen))
-
-
-def _doubts(convention: Convention, seen: float) -> Iterator[str]:
-    low, high = UNCLEAR
-    if low < seen < high:
-        yield (
-            f"unclear_centre: looks like a frame of {convention.name} with {seen:.2f} "
-            f"(clear below {low:g} and above {high:g}); its experts draw OFD "
-            f"{100 * (1 - 1 / convention.ofd):.1f} % and BPD {100 * (1 - 1 / convention.bpd):.1f} "
-            "% shorter"
+    def note(self) -> str:
+        """What a reader of the numbers should know."""
+        ofd, bpd = (100 * (1 - 1 / factor) for factor in (self.ofd, self.bpd))
+        return (
+            f"measured as the experts of {self.name} do: OFD {ofd:.1f} % and BPD {bpd:.1f} % "
+            "shorter than the skull's outline"
         )
 
 
-def convention_note(convention: Convention) -> str:
-    """What a reader of the numbers should know."""
-    return (
-        f"read as the experts of {convention.name} measure: OFD "
-        f"{100 * (1 - 1 / convention.ofd):.1f} % and BPD {100 * (1 - 1 / convention.bpd):.1f} % "
-        "shorter than the skull's outline"
-    )
+def conventions_of(settings: Mapping[str, Any]) -> dict[str, Convention]:
+    """What `{"conventions": {NAME: {"ofd": 1.03, "bpd": 1.02}}}` states, by name; may be empty.
+
+    Raises:
+        ValueError: something else is there, or a factor is senseless.
+    """
+    stated = settings.get("conventions", {})
+    if not isinstance(stated, Mapping):
+        raise ValueError(f"conventions: factors by name are expected, found {stated!r}")
+    return {name: Convention(name, **_factors(name, given)) for name, given in stated.items()}
+
+
+def chosen_convention(settings: Mapping[str, Any]) -> Convention | None:
+    """The one that `settings["convention"]` names; None: the outline itself.
+
+    Raises:
+        ValueError: no such convention.
+    """
+    known, name = conventions_of(settings), settings.get("convention")
+    if name is None:
+        return None
+    if name not in known:
+        raise ValueError(
+            f"convention: found {name!r}; this net knows {', '.join(known) or 'no other'} beside "
+            "the outline"
+        )
+    return known[name]
 
 
 def _scaled(ellipse: Ellipse, along: float, across: float) -> Ellipse:

@@ -1,6 +1,6 @@
 """The fetal head: from a probability map to circumference, diameters, age and doubts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from fetal_tf.edge import clinical
 from fetal_tf.edge.axis import read_axis, turned
 from fetal_tf.edge.confidence import ErrorModel, error_features, uncertain_flags
-from fetal_tf.edge.convention import Convention, convention_note, recognised
+from fetal_tf.edge.convention import Convention
 from fetal_tf.edge.fit_doubts import LEVEL, FitLimits, check_mm_per_pixel, fit_flags, refusal
 from fetal_tf.edge.geometry import Ellipse, EllipseFit, fit_mask_ellipse
 from fetal_tf.edge.preprocess import Letterbox
@@ -54,8 +54,8 @@ class HeadMeasurement:
     """A measured head, or the reason why there is none.
 
     Attributes:
-        ellipse: outer edge of the skull, or what the experts of the recognised centre draw, in
-            pixels of the original image; None where refused.
+        ellipse: outer edge of the skull, or what the experts of a stated convention draw, in pixels
+            of the original image; None where refused.
         mm_per_pixel: as given; without it nothing is in mm.
         ga_weeks: gestational age from elsewhere, as given; without it no z-score, no centile.
         fit_residual_percent: distance of the contour to the ellipse, in per cent of the radius.
@@ -202,9 +202,8 @@ def measure_head(
     limits: HeadLimits = HeadLimits(),
     ga_weeks: float | None = None,
     axis: np.ndarray | None = None,
-    centres: np.ndarray | None = None,
-    conventions: Sequence[Convention] = (),
     error_model: ErrorModel | None = None,
+    convention: Convention | None = None,
 ) -> HeadMeasurement:
     """Measure one head in a probability map float32 (h, w) of the letterboxed frame.
 
@@ -216,11 +215,9 @@ def measure_head(
         ga_weeks: gestational age from elsewhere, 14 to 40; gives z-scores and centiles.
         axis: maps float32 (h, w, 2) of the long axis' direction, see `fetal_tf.edge.axis`: they
             turn the fitted ellipse.
-        centres: maps float32 (h, w, M), one for each of `conventions`: how much the frame looks
-            like one of that centre.
-        conventions: where each of these centres' experts put their calipers. A frame that looks
-            like none of theirs is measured as the net draws it.
         error_model: gives the expected error, and flags a head above its limit.
+        convention: where the experts of the site put their calipers; None: on the outline that
+            the net draws.
 
     Raises:
         ValueError: a pixel size that is not a positive number, an age outside 14 to 40 weeks, a
@@ -240,8 +237,6 @@ def measure_head(
         # In source pixels: the two scales differ by a rounding, which turns the axes of a nearly
         # round ellipse far, and the direction that the maps show by next to nothing.
         ellipse = turned(ellipse, read_axis(axis[letterbox.content], content))
-    seen = None if centres is None else centres[letterbox.content]
-    convention, centre_flags = recognised(seen, conventions)
     if convention is not None:
         ellipse = convention.as_drawn(ellipse)
     features = error_features(fit, content)
@@ -259,12 +254,11 @@ def measure_head(
         measurement,
         flags=(
             *_flags(measurement, fit, limits),
-            *centre_flags,
             *uncertain_flags(features, error_model),
         ),
         notes=(
             *head_notes(measurement.cephalic_index),
-            *([convention_note(convention)] if convention else []),
+            *([] if convention is None else [convention.note()]),
         ),
     )
 

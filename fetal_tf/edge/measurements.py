@@ -11,7 +11,7 @@ from fetal_tf.edge.brain import check_classes, check_settings, measure_brain
 from fetal_tf.edge.brain_measurement import BrainMeasurement
 from fetal_tf.edge.brain_overlay import draw_brain
 from fetal_tf.edge.confidence import ErrorModel
-from fetal_tf.edge.convention import conventions_of
+from fetal_tf.edge.convention import chosen_convention
 from fetal_tf.edge.fit_doubts import check_mm_per_pixel
 from fetal_tf.edge.four_chamber import measure_four_chamber
 from fetal_tf.edge.four_chamber_measurement import FourChamberMeasurement
@@ -79,15 +79,15 @@ class HeadMeasurer:
     def __init__(self, classes: tuple[str, ...], settings: Mapping[str, Any]):
         """Measure the first of `classes`, turned to the axis where AXIS comes behind it.
 
-        Behind that stand centres, each with a `Convention` in the settings. With the settings of
-        `fit_error_model` it also says what error to expect.
+        With the settings of `fit_error_model` it also says what error to expect, with those of
+        `edge.convention` it measures as the experts of a site do.
 
         Raises:
             ValueError: settings that it cannot use.
         """
-        self._has_axis = classes[1:3] == AXIS
-        self._conventions = conventions_of(settings, classes[3:])
+        self._has_axis = classes[1:] == AXIS
         self._error_model = ErrorModel.of(settings)
+        self._convention = chosen_convention(settings)
 
     def prepared(self, predictor: Predictor) -> Predictor:
         """The net itself."""
@@ -100,20 +100,16 @@ class HeadMeasurer:
         mm_per_pixel: float | None,
         ga_weeks: float | None = None,
     ) -> HeadMeasurement:
-        """Measure maps float32 (h, w, K), or the mask (h, w, 1) alone; see `measure_head`.
-
-        The mask alone is measured as it is drawn, in no other convention.
-        """
-        is_output = self._has_axis and probabilities.shape[-1] > 1
+        """Measure maps float32 (h, w, K), or the mask (h, w, 1) alone; see `measure_head`."""
+        axis = probabilities[..., 1:] if self._has_axis and probabilities.shape[-1] > 1 else None
         return measure_head(
             probabilities[..., 0],
             letterbox,
             mm_per_pixel,
             ga_weeks=ga_weeks,
-            axis=probabilities[..., 1:3] if is_output else None,
-            centres=probabilities[..., 3:] if is_output else None,
-            conventions=self._conventions if is_output else (),
+            axis=axis,
             error_model=self._error_model,
+            convention=self._convention,
         )
 
     def draw(

@@ -166,35 +166,7 @@ def double_size(
     return norm_relu6(up(x), norm=norm, name=name)
 
 
-def frame_logits(x: KerasTensor, classes: int, *, filters: int, enlarge: int) -> KerasTensor:
-    """Logits of what holds for a frame as a whole: (N, h, w, c) to `enlarge` times that size.
-
-    From the deepest features, past the decoder: its few channels are busy with the border, and a
-    class that has to travel through them is not learnt (35 epochs left it at its share of all
-    frames). Maps rather than one number each: a static model's output stays one tensor, and every
-    operator stays a plain one in int8.
-
-    Args:
-        x: the bottleneck.
-        classes: how many.
-        filters: of the one convolution before them.
-        enlarge: to the grid of the decoder's end, by interpolation.
-    """
-    x = conv_norm_relu6(x, filters, name="frame_conv0")
-    x = layers.Conv2D(classes, 1, dtype="float32", name="frame_logits")(x)
-    return layers.UpSampling2D(
-        enlarge, interpolation="bilinear", dtype="float32", name="frame_logits_resize"
-    )(x)
-
-
-def probabilities(
-    x: KerasTensor,
-    classes: int,
-    head: Head,
-    *,
-    enlarge: int = 1,
-    frame: KerasTensor | None = None,
-) -> KerasTensor:
+def probabilities(x: KerasTensor, classes: int, head: Head, *, enlarge: int = 1) -> KerasTensor:
     """The output (N, H, W, classes), float32 under every policy, named "probabilities".
 
     `sigmoid` gives independent channels, which may overlap (heart inside thorax) and need no
@@ -203,11 +175,10 @@ def probabilities(
 
     Args:
         x: (N, H / enlarge, W / enlarge, any), the decoder's last features.
-        classes: channels of the output, those of `frame` aside.
+        classes: channels of the output.
         head: see above.
         enlarge: for a decoder that ends on a coarser grid: the logits are interpolated by this
             factor, before the activation.
-        frame: further logits on that coarser grid, see `frame_logits`; they come last.
 
     Raises:
         ConfigError: if `head` is softmax for a single class, which would be 1 everywhere.
@@ -220,8 +191,6 @@ def probabilities(
     if enlarge == 1:
         return layers.Conv2D(classes, 1, activation=head, dtype="float32", name="probabilities")(x)
     x = layers.Conv2D(classes, 1, dtype="float32", name="logits")(x)
-    if frame is not None:
-        x = layers.Concatenate(dtype="float32", name="all_logits")([x, frame])
     x = layers.UpSampling2D(
         enlarge, interpolation="bilinear", dtype="float32", name="logits_resize"
     )(x)

@@ -13,9 +13,8 @@ from typing import Annotated
 
 import keras
 from keras import layers
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, PositiveInt
 
-from fetal_tf.edge.errors import ConfigError
 from fetal_tf.models import MODELS
 from fetal_tf.models.blocks import (
     Head,
@@ -23,14 +22,12 @@ from fetal_tf.models.blocks import (
     contracting_path,
     conv_block,
     double_size,
-    frame_logits,
     norm_relu6,
     probabilities,
     scaled_input,
 )
 
 STEM_STRIDE = 2
-FRAME_FILTERS = 32
 Widths = Annotated[list[PositiveInt], Field(min_length=2, max_length=6)]
 
 
@@ -45,7 +42,6 @@ def mobile_unet(
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     upsampling: Upsampling = "bilinear",
     head: Head = "sigmoid",
-    frame_classes: NonNegativeInt = 0,
 ) -> keras.Model:
     """A U-Net at half of the frame's resolution, made to be quantized.
 
@@ -59,21 +55,13 @@ def mobile_unet(
         dropout: rate of spatial dropout at the deep end, see `blocks.contracting_path`.
         upsampling: see `unet`.
         head: see `blocks.probabilities`.
-        frame_classes: so many of the last classes hold for the frame as a whole and are told from
-            the bottleneck, see `blocks.frame_logits`.
 
     Returns:
         (N, H, W, C) float32 pixels 0..255 to (N, H, W, classes) float32 probabilities.
 
     Raises:
-        ConfigError: a size that is no such multiple, softmax for one class, or no class that the
-            decoder tells.
+        ConfigError: a size that is no such multiple, or softmax for one class.
     """
-    if frame_classes >= classes:
-        raise ConfigError(
-            f"model.frame_classes: found {frame_classes} of {classes} classes; at least one is the "
-            "decoder's"
-        )
     pixels, x = scaled_input(input_shape, multiple=2 ** len(widths))
     x = layers.Conv2D(
         widths[0],
@@ -88,13 +76,9 @@ def mobile_unet(
     skips, x = contracting_path(
         x, widths, convs_per_block=convs_per_block, norm="batch", dropout=dropout
     )
-    frame = None
-    if frame_classes:
-        enlarge = 2 ** (len(widths) - 1)
-        frame = frame_logits(x, frame_classes, filters=FRAME_FILTERS, enlarge=enlarge)
     for level in reversed(range(len(skips))):
         x = double_size(x, widths[level], norm="batch", upsampling=upsampling, name=f"up_{level}")
         x = layers.Concatenate(name=f"skip_{level}")([x, skips[level]])
         x = conv_block(x, widths[level], convs=decoder_convs, norm="batch", name=f"decoder_{level}")
-    output = probabilities(x, classes - frame_classes, head, enlarge=STEM_STRIDE, frame=frame)
+    output = probabilities(x, classes, head, enlarge=STEM_STRIDE)
     return keras.Model(pixels, output, name="mobile_unet")

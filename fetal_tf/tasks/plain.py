@@ -6,7 +6,7 @@ from typing import Any, Literal
 from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.targets import Target
-from fetal_tf.edge.measurements import Measurement
+from fetal_tf.edge.measurements import Measurement, Measurer
 from fetal_tf.tasks.task import Gathered, Row
 
 
@@ -18,6 +18,12 @@ class PlainTask:
     scores: Mapping[str, tuple[str, ...]] = {}
     fits_measurer = False
     target_interpolation: Literal["linear", "nearest"] = "linear"
+
+    measurer: Measurer
+
+    def measurer_of(self, sample: Sample) -> Measurer:
+        """The experts of every dataset measure alike."""
+        return self.measurer
 
     def count_pixels(self, targets: Iterable[Target]) -> ClassPixels | None:
         """There are no exclusive classes to weigh against each other."""

@@ -10,11 +10,12 @@ from fetal_tf import scores
 from fetal_tf.confidence_fitting import fit_error_model
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.targets import Target, coverage_shares
+from fetal_tf.edge.convention import conventions_of
 from fetal_tf.edge.ellipse import rasterise
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.head import HeadMeasurement
 from fetal_tf.edge.landmarks import ellipse_landmarks
-from fetal_tf.edge.measurements import MEASURERS, Measurement
+from fetal_tf.edge.measurements import MEASURERS, Measurement, Measurer
 from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.metrics import Dice, IoU, PixelAccuracy
 from fetal_tf.registry import nearest
@@ -59,8 +60,20 @@ class SegmentationTask(PlainTask):
     parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
     head: Literal["sigmoid", "softmax", "linear"] = "sigmoid"
 
-    def __init__(self, classes: list[str], measurement: str, settings: Mapping[str, Any]):
+    def __init__(
+        self,
+        classes: list[str],
+        measurement: str,
+        settings: Mapping[str, Any],
+        conventions: Mapping[str, Mapping[str, float]],
+    ):
+        """Conventions name sources whose experts draw otherwise than those of the first dataset.
+
+        Their heads are learnt as outlines and judged as they draw, see `fetal_tf.edge.convention`.
+        """
         self._check_classes(classes)
+        if conventions:
+            settings = {**settings, "conventions": conventions}
         if measurement not in MEASURERS:
             raise ConfigError(
                 f"task.measurement: unknown measurement {measurement!r}"
@@ -72,6 +85,11 @@ class SegmentationTask(PlainTask):
         self.measurement_settings = settings
         try:
             self.measurer = MEASURERS[measurement](self.classes, settings)
+            self._conventions = conventions_of(settings)
+            self._site_measurers = {
+                name: MEASURERS[measurement](self.classes, {**settings, "convention": name})
+                for name in self._conventions
+            }
         except ValueError as error:
             where = "measurement.json" if settings else "task.classes"
             raise ConfigError(f"{where}: {error}") from error
@@ -94,7 +112,7 @@ class SegmentationTask(PlainTask):
         Coverage instead of a hard mask keeps the border's sub-pixel position: where the network
         sees one pixel for three, a hard target would be off by up to half of it.
         """
-        return Target(letterbox.apply_coverage(self._mask(sample) == 1)[..., None])
+        return Target(letterbox.apply_coverage(self._outline(sample))[..., None])
 
     def encode(self, target: Target) -> np.ndarray:
         """Coverage in 0..1, float32 [h, w, 1]."""
@@ -142,7 +160,9 @@ class SegmentationTask(PlainTask):
         truth_mask = self._mask(sample) == 1
         truth = self._measure_truth(truth_mask, sample.mm_per_pixel)
         raw_mask = letterbox.restore(probabilities[..., 0]) >= LEVEL
-        measurement = self.measurer.measure(probabilities, letterbox, sample.mm_per_pixel)
+        measurement = self.measurer_of(sample).measure(
+            probabilities, letterbox, sample.mm_per_pixel
+        )
         predicted_mask = _measured_region(measurement, truth_mask.shape)
         if predicted_mask is None:
             predicted_mask = raw_mask
@@ -177,11 +197,28 @@ class SegmentationTask(PlainTask):
         sample: Sample,
     ) -> np.ndarray:
         """Prediction, its measurement, and the expert's ellipse where there is one."""
-        measurement = self.measurer.measure(probabilities, letterbox, sample.mm_per_pixel)
+        measurement = self.measurer_of(sample).measure(
+            probabilities, letterbox, sample.mm_per_pixel
+        )
         truth = None
         if sample.load_mask is not None:
             truth = self._measure_truth(self._mask(sample) == 1, sample.mm_per_pixel)
         return self.measurer.draw(image, measurement, truth=truth)
+
+    def measurer_of(self, sample: Sample) -> Measurer:
+        """By the convention of the sample's source, if one is stated."""
+        return self._site_measurers.get(sample.source, self.measurer)
+
+    def _outline(self, sample: Sample) -> np.ndarray:
+        """The head as it is learnt, bool [H, W]: as drawn by the first dataset's experts."""
+        mask = self._mask(sample) == 1
+        convention = self._conventions.get(sample.source)
+        if convention is None:
+            return mask
+        drawn = self._measure_truth(mask, None).ellipse
+        if drawn is None:
+            raise DataError(f"{sample.image_path}: sample {sample.id} has a mask that is no head")
+        return rasterise(convention.outline(drawn), mask.shape)
 
     def _mask(self, sample: Sample) -> np.ndarray:
         if sample.load_mask is None:
@@ -237,6 +274,16 @@ def _measured_region(measurement: Any, shape: tuple[int, int]) -> np.ndarray | N
 
 
 @TASKS.register("segmentation")
-def segmentation(settings: Mapping[str, Any], *, classes: list[str], measurement: str) -> Task:
-    """The mask of one of `classes`, measured by the edge wing's `measurement`."""
-    return SegmentationTask(classes, measurement, settings)
+def segmentation(
+    settings: Mapping[str, Any],
+    *,
+    classes: list[str],
+    measurement: str,
+    conventions: dict[str, dict[str, float]] = {},  # noqa: B006  (never changed)
+) -> Task:
+    """The mask of one of `classes`, measured by the edge wing's `measurement`.
+
+    `conventions` names further sources of the data, and how far the outline of a head exceeds what
+    their experts draw: `{NAME: {ofd: 1.03, bpd: 1.02}}`.
+    """
+    return SegmentationTask(classes, measurement, settings, conventions)

@@ -66,6 +66,10 @@ class Task(Protocol):
         """A target as the loss takes it, float32, most often [h, w, K] in 0..1."""
         ...
 
+    def measurer_of(self, sample: Sample) -> Measurer:
+        """What measures a frame as the experts of its dataset do; most often `measurer`."""
+        ...
+
     def count_pixels(self, targets: Iterable[Target]) -> ClassPixels | None:
         """What the training targets hold, for tasks of exclusive classes.
 

@@ -13,7 +13,6 @@ from fetal_tf.edge import (
     brain,
     brain_flags,
     confidence,
-    convention,
     fit_doubts,
     four_chamber,
     head,
@@ -25,7 +24,7 @@ from fetal_tf.edge.preprocess import Letterbox
 from tests.edge.test_measurements import outputs
 
 SOURCES = {
-    "head": (head, confidence, convention, fit_doubts),
+    "head": (head, confidence, fit_doubts),
     "brain": (brain, brain_flags),
     "four_chamber": (four_chamber, fit_doubts),
     "landmarks": (landmark_doubts, landmark_measurement, fit_doubts, head),

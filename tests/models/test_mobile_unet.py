@@ -142,35 +142,3 @@ def test_int8_holds_nothing_but_convolutions_and_their_glue():
     model = mobile(classes=3)
     glue = {"QUANTIZE", "MAX_POOL_2D", "RESIZE_BILINEAR", "CONCATENATION", "LOGISTIC"}
     assert int8_operators(model) == {"CONV_2D", *glue}
-
-
-def test_classes_of_the_frame_come_last_and_past_the_decoder():
-    """What the decoder does cannot change them, nor they the mask."""
-    model = mobile(classes=3, frame_classes=1)
-    assert model.output_shape == (None, *SHAPE[:2], 3)
-    assert dict((n, f) for n, f, *_ in convolutions(model))["logits"] == 2
-    before = model.predict(pixels(), verbose=0)
-    for name in ("decoder_0_conv0", "up_0"):
-        layer = model.get_layer(name)
-        layer.set_weights([2 * w for w in layer.get_weights()])
-    decoder_changed = model.predict(pixels(), verbose=0)
-    np.testing.assert_array_equal(decoder_changed[..., 2], before[..., 2])
-    assert np.abs(decoder_changed[..., :2] - before[..., :2]).max() > 1e-3
-    layer = model.get_layer("frame_logits")
-    layer.set_weights([w + 1 for w in layer.get_weights()])
-    frame_changed = model.predict(pixels(), verbose=0)
-    np.testing.assert_array_equal(frame_changed[..., :2], decoder_changed[..., :2])
-    assert np.abs(frame_changed[..., 2] - before[..., 2]).max() > 1e-3
-
-
-@pytest.mark.parametrize("frame_classes", [2, 3])
-def test_one_class_must_be_the_decoders(frame_classes):
-    with pytest.raises(ConfigError, match=r"model\.frame_classes"):
-        mobile(classes=2, frame_classes=frame_classes)
-
-
-def test_classes_of_the_frame_stay_plain_int8():
-    plain = {"CONV_2D", "MAX_POOL_2D", "RESIZE_BILINEAR", "CONCATENATION", "LOGISTIC"}
-    assert set(int8_operators(mobile(classes=3, frame_classes=1))) <= {
-        *plain, "QUANTIZE", "MUL", "RELU6", "PAD"
-    }  # fmt: skip
