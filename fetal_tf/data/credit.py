@@ -16,6 +16,7 @@ from fetal_tf.data.phantom import is_phantom
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.files import write_text_atomic
+from fetal_tf.edge.seal import MANIFEST
 
 CREDITS_NAME = "credits.json"
 
@@ -176,13 +177,15 @@ def credits_of(
     Args:
         samples: what is trained on.
         datasets: the name of their reader by `Sample.source`.
-        initial_weights: the file that `model.init` names; its run's credits are inherited, for a
-            model is derived from all that its weights have seen.
+        initial_weights: the file that `model.init` names; the credits of its run, or of the bundle
+            that it lies in, are inherited, for a model is derived from all that its weights have
+            seen.
     """
     own = _together([credit(part, datasets[source]) for source, part in by_source(samples).items()])
     if initial_weights is None:
         return [own]
-    inherited = read_credits(initial_weights.parent) or [UNKNOWN_START]
+    folder = initial_weights.parent
+    inherited = read_credits(folder) or _bundle_credits(folder) or [UNKNOWN_START]
     return [own, *(c for c in inherited if c != own)]
 
 
@@ -215,6 +218,19 @@ def read_credits(run: Path) -> list[DataCredit]:
     try:
         records = json.loads(path.read_text(encoding="utf-8"))
         return [_from_record(record) for record in records]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FetalTFError(f"{path}: damaged ({error})") from error
+
+
+def _bundle_credits(folder: Path) -> list[DataCredit]:
+    """What a bundle says of the weights beside it, as the zoo's float models have it; else none."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return []
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        record = {key: manifest[key] for key in ("trained_on", "phantom", "attribution")}
+        return [_from_record({**record, "grouping": ""})]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FetalTFError(f"{path}: damaged ({error})") from error
 

@@ -1,5 +1,6 @@
 """A dataset is credited for its own images, for nothing else, and for weights learnt from them."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -115,6 +116,18 @@ def test_weights_that_have_seen_a_phantom_say_so(focus_samples, tmp_path):
 def test_weights_of_unknown_origin_are_called_so(focus_samples, tmp_path):
     found = joined(credits_of(focus_samples, {"": "focus"}, tmp_path / "somewhere" / "best.keras"))
     assert "unknown origin" in found.trained_on
+
+
+def test_weights_out_of_a_bundle_carry_its_credit(focus_samples, tmp_path):
+    """As those in the zoo do, whose float model training may start from."""
+    manifest = {"trained_on": "HC18", "phantom": False, "attribution": ["HC18: CC BY 4.0"]}
+    (tmp_path / "bundle.json").write_text(json.dumps(manifest))
+    found = joined(credits_of(focus_samples, {"": "focus"}, tmp_path / "model.keras"))
+    assert found.trained_on.endswith("before that on HC18")
+    assert found.attribution[-1] == "HC18: CC BY 4.0"
+    (tmp_path / "bundle.json").write_text("{}")
+    with pytest.raises(FetalTFError, match=r"bundle\.json: damaged"):
+        credits_of(focus_samples, {"": "focus"}, tmp_path / "model.keras")
 
 
 def test_a_damaged_file_is_named(tmp_path):
