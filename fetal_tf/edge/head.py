@@ -11,6 +11,7 @@ from fetal_tf.edge.confidence import ErrorModel, error_features, uncertain_flags
 from fetal_tf.edge.convention import Convention
 from fetal_tf.edge.fit_doubts import LEVEL, FitLimits, check_mm_per_pixel, fit_flags, refusal
 from fetal_tf.edge.geometry import Ellipse, EllipseFit, fit_mask_ellipse
+from fetal_tf.edge.landmarks import LANDMARKS, ellipse_landmarks
 from fetal_tf.edge.preprocess import Letterbox
 
 QUANTITIES = ("hc", "bpd", "ofd")
@@ -82,6 +83,11 @@ class HeadMeasurement:
     refused: str | None = None
     probability: np.ndarray | None = field(default=None, repr=False, compare=False)
     letterbox: Letterbox | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def points(self) -> np.ndarray | None:
+        """The ends of OFD and BPD, float64 [4, 2] in the order of LANDMARKS; None where refused."""
+        return None if self.ellipse is None else ellipse_landmarks(self.ellipse)
 
     @property
     def hc_px(self) -> float | None:
@@ -173,6 +179,11 @@ class HeadMeasurement:
         for quantity in QUANTITIES:
             record[f"{quantity}_z"] = self.z_score(quantity)
             record[f"{quantity}_centile"] = self.centile(quantity)
+        points = self.points
+        for index, name in enumerate(LANDMARKS):
+            for axis, letter in enumerate("xy"):
+                end = None if points is None else float(points[index, axis])
+                record[f"{name}_{letter}_px"] = end
         return record | {
             "mm_per_pixel": self.mm_per_pixel,
             "hc_px": self.hc_px,

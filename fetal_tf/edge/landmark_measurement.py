@@ -18,7 +18,7 @@ from fetal_tf.edge.landmark_doubts import (
     skew_deg,
 )
 from fetal_tf.edge.landmark_reading import Reading, read_landmarks
-from fetal_tf.edge.landmarks import AXES, LANDMARKS, landmark_ellipse
+from fetal_tf.edge.landmarks import AXES, landmark_ellipse
 from fetal_tf.edge.preprocess import Letterbox
 
 _LIMITS = LandmarkLimits()
@@ -61,15 +61,9 @@ class LandmarkMeasurement(HeadMeasurement):
         return self._between("ofd")
 
     def as_record(self) -> dict[str, float | str | None]:
-        """Flat row of `HeadMeasurement`, and the ends with the figures that doubt them."""
-        record = super().as_record()
+        """Flat row of `HeadMeasurement`, and the figures that doubt the ends."""
         points = self.points
-        for index, name in enumerate(LANDMARKS):
-            for axis, letter in enumerate("xy"):
-                record[f"{name}_{letter}_px"] = (
-                    None if points is None else float(points[index, axis])
-                )
-        return record | {
+        return super().as_record() | {
             "lowest_peak": self.lowest_peak,
             "axes_skew_deg": None if points is None else skew_deg(points),
             "axes_off_middle_percent": (

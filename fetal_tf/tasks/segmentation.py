@@ -14,7 +14,6 @@ from fetal_tf.edge.convention import conventions_of
 from fetal_tf.edge.ellipse import rasterise
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.head import HeadMeasurement
-from fetal_tf.edge.landmarks import ellipse_landmarks
 from fetal_tf.edge.measurements import MEASURERS, Measurement, Measurer
 from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.metrics import Dice, IoU, PixelAccuracy
@@ -259,12 +258,11 @@ def _ends(
     assert isinstance(measurement, HeadMeasurement) and isinstance(truth, HeadMeasurement)
     if sample.load_landmarks is not None:
         expected = sample.load_landmarks()
-    elif truth.ellipse is not None:
-        expected = ellipse_landmarks(truth.ellipse)
+    elif truth.points is not None:
+        expected = truth.points
     else:
         return {}
-    found = None if measurement.ellipse is None else ellipse_landmarks(measurement.ellipse)
-    return landmark_columns(found, expected, shape, None)
+    return landmark_columns(measurement.points, expected, shape, None)
 
 
 def _measured_region(measurement: Any, shape: tuple[int, int]) -> np.ndarray | None:

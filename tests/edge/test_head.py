@@ -103,7 +103,7 @@ def test_no_head_is_refused_with_the_reason(probability, said):
     head = measure_head(probability, BOX, MM_PER_PIXEL)
     assert head.refused.startswith("no_head:") and said in head.refused
     record = head.as_record()
-    assert record["refused"] == head.refused
+    assert record["refused"] == head.refused and record["ofd_1_x_px"] is None
     assert all(record[k] is None for k in ("hc_mm", "hc_px", "bpd_mm", "ofd_px", "fit_iou"))
 
 
@@ -169,3 +169,15 @@ def test_records_have_the_same_keys_whatever_happened():
 def test_a_map_of_another_size():
     with pytest.raises(ValueError, match=r"\(192, 288\)"):
         measure_head(np.zeros((288, 192), np.float32), BOX, None)
+
+
+def test_the_record_says_where_the_diameters_end():
+    record = measure_head(seen(HEAD), BOX, 0.2).as_record()
+    ends = np.array(
+        [[record[f"{a}_{i}_{c}_px"] for c in "xy"] for a in ("ofd", "bpd") for i in "12"]
+    )
+    lengths = np.linalg.norm(ends[1::2] - ends[::2], axis=1)
+    assert lengths == pytest.approx([record["ofd_px"], record["bpd_px"]])
+    assert ends.mean(axis=0) == pytest.approx(
+        [record["ellipse_center_x_px"], record["ellipse_center_y_px"]]
+    )
