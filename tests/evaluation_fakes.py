@@ -46,6 +46,9 @@ class BrightnessTask:
     def training_metrics(self):
         raise NotImplementedError
 
+    def measurer_of(self, sample):
+        return self.measurer
+
     def gather(self):
         return {}
 

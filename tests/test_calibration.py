@@ -87,6 +87,9 @@ class FittingTask:
         self.fits, self.training, self.validation = fits, None, None
         self.fits_measurer = bool(fits)
 
+    def measurer_of(self, sample):
+        return self.measurer
+
     def fit_measurer(self, training, validation):
         self.training = [sample.id for sample in training]
         if self.fits:
