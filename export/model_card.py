@@ -54,6 +54,7 @@ def model_card(
         _use(bundle, text),
         _interface(bundle, text),
         _gate(bundle),
+        _conventions(bundle),
         _data(bundle, run.splits.values(), grouping),
         _results(parity, run.task, bundle["phantom"]),
         _scores(parity, run.task),
@@ -126,6 +127,22 @@ def _gate(bundle: Mapping[str, Any]) -> str:
         f"{100 * gate['false_alarm_rate']:g} % of {gate['n']} validation images. `predict` and "
         "`evaluate` give its flag first and its `plane_score`. The figures, limits and times of "
         "this card are those of the model without it."
+    )
+
+
+def _conventions(bundle: Mapping[str, Any]) -> str:
+    found = bundle["measurement_settings"].get("conventions")
+    if not found:
+        return ""
+    rows = [
+        [f"`{name}`", *(f"{f[axis]:g}" for axis in ("ofd", "bpd"))] for name, f in found.items()
+    ]
+    return (
+        "## Calipers\n\nThe experts of these datasets do not draw the outline. Their heads were "
+        "learnt as outlines, and the figures of this card judge each dataset by its own experts: "
+        "the measured axes are divided by these factors. `predict` gives the outline, `predict "
+        "--convention NAME` what they would measure.\n\n"
+        + markdown_table(["dataset", "OFD, outline / expert", "BPD, outline / expert"], rows)
     )
 
 
