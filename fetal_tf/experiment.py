@@ -220,6 +220,7 @@ def open_experiment(
     ):
         registry.check(key, getattr(config, key).spec())
     _check_aspect_ratio(config)
+    _check_conventions(config)
     data = config.data
     for name, source in data.sources.items():
         _check_source(f"data.mixed_with.{name}" if name else "data", source)
@@ -237,6 +238,17 @@ def _check_aspect_ratio(config: Config) -> None:
             f"loss.aspect_ratio: found {stated:g}; data.image_size [{height}, {width}] has "
             f"height / width {height / width:.4f}"
         )
+
+
+def _check_conventions(config: Config) -> None:
+    """A caliper convention belongs to a dataset that is mixed in; any other would do nothing."""
+    known = list(config.data.mixed_with)
+    for name in config.task.spec().get("conventions") or {}:
+        if name not in known:
+            raise ConfigError(
+                f"task.conventions: found {name!r}{nearest(name, known)}; data.mixed_with has "
+                f"{', '.join(known) or 'no dataset'}"
+            )
 
 
 def _check_source(key: str, source: SourceConfig) -> None:

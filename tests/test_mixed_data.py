@@ -191,3 +191,12 @@ def test_centres_of_different_conventions_are_trained_and_judged_together(place)
     sources = summary["subgroups"]["source"]
     assert {name: group["n"] for name, group in sources.items()} == {"first": 12, "planes": 10}
     assert 'id="subgroups"' in (place / "judged" / "report.html").read_text()
+
+
+def test_a_convention_of_a_dataset_that_is_not_there_is_refused(tmp_path):
+    text = TWO_CENTRES.replace("conventions: {planes:", "conventions: {plane:")
+    with pytest.raises(ConfigError, match=r"task\.conventions: found 'plane'.*planes"):
+        open_experiment(load_config(written(tmp_path, text)))
+    alone = TWO_CENTRES.replace("  mixed_with: {planes: {root: planes}}\n", "")
+    with pytest.raises(ConfigError, match=r"data\.mixed_with has no dataset"):
+        open_experiment(load_config(written(tmp_path, alone)))

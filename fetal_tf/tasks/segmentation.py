@@ -71,6 +71,10 @@ class SegmentationTask(PlainTask):
         Their heads are learnt as outlines and judged as they draw, see `fetal_tf.edge.convention`.
         """
         self._check_classes(classes)
+        try:
+            self._conventions = conventions_of({"conventions": conventions})
+        except ValueError as error:
+            raise ConfigError(f"task.conventions: {error}") from error
         if conventions:
             settings = {**settings, "conventions": conventions}
         if measurement not in MEASURERS:
@@ -84,7 +88,6 @@ class SegmentationTask(PlainTask):
         self.measurement_settings = settings
         try:
             self.measurer = MEASURERS[measurement](self.classes, settings)
-            self._conventions = conventions_of(settings)
             self._site_measurers = {
                 name: MEASURERS[measurement](self.classes, {**settings, "convention": name})
                 for name in self._conventions

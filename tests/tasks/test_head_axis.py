@@ -274,7 +274,7 @@ def test_conventions_stay_in_the_settings_beside_what_was_fitted():
 
 
 def test_a_senseless_convention_is_refused():
-    with pytest.raises(ConfigError, match=r"second\.ofd: outline over expert"):
+    with pytest.raises(ConfigError, match=r"^task\.conventions: second\.ofd: outline over expert"):
         build(conventions={"second": {"ofd": 9.0, "bpd": 1.0}})
 
 
