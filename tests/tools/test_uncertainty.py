@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from fetal_tf.edge.landmarks import LANDMARKS
 from tests.subject_fakes import Dimmed, fake_config
 from tools.uncertainty import main
 
@@ -146,6 +147,7 @@ def test_both_methods_on_a_run_with_dropout(tmp_path, capsys):
     summary = summary_of(run / "uncertainty")
     assert list(summary["methods"]) == ["mc-dropout", "tta"] and summary["phantom"] is True
     for found in summary["methods"].values():
-        assert set(found["quantities"]) == {"hc_mm", "bpd_mm", "ofd_mm"}
+        ends = {f"{name}_{what}px" for name in LANDMARKS for what in ("", "x_", "y_")}
+        assert set(found["quantities"]) == {"hc_mm", "bpd_mm", "ofd_mm", "landmarks_px", *ends}
         assert found["quantities"]["hc_mm"]["n"] >= 3
         assert found["quantities"]["hc_mm"]["median_spread"] > 0
