@@ -15,6 +15,8 @@ from fetal_tf.edge.errors import ConfigError, FetalTFError
 
 LEAST_SHARE = 0.5  # of the layers; with less, another architecture was named by mistake
 BOTTLENECK = "bottleneck"
+STEM = "stem"
+LEVELLED = ("encoder", "up", "decoder")  # layers of these names count their level, finest first
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ def start_from(model: keras.Model, init: Path) -> Start:
     The last layer with weights is left fresh where it has another number of classes, and so are
     layers that the source does not have (an Attention U-Net's gates, coming from a U-Net). A deeper
     U-Net may start from a shallower one: what was the bottleneck there is an encoder's level here.
+    One whose stem leaves the frame's grid by a larger stride starts with the levels of its own
+    grids; the stem is left fresh.
 
     Args:
         model: built, with fresh weights; changed in place.
@@ -74,7 +78,7 @@ def start_from(model: keras.Model, init: Path) -> Start:
         stored = {layer.name: layer for layer in load_model(source).layers}
     except FetalTFError as error:
         raise ConfigError(f"model.init: {error}") from error
-    stored = _at_depth_of(model, stored)
+    stored = _at_depth_of(model, _at_stride_of(model, stored))
     copied, fresh = [], []
     weighted = [layer for layer in model.layers if layer.weights]
     for layer in weighted:
@@ -93,6 +97,28 @@ def start_from(model: keras.Model, init: Path) -> Start:
     here = {*copied, *fresh}
     unused = [name for name, layer in stored.items() if layer.weights and name not in here]
     return Start(source, tuple(copied), tuple(fresh), tuple(unused))
+
+
+def _at_stride_of(model: keras.Model, stored: Mapping[str, keras.Layer]) -> dict[str, keras.Layer]:
+    """The stored layers under the names that levels of the same grid have in `model`."""
+    here, there = (_stem_stride(layers) for layers in (model.layers, stored.values()))
+    finer = (here // there).bit_length() - 1  # levels that the source has above our first
+    if finer < 1:
+        return dict(stored)
+    return {_name_below(name, finer): layer for name, layer in stored.items()}
+
+
+def _name_below(name: str, finer: int) -> str:
+    """A layer's name in a net without the first `finer` levels; of those, one that no layer has."""
+    level = re.match(rf"({'|'.join(LEVELLED)})_(\d+)", name)
+    if name == STEM or (level and int(level[2]) < finer):
+        return f"{name} of the finer grid"
+    return f"{level[1]}_{int(level[2]) - finer}{name[level.end() :]}" if level else name
+
+
+def _stem_stride(layers: Iterable[keras.Layer]) -> int:
+    """Pixels of the frame to one of the first level's; 1 without a stem."""
+    return next((layer.strides[0] for layer in layers if layer.name == STEM), 1)
 
 
 def _at_depth_of(model: keras.Model, stored: Mapping[str, keras.Layer]) -> dict[str, keras.Layer]:

@@ -82,6 +82,41 @@ def test_a_deeper_net_starts_from_a_shallower_one(trained):
             np.testing.assert_array_equal(one, other)
 
 
+def mobile(size=(32, 48), **parameters):
+    return MODELS.build("model", {"name": "mobile_unet"} | parameters, (*size, 1), 1)
+
+
+def test_a_coarser_first_grid_starts_with_the_levels_of_its_own_grids(tmp_path):
+    """The source's second level is the first one here; what looked at finer pixels has no place."""
+    source = mobile(widths=[4, 6, 8, 10])
+    source.save(tmp_path / "fine.keras")
+    model = mobile(widths=[6, 8, 10], stem_stride=4, stem_filters=4)
+    start = start_from(model, tmp_path / "fine.keras")
+    assert start.fresh == ("stem", "logits")
+    assert "encoder_0_conv0" not in start.unused  # its name is another layer's here
+    assert {"stem of the finer grid", "encoder_0_conv0 of the finer grid"} <= {*start.unused}
+    for here, there in (
+        ("stem_norm", "stem_norm"),
+        ("encoder_0_conv0", "encoder_1_conv0"),
+        ("encoder_1_conv1_norm", "encoder_2_conv1_norm"),
+        ("bottleneck_conv1", "bottleneck_conv1"),
+        ("up_1", "up_2"),
+        ("decoder_0_conv0", "decoder_1_conv0"),
+    ):
+        for one, other in zip(
+            model.get_layer(here).get_weights(),
+            source.get_layer(there).get_weights(),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_coarser_grid_with_a_stem_of_another_width_is_named(tmp_path):
+    mobile(widths=[4, 6, 8]).save(tmp_path / "fine.keras")
+    with pytest.raises(ConfigError, match=r"stem_norm holds 4, 4, 4, 4 there and 6, 6, 6, 6 here"):
+        start_from(mobile(widths=[6, 8], stem_stride=4), tmp_path / "fine.keras")
+
+
 def test_a_layer_of_another_width_is_named(trained):
     with pytest.raises(ConfigError, match=r"model\.init: .*encoder_0_conv0 holds 3x3x1x4 there"):
         start_from(unet(base=8), trained[0])

@@ -36,8 +36,8 @@ def read_axis(maps: np.ndarray, weights: np.ndarray) -> np.ndarray:
     total = float(weights.sum(dtype=np.float64))
     if not total > 0:
         return np.zeros(2)
-    mean = np.einsum("hwc,hw->c", maps, weights, dtype=np.float64) / total
-    return 2 * mean - 1
+    sums = [(weights * maps[..., k]).sum(dtype=np.float64) for k in range(maps.shape[-1])]
+    return 2 * np.array(sums) / total - 1
 
 
 def turned_maps(maps: np.ndarray, degrees: float) -> np.ndarray:

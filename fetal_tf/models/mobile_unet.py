@@ -1,15 +1,15 @@
 """A U-Net for tablets: the full grid is left at once and comes back in the last layer alone.
 
 An ordinary U-Net spends most of its time on its first level, where features are few and pixels
-many. Here a convolution of stride 2 halves the frame first, and what the decoder says on that grid
-is interpolated as logits: a measurement that fits an ellipse to a contour between the pixels loses
-nothing by it. What is saved goes into width and depth: the deepest features see the whole frame.
+many. Here a convolution of stride 2 or 4 makes the frame's grid coarser first, and what the decoder
+says on that grid is interpolated as logits: a measurement that fits an ellipse to a contour between
+the pixels loses little by it. What is saved goes into width and depth, or into a larger frame.
 
 Source of the parts: Ronneberger, Fischer, Brox 2015, arXiv 1505.04597, for encoder, decoder and
 skips; Sandler et al. 2018, arXiv 1801.04381, for the stem of stride 2 and ReLU6.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import keras
 from keras import layers
@@ -27,7 +27,6 @@ from fetal_tf.models.blocks import (
     scaled_input,
 )
 
-STEM_STRIDE = 2
 Widths = Annotated[list[PositiveInt], Field(min_length=2, max_length=6)]
 
 
@@ -39,19 +38,24 @@ def mobile_unet(
     widths: Widths = [16, 32, 64, 128, 128],  # noqa: B006  (never changed)
     convs_per_block: PositiveInt = 2,
     decoder_convs: PositiveInt = 1,
+    stem_stride: Literal[2, 4] = 2,
+    stem_filters: PositiveInt | None = None,
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     upsampling: Upsampling = "bilinear",
     head: Head = "sigmoid",
 ) -> keras.Model:
-    """A U-Net at half of the frame's resolution, made to be quantized.
+    """A U-Net at a half or a quarter of the frame's resolution, made to be quantized.
 
     Args:
-        input_shape: (height, width, channels), height and width multiples of 2**len(widths).
+        input_shape: (height, width, channels), height and width multiples of
+            stem_stride * 2**(len(widths) - 1).
         classes: number of output channels.
-        widths: filters per level, the first at half of the frame's resolution; the last is the
-            bottleneck's.
+        widths: filters per level, the first on the stem's grid; the last is the bottleneck's.
         convs_per_block: 3x3 convolutions per level of the encoder.
         decoder_convs: likewise of the decoder.
+        stem_stride: pixels of the frame to one of the finest level; with 4 the stem looks at each
+            4x4 pixels apart from the rest.
+        stem_filters: of the stem; none for as many as the first level has.
         dropout: rate of spatial dropout at the deep end, see `blocks.contracting_path`.
         upsampling: see `unet`.
         head: see `blocks.probabilities`.
@@ -62,11 +66,11 @@ def mobile_unet(
     Raises:
         ConfigError: a size that is no such multiple, or softmax for one class.
     """
-    pixels, x = scaled_input(input_shape, multiple=2 ** len(widths))
+    pixels, x = scaled_input(input_shape, multiple=stem_stride * 2 ** (len(widths) - 1))
     x = layers.Conv2D(
-        widths[0],
-        3,
-        strides=STEM_STRIDE,
+        stem_filters or widths[0],
+        max(3, stem_stride),
+        strides=stem_stride,
         padding="same",
         use_bias=False,
         kernel_initializer="he_normal",
@@ -80,5 +84,5 @@ def mobile_unet(
         x = double_size(x, widths[level], norm="batch", upsampling=upsampling, name=f"up_{level}")
         x = layers.Concatenate(name=f"skip_{level}")([x, skips[level]])
         x = conv_block(x, widths[level], convs=decoder_convs, norm="batch", name=f"decoder_{level}")
-    output = probabilities(x, classes, head, enlarge=STEM_STRIDE)
+    output = probabilities(x, classes, head, enlarge=stem_stride)
     return keras.Model(pixels, output, name="mobile_unet")

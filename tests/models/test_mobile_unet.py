@@ -1,4 +1,4 @@
-"""The mobile U-Net's own promises: half of the grid, logits interpolated last, clean int8."""
+"""The mobile U-Net's own promises: a coarse first grid, logits interpolated last, clean int8."""
 
 import cv2
 import keras
@@ -64,6 +64,26 @@ def test_no_feature_is_computed_on_the_full_grid():
     assert deep.get_layer("bottleneck_conv1").output.shape == (None, 1, 2, 4)
 
 
+def test_a_stem_of_stride_4_leaves_the_finest_level_out():
+    """Its levels are those of stride 2 from the second on, so that one may start from the other."""
+    spec = {"widths": [6, 8], "stem_stride": 4, "stem_filters": 4, "classes": 3}
+    ours = convolutions(mobile(**spec))
+    assert ours[0] == ("stem", 4, (4, 4), (4, 4))
+    assert [layer[1:] for layer in ours[1:-1]] == [
+        layer[1:]
+        for layer in convolutions(mobile(classes=3))[1:-1]
+        if "encoder_0" not in layer[0] and not layer[0].startswith(("up_0", "decoder_0"))
+    ]
+    model = mobile(**spec)
+    assert model.get_layer("encoder_0_conv0").output.shape == (None, 8, 12, 6)
+    assert model.output_shape == (None, *SHAPE[:2], 3)
+
+
+def test_the_stem_has_the_first_level_s_filters_unless_told():
+    assert mobile(stem_stride=4).get_layer("stem").filters == 4
+    assert mobile(stem_filters=10).get_layer("stem").filters == 10
+
+
 def test_logits_are_interpolated_not_probabilities():
     model = mobile(classes=2)
     coarse = keras.Model(model.input, model.get_layer("logits").output)
@@ -117,6 +137,8 @@ def test_an_odd_size_names_the_sizes_that_work():
     message = str(caught.value)
     assert message.startswith("data.image_size: [36, 48] ")
     assert message.endswith("nearest that work: [32, 48], [40, 48]")
+    with pytest.raises(ConfigError, match=r"multiples of 16; nearest that work: \[16, 48\]"):
+        mobile((24, 48, 1), stem_stride=4)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +149,8 @@ def test_an_odd_size_names_the_sizes_that_work():
         {"widths": [4, 0]},
         {"convs_per_block": 0},
         {"decoder_convs": 0},
+        {"stem_stride": 3},
+        {"stem_filters": 0},
         {"dropout": 1.0},
         {"upsampling": "nearest"},
         {"head": "linear"},
