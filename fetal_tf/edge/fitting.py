@@ -11,8 +11,8 @@ from fetal_tf.edge.ellipse import Ellipse
 _TUKEY = 4.685
 # Half a pixel of jitter is what a rasterised border has; a smaller scale would reject good points.
 _MIN_SCALE_PX = 0.5
-# The rounds for the majority are a start and need no rest. On every fourth head of HC18, 3 and 10 end
-# nearer to the ellipse at rest than 6 and 6 do (0.009 mm of HC in the mean), with fewer fits.
+# The rounds for the majority are a start and need no rest. On every fourth head of HC18, 3 and 10
+# end nearer to the ellipse at rest than 6 and 6 (0.009 mm of HC in the mean), with fewer fits.
 _MAJORITY_ROUNDS = 3
 _ROUNDS = 10
 _CONVERGED_PX = 0.005
