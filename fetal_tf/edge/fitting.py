@@ -59,7 +59,7 @@ def _refined(
         weights = weigh(np.abs(distances) * spread) / slopes**2
         conic = _direct_fit(monomials, weights)
         previous, (distances, slopes) = distances, _distances(conic, monomials)
-        moved_px = spread * np.average(np.abs(distances - previous), weights=weights)
+        moved_px = spread * (weights @ np.abs(distances - previous)) / weights.sum()
         if moved_px < _CONVERGED_PX:
             break
     return conic

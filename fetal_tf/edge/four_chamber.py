@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fetal_tf.edge.ellipse import Ellipse
+from fetal_tf.edge.ellipse import Ellipse, rasterise
 from fetal_tf.edge.fit_doubts import LEVEL, FitLimits, check_mm_per_pixel, fit_flags, refusal
 from fetal_tf.edge.four_chamber_measurement import FourChamberMeasurement
 from fetal_tf.edge.geometry import EllipseFit, fit_mask_ellipse
@@ -156,9 +156,15 @@ def _enclosed(heart: np.ndarray, thorax: Ellipse, letterbox: Letterbox) -> np.nd
     follows the thorax to a fraction of a pixel.
     """
     enclosed = heart.copy()
-    y, x = np.nonzero(heart > 0)  # of an int8 net's map, a small part of the frame
-    points = np.column_stack([x - letterbox.pad_left, y - letterbox.pad_top])
-    covered = np.clip(0.5 - thorax.distances(points), 0.0, 1.0).astype(np.float32)
+    thorax = thorax.stretched(1, 1, letterbox.pad_left, letterbox.pad_top)
+    undecided = heart > 0
+    # Whatever the direction, a point inside the ellipse shrunk by so much is half a pixel inside.
+    clear_px = 0.5 * thorax.semi_major / thorax.semi_minor
+    if clear_px < thorax.semi_minor:
+        undecided &= ~rasterise(thorax.shrunk(clear_px), heart.shape)
+    y, x = np.nonzero(undecided)
+    distances = thorax.distances(np.column_stack([x, y]))
+    covered = np.clip(0.5 - distances, 0.0, 1.0).astype(np.float32)
     enclosed[y, x] = np.minimum(heart[y, x], covered)
     return enclosed
 

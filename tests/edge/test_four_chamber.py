@@ -189,6 +189,27 @@ def test_a_cut_heart_follows_the_thorax_to_a_fraction_of_a_pixel():
     assert codes(found) == ["unusual_size", "heart_outside_thorax", "implausible_ctr"]
 
 
+@settings(max_examples=30)
+@given(views(), st.floats(0.2, 1))
+def test_every_pixel_of_the_heart_is_cut_by_its_distance_to_the_thorax(view, flatness):
+    """Also those that are passed over because they lie well inside, in a flat thorax as well."""
+    box, thorax, _ = view
+    flat = replace(thorax, semi_minor=flatness * thorax.semi_minor)
+    inside = coverage(flat, box=box)
+    heart = np.random.default_rng(0).uniform(0, 1, inside.shape).astype(np.float32)
+    found = measure_four_chamber(np.stack([inside, heart], axis=-1), NESTED, box, None)
+    fitted = found.thorax.stretched(
+        box.scale_x,
+        box.scale_y,
+        box.scale_x / 2 - 0.5 + box.pad_left,
+        box.scale_y / 2 - 0.5 + box.pad_top,
+    )
+    y, x = np.indices(inside.shape)
+    distances = fitted.distances(np.column_stack([x.ravel(), y.ravel()])).reshape(inside.shape)
+    cut = np.minimum(np.minimum(heart, inside), np.clip(0.5 - distances, 0, 1))
+    np.testing.assert_allclose(found.probabilities["heart"], cut, atol=1e-5)
+
+
 def test_a_heart_ellipse_that_pokes_out_of_the_thorax():
     poking = replace(HEART, center_y=THORAX.center_y - 150, center_x=THORAX.center_x)
     found = measured(np.stack([coverage(THORAX), coverage(poking)], axis=-1))
