@@ -218,6 +218,11 @@ CARD_TEXTS: dict[str, CardText] = {
             "ctr_diameter_percent": "cardiothoracic ratio of the minor axes",
             "ctr_area_percent": "cardiothoracic ratio of the areas",
             "ctr_circumference_percent": "cardiothoracic ratio of the circumferences",
+            "ctr_diameter_expected_error_percent": (
+                "expected absolute error of the ratio of the minor axes, in percentage points, by "
+                "both fits and by how soft the borders are; right in the mean of the validation "
+                "images, none where they were too few"
+            ),
             "cardiac_circumference_mm": "perimeter of the heart's ellipse (Ramanujan II)",
             "thoracic_circumference_mm": "perimeter of the thorax' ellipse (Ramanujan II)",
         },
@@ -246,11 +251,18 @@ CARD_TEXTS: dict[str, CardText] = {
                 f"is outside {CHEST.thoracic_circumference_mm[0]:g} to "
                 f"{CHEST.thoracic_circumference_mm[1]:g} mm: check depth and pixel size"
             ),
+            "uncertain": (
+                "the expected error of the ratio is above the bundle's limit, as it was in at most "
+                f"{FALSE_ALARM_RATE:.0%} of the validation images: measure by hand, or take "
+                "another frame"
+            ),
         },
         needs={
             "ctr_diameter_percent": "thorax",
             "ctr_area_percent": "thorax",
             "ctr_circumference_percent": "thorax",
+            "ctr_diameter_expected_error_percent": "thorax",
+            "uncertain": "thorax",
             "thoracic_circumference_mm": "thorax",
             "no_thorax": "thorax",
             "heart_outside_thorax": "thorax",

@@ -8,7 +8,7 @@ from export.card_texts import CARD_TEXTS, CardText
 from export.formats import FORMATS
 from export.tables import markdown_table, number
 from fetal_tf.data.splits import SplitRow
-from fetal_tf.report_confidence import refused_table
+from fetal_tf.report_confidence import doubted_in, refused_table
 from fetal_tf.report_subgroups import subgroup_tables
 from fetal_tf.report_tables import interval, metric_label
 from fetal_tf.report_tables import number as metric_number
@@ -227,12 +227,19 @@ def _confidence(bundle: Mapping[str, Any], parity: Mapping[str, Any]) -> str:
     if not found:
         return ""
     settings, table = bundle["measurement_settings"], refused_table(found)
+    doubted = doubted_in(found)
+    unit = "%" if doubted.in_mm else "percentage points"
+    same = (
+        " They are the images that it was fitted to, so the table flatters."
+        if parity["split"] == "val"
+        else ""
+    )
     return (
-        "## Confidence\n\nThe expected error was fitted to the errors of "
+        f"## Confidence\n\nThe expected error of {doubted.title} was fitted to the errors of "
         f"{settings['n']} validation images and is right in their mean; above "
-        f"{settings['limit_percent']:.2f} % a head is flagged `uncertain`. The images measured "
-        "above, by the float model, when those of the largest expected error are refused:\n\n"
-        f"{markdown_table(table.header, table.rows)}"
+        f"{settings['limit_percent']:.2f} {unit} an image is flagged `uncertain`. The images "
+        "measured above, by the float model, when those of the largest expected error are "
+        f"refused:{same}\n\n{markdown_table(table.header, table.rows)}"
     )
 
 

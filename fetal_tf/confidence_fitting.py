@@ -1,4 +1,4 @@
-"""What the expected error of a head is fitted to: the errors of the validation images."""
+"""What an expected error is fitted to: the errors of the validation images."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from fetal_tf.edge.anomaly import MIN_CALIBRATION
-from fetal_tf.edge.confidence import FEATURES, INTERCEPT, ErrorModel, log_features
+from fetal_tf.edge.confidence import INTERCEPT, ErrorModel, log_features
 
 FALSE_ALARM_RATE = 0.05  # share of the validation frames that the limit flags
 _FLOOR_PERCENT = 0.1  # added to an error before its logarithm: a lucky hit must not outweigh all
@@ -21,7 +21,7 @@ def fit_error_model(
     errors_percent: Sequence[float],
     false_alarm_rate: float = FALSE_ALARM_RATE,
 ) -> dict[str, Any]:
-    """Settings of an `ErrorModel`: what error to expect of a head, and from where on to doubt it.
+    """Settings of an `ErrorModel`: what error to expect, and from where on to doubt it.
 
     Ridge least squares of log(|error| + 0.1 %) on the logarithms of the features, without negative
     weights. That is a typical error, smaller than the mean; it is then scaled so that over the
@@ -29,8 +29,10 @@ def fit_error_model(
     means here: right in the mean, no interval that would hold for a single image.
 
     Args:
-        features: of the measured validation images, see `edge.confidence.error_features`.
-        errors_percent: of HC on the same images, in per cent of the expert's; signs do not count.
+        features: of the measured validation images, see `edge.confidence.error_features`; the
+            same names for each.
+        errors_percent: on the same images, of HC in per cent of the expert's, or of a ratio in
+            points; signs do not count.
         false_alarm_rate: between 0 and 1.
 
     Returns:
@@ -49,12 +51,13 @@ def fit_error_model(
     asked: dict[str, Any] = {"false_alarm_rate": false_alarm_rate, "n": count}
     if count < MIN_CALIBRATION:
         return asked
-    logs = np.array([log_features(image) for image in features])
+    names = list(features[0])
+    logs = np.array([log_features(image, names) for image in features])
     errors = np.abs(np.asarray(errors_percent, np.float64))
     slopes = _slopes(logs, np.log(errors + _FLOOR_PERCENT))
     unscaled = float(np.exp(logs @ slopes).mean())
     intercept = float(np.log(max(errors.mean(), _LEAST_ERROR_PERCENT) / unscaled))
-    weights = {INTERCEPT: intercept, **dict(zip(FEATURES, slopes.tolist(), strict=True))}
+    weights = {INTERCEPT: intercept, **dict(zip(names, slopes.tolist(), strict=True))}
     model = ErrorModel(weights, np.inf, count)
     expected = np.sort([model.expected_error_percent(image) for image in features])
     limit_percent = float(expected[-1 - int(false_alarm_rate * count)])

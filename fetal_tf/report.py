@@ -43,7 +43,7 @@ from fetal_tf.tasks.task import Row, Task
 MakeSection = Callable[[Sequence[Row], Mapping[str, Any], Task], Section]
 SECTIONS: Mapping[str, tuple[MakeSection, ...]] = {
     "structures": (structures_section,),
-    "four_chamber": (four_chamber_section,),
+    "four_chamber": (four_chamber_section, confidence_section),
     "landmarks": (landmark_section,),
     "segmentation": (subgroup_section, landmark_section, confidence_section),
     "head_axis": (subgroup_section, landmark_section, confidence_section),

@@ -6,8 +6,8 @@ from typing import Any
 from fetal_tf.figures_uncertainty import risk_coverage_curve
 from fetal_tf.report_figures import Plot
 from fetal_tf.report_section import Section, Table
-from fetal_tf.report_tables import number, plural
-from fetal_tf.tasks.confidence_summary import expected_and_errors, judged
+from fetal_tf.report_tables import metric_label, number, plural
+from fetal_tf.tasks.confidence_summary import HC, QUANTITIES, Doubted, expected_and_errors, judged
 from fetal_tf.tasks.task import Row, Task
 
 TITLE, KEY = "Confidence", "confidence"
@@ -31,8 +31,13 @@ def confidence_section(rows: Sequence[Row], summary: Mapping[str, Any], task: Ta
         KEY,
         [_sentence(found)],
         [_thirds_table(found), refused_table(found)],
-        [*_plots(rows)],
+        [*_plots(rows, doubted_in(found))],
     )
+
+
+def doubted_in(found: Mapping[str, Any]) -> Doubted:
+    """Whose error the section is about; summaries that do not say it know only heads."""
+    return QUANTITIES[found.get("quantity", HC.quantity)]
 
 
 def _sentence(found: Mapping[str, Any]) -> str:
@@ -41,13 +46,15 @@ def _sentence(found: Mapping[str, Any]) -> str:
         return "There is no rank: too few images, or an error that is the same for all of them."
     between = "" if low is None else f" (95 % CI {low:.2f} to {high:.2f})"
     return (
-        f"Expected and real error of HC rank {plural(found['n'], 'image')} alike by Spearman's "
+        f"Expected and real error of {doubted_in(found).title} rank "
+        f"{plural(found['n'], 'image')} alike by Spearman's "
         f"{value:.2f}{between}: 1 is the same order, 0 is none. The expected error is fitted to "
         "the validation images and right in their mean; it is no interval for a single image."
     )
 
 
 def _thirds_table(found: Mapping[str, Any]) -> Table:
+    error = metric_label(_percent_column(found))
     lines = [
         [
             name,
@@ -59,7 +66,7 @@ def _thirds_table(found: Mapping[str, Any]) -> Table:
     ]
     return Table(
         "Expected and real error, by thirds of the expected one",
-        ["Expected error", "n", "mean expected |ΔHC| (%)", "mean real |ΔHC| (%)"],
+        ["Expected error", "n", f"mean expected {error}", f"mean real {error}"],
         lines,
         "Calibrated means that both columns agree; useful, that they grow downwards.",
     )
@@ -67,29 +74,32 @@ def _thirds_table(found: Mapping[str, Any]) -> Table:
 
 def refused_table(found: Mapping[str, Any]) -> Table:
     """Mean error of the images kept, by the share refused."""
+    columns = {"mean_error_percent": _percent_column(found)}
+    if doubted_in(found).in_mm:
+        columns = {"mean_error_mm": f"{doubted_in(found).quantity}_abs_error_mm"} | columns
     lines = [
         [
             f"{point['refused_share']:.0%}",
             str(point["n"]),
-            number(point["mean_error_mm"], "hc_abs_error_mm"),
-            _percent(point["mean_error_percent"]),
+            *(number(point[key], column) for key, column in columns.items()),
         ]
         for point in found["risk_coverage"]
     ]
     return Table(
         "The least certain images refused",
-        ["Refused", "n kept", "mean |ΔHC| (mm)", "mean |ΔHC| (%)"],
+        ["Refused", "n kept", *(f"mean {metric_label(column)}" for column in columns.values())],
         lines,
         "Images that the measurement refuses anyway take no part.",
     )
 
 
-def _plots(rows: Sequence[Row]) -> Iterator[Plot]:
-    known = judged(rows)
-    expected, percent, _ = expected_and_errors(known)
-    if figure := risk_coverage_curve(expected, percent, "expected error", "hc_percent"):
+def _plots(rows: Sequence[Row], doubted: Doubted) -> Iterator[Plot]:
+    known = judged(rows, doubted)
+    expected, percent, *_ = expected_and_errors(known, doubted)
+    name = f"{doubted.quantity}_percent"
+    if figure := risk_coverage_curve(expected, percent, "expected error", name):
         yield Plot(
-            "hc_risk_coverage",
+            f"{doubted.quantity}_risk_coverage",
             "Risk and coverage",
             figure,
             f"Mean error of the images kept over the share of {plural(len(known), 'image')} "
@@ -97,6 +107,10 @@ def _plots(rows: Sequence[Row]) -> Iterator[Plot]:
             "The faster the line falls, the better the doubt finds the errors. The dotted line "
             "refuses the largest errors themselves: nothing can be better.",
         )
+
+
+def _percent_column(found: Mapping[str, Any]) -> str:
+    return f"{doubted_in(found).quantity}_abs_error_percent"
 
 
 def _percent(value: float | None) -> str:

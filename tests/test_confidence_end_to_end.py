@@ -89,7 +89,7 @@ def test_evaluation_judges_it_and_the_page_and_the_card_tell(made):
     card = (run / "bundle" / "MODEL_CARD.md").read_text("utf-8")
     limit = read_json(run / "measurement.json")["settings"]["limit_percent"]
     assert "fitted to the errors of 21 validation images" in card
-    assert f"above {limit:.2f} % a head is flagged `uncertain`" in card
+    assert f"above {limit:.2f} % an image is flagged `uncertain`" in card
     assert "### Score `diameters`" in card
     assert "### By size of head" in card and 'id="subgroups"' in page
     kept = found["risk_coverage"][3]

@@ -7,6 +7,7 @@ from fetal_tf.evaluation import summarise_rows
 from fetal_tf.focus_score import FOCUS_METRICS
 from fetal_tf.pixel_levels import PixelLevels
 from fetal_tf.report import SECTIONS, write_report
+from fetal_tf.report_confidence import confidence_section
 from fetal_tf.report_four_chamber import PIXEL_METRICS, RATIOS, four_chamber_section
 from fetal_tf.tasks.four_chamber import FourChamberTask
 from tests.test_report import Page, evaluated
@@ -94,7 +95,7 @@ def tables(section):
 
 
 def test_the_section_is_the_task_s():
-    assert SECTIONS[NESTED.name] == (four_chamber_section,)
+    assert SECTIONS[NESTED.name] == (four_chamber_section, confidence_section)
 
 
 def test_official_score_stands_beside_what_the_authors_report(tables):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fetal_tf.edge.confidence import ErrorModel, error_features, feature_names, uncertain_flags
 from fetal_tf.edge.ellipse import Ellipse, rasterise
 from fetal_tf.edge.fit_doubts import LEVEL, FitLimits, check_mm_per_pixel, fit_flags, refusal
 from fetal_tf.edge.four_chamber_measurement import FourChamberMeasurement
@@ -12,6 +13,8 @@ from fetal_tf.edge.geometry import EllipseFit, fit_mask_ellipse
 from fetal_tf.edge.nested import nested
 from fetal_tf.edge.preprocess import Letterbox
 
+STRUCTURES = ("thorax", "heart")
+CTR_FEATURES = feature_names(STRUCTURES)
 _NO_PIXEL_SIZE = "no pixel size: lengths and areas in pixels only"
 
 _THORAX_FIT = FitLimits(
@@ -76,6 +79,7 @@ def measure_four_chamber(
     letterbox: Letterbox,
     mm_per_pixel: float | None,
     limits: FourChamberLimits = FourChamberLimits(),
+    error_model: ErrorModel | None = None,
 ) -> FourChamberMeasurement:
     """Measure thorax and heart in probabilities float32 [h, w, K] of the letterboxed frame.
 
@@ -88,6 +92,8 @@ def measure_four_chamber(
         letterbox: how the frame was fitted into the map.
         mm_per_pixel: of the original image, or None: then pixels and ratios only, never mm.
         limits: when to refuse and when to flag.
+        error_model: gives the expected error of the ratio of the diameters, and flags a view above
+            its limit.
 
     Raises:
         ValueError: a pixel size that is not a positive number, other classes, a map that is not of
@@ -119,12 +125,26 @@ def measure_four_chamber(
     )
     if refusals:  # what was found stands alone, with the doubts about it
         return replace(measurement, flags=tuple(_fit_flags(fits, limits)))
-    flags = (
+    flags = [
         *_fit_flags(fits, limits),
         *_unusual_sizes(measurement, letterbox, limits),
         *_heart_in_thorax(measurement, outside_percent, limits),
-    )
-    return replace(measurement, flags=flags)
+    ]
+    if set(STRUCTURES) <= set(fits):
+        features: dict[str, float] = {}
+        for name in STRUCTURES:
+            features |= error_features(fits[name], maps[name][letterbox.content], name)
+        measurement = replace(
+            measurement,
+            error_features=features,
+            expected_error_percent=(
+                None if error_model is None else error_model.expected_error_percent(features)
+            ),
+        )
+        flags += uncertain_flags(
+            features, error_model, "the CTR by diameter {} percentage points", STRUCTURES
+        )
+    return replace(measurement, flags=tuple(flags))
 
 
 def _fitted(
@@ -207,7 +227,7 @@ def _unusual_sizes(
     measurement: FourChamberMeasurement, letterbox: Letterbox, limits: FourChamberLimits
 ) -> Iterator[str]:
     image_px2 = letterbox.source_height * letterbox.source_width
-    for structure in ("thorax", "heart"):
+    for structure in STRUCTURES:
         ellipse = measurement.ellipse(structure)
         low, high = getattr(limits, f"{structure}_area_percent")
         if ellipse is not None and not low <= 100 * ellipse.area / image_px2 <= high:

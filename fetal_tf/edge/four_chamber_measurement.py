@@ -26,6 +26,9 @@ class FourChamberMeasurement:
         fit_residual_percent: by structure, distance of the contour to the ellipse, in per cent
             of its mean radius.
         fit_iou: by structure, overlap of the mask and the ellipse, 0..1.
+        expected_error_percent: of the ratio of the diameters, in points, see `edge.confidence`;
+            None where no error model was fitted.
+        error_features: what that looks at; empty where there is no ratio.
         flags: reasons to look again, each "code: sentence".
         notes: what a reader of the numbers should know; no reason to doubt the masks.
         refused: "no_thorax: sentence", "no_heart: sentence" or both: then there is no ratio, and
@@ -39,6 +42,8 @@ class FourChamberMeasurement:
     mm_per_pixel: float | None = None
     fit_residual_percent: Mapping[str, float] = field(default_factory=dict)
     fit_iou: Mapping[str, float] = field(default_factory=dict)
+    expected_error_percent: float | None = None
+    error_features: Mapping[str, float] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     refused: str | None = None
@@ -103,6 +108,7 @@ class FourChamberMeasurement:
             "ctr_diameter_percent": self.ctr_diameter_percent,
             "ctr_area_percent": self.ctr_area_percent,
             "ctr_circumference_percent": self.ctr_circumference_percent,
+            "ctr_diameter_expected_error_percent": self.expected_error_percent,
         }
         for structure in ADJECTIVES:
             record |= self._sizes(structure)

@@ -265,7 +265,7 @@ def measure_head(
         measurement,
         flags=(
             *_flags(measurement, fit, limits),
-            *uncertain_flags(features, error_model),
+            *uncertain_flags(features, error_model, "HC {} %"),
         ),
         notes=(
             *head_notes(measurement.cephalic_index),

@@ -13,7 +13,7 @@ from fetal_tf.edge.brain_overlay import draw_brain
 from fetal_tf.edge.confidence import ErrorModel
 from fetal_tf.edge.convention import chosen_convention
 from fetal_tf.edge.fit_doubts import check_mm_per_pixel
-from fetal_tf.edge.four_chamber import measure_four_chamber
+from fetal_tf.edge.four_chamber import CTR_FEATURES, measure_four_chamber
 from fetal_tf.edge.four_chamber_measurement import FourChamberMeasurement
 from fetal_tf.edge.four_chamber_overlay import draw_four_chamber
 from fetal_tf.edge.head import HeadMeasurement, measure_head
@@ -162,14 +162,16 @@ class BrainMeasurer:
 class FourChamberMeasurer:
     """Heart, thorax and the cardiothoracic ratio from one map, however its classes are spelt."""
 
-    def __init__(self, classes: tuple[str, ...]):
-        """Measure `classes`.
+    def __init__(self, classes: tuple[str, ...], settings: Mapping[str, Any]):
+        """Measure `classes`; with the settings of `fit_error_model` say what error to expect.
 
         Raises:
-            ValueError: classes that are no spelling of a four-chamber view, see `nested`.
+            ValueError: classes that are no spelling of a four-chamber view, see `nested`; settings
+                that it cannot use.
         """
         nested.check_classes(classes)
         self._classes = classes
+        self._error_model = ErrorModel.of(settings, CTR_FEATURES)
 
     def prepared(self, predictor: Predictor) -> Predictor:
         """The net itself."""
@@ -183,7 +185,13 @@ class FourChamberMeasurer:
         ga_weeks: float | None = None,
     ) -> FourChamberMeasurement:
         """Measure probabilities float32 (h, w, K); see `measure_four_chamber`."""
-        return measure_four_chamber(probabilities, self._classes, letterbox, mm_per_pixel)
+        return measure_four_chamber(
+            probabilities,
+            self._classes,
+            letterbox,
+            mm_per_pixel,
+            error_model=self._error_model,
+        )
 
     def draw(
         self,
@@ -273,7 +281,7 @@ MeasurerFactory = Callable[[tuple[str, ...], Mapping[str, Any]], Measurer]
 MEASURERS: Mapping[str, MeasurerFactory] = {
     "head": HeadMeasurer,
     "brain": BrainMeasurer,
-    "four_chamber": lambda classes, settings: FourChamberMeasurer(classes),
+    "four_chamber": FourChamberMeasurer,
     "plane": PlaneMeasurer,
     "landmarks": lambda classes, settings: LandmarkMeasurer(classes),
 }

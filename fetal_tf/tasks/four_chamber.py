@@ -1,6 +1,6 @@
 """The four-chamber view: thorax and heart as nested ellipses, and the cardiothoracic ratio."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import keras
@@ -8,18 +8,21 @@ import numpy as np
 
 from fetal_tf import scores
 from fetal_tf.categories import categories
+from fetal_tf.confidence_fitting import fit_error_model
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.targets import Target, coverage_shares
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.fit_doubts import LEVEL
 from fetal_tf.edge.four_chamber_measurement import FourChamberMeasurement
-from fetal_tf.edge.measurements import MEASURERS
+from fetal_tf.edge.measurements import MEASURERS, Measurement
 from fetal_tf.edge.nested import check_classes, nested
 from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.focus_score import FOCUS_METRICS, focus_score
 from fetal_tf.metrics import Dice, IoU, PixelAccuracy
 from fetal_tf.pixel_levels import PixelLevels
+from fetal_tf.scores import finite
 from fetal_tf.tasks import TASKS
+from fetal_tf.tasks.confidence_summary import CTR, confidence_section
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.precision import by_format
 from fetal_tf.tasks.task import Gathered, Row, Task
@@ -62,8 +65,11 @@ class FourChamberTask(PlainTask):
             "softmax" if "background" in classes else "sigmoid"
         )
         self.measurement_settings = settings
-        self.measurer = MEASURERS[measurement](self.classes, settings)
-        paired = "thorax" in self.structures
+        try:
+            self.measurer = MEASURERS[measurement](self.classes, settings)
+        except ValueError as error:
+            raise ConfigError(f"measurement.json: {error}") from error
+        self.fits_measurer = paired = "thorax" in self.structures
         self.quantities: tuple[str, ...] = ()
         self.headline: tuple[str, ...] = ("heart_dice", "heart_iou", "focus_cardiac_hd95_px")
         official: tuple[str, ...] = ("focus_cardiac_dice", "focus_cardiac_hd95_px")
@@ -115,6 +121,28 @@ class FourChamberTask(PlainTask):
             metrics.append(Dice(name=name, channel=self.classes.index("thorax")))
         return [*metrics, PixelAccuracy()]
 
+    def fit_measurer(
+        self,
+        training: Iterable[Sample],
+        validation: Iterable[tuple[Sample, Measurement]],
+    ) -> dict[str, Any]:
+        """What error of the ratio to expect, by the errors of the validation images.
+
+        Training images take no part: the net has seen them, and errs less on them. Nor do images
+        without a ratio.
+        """
+        if not self.fits_measurer:
+            return {}
+        features, errors_percent = [], []
+        for sample, measurement in validation:
+            assert isinstance(measurement, FourChamberMeasurement)
+            ratios = _ratios(measurement, self._measure_truth(sample))
+            error_percent = finite(ratios["ctr_diameter_error_percent"])
+            if error_percent is not None:
+                features.append(measurement.error_features)
+                errors_percent.append(error_percent)
+        return fit_error_model(features, errors_percent)
+
     def gather(self) -> Gathered:
         """Probabilities of each structure over the pixels of all images."""
         return {name: PixelLevels() for name in reversed(self.structures)}
@@ -144,13 +172,17 @@ class FourChamberTask(PlainTask):
         row |= {column: official[column] for column in self.scores["focus"]}
         if "thorax" in self.structures:
             row |= _ratios(measurement, self._measure_truth(sample))
+            row[CTR.expected] = measurement.expected_error_percent
         row["flags"] = "; ".join(measurement.flags)
         row["refused"] = measurement.refused or ""
         return row
 
     def summarise(self, rows: Sequence[Row], seed: int) -> dict[str, Any]:
-        """The source study's categories: shares of images above some levels of Dice and AUC."""
-        return {"categories": {s: categories(rows, s) for s in reversed(self.structures)}}
+        """The source study's categories: shares of images above some levels of Dice and AUC; how
+        well the expected error of the ratio tells the real one.
+        """
+        shares = {"categories": {s: categories(rows, s) for s in reversed(self.structures)}}
+        return shares | (confidence_section(rows, seed, CTR) if self.fits_measurer else {})
 
     def draw(
         self,

@@ -19,7 +19,7 @@ from fetal_tf.edge.preprocess import Letterbox
 from fetal_tf.metrics import Dice, IoU, PixelAccuracy
 from fetal_tf.registry import nearest
 from fetal_tf.tasks import TASKS
-from fetal_tf.tasks.confidence_summary import confidence_section
+from fetal_tf.tasks.confidence_summary import HC, confidence_section
 from fetal_tf.tasks.landmark_columns import LANDMARK_METRICS, landmark_columns, landmark_section
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.precision import by_format
@@ -178,7 +178,7 @@ class SegmentationTask(PlainTask):
             row |= scores.surface_distances_mm(predicted_mask, truth_mask, sample.mm_per_pixel)
         row |= _ends(measurement, truth, sample, truth_mask.shape)
         row |= _errors(measurement, truth, sample)
-        row["hc_expected_error_percent"] = measurement.as_record()["hc_expected_error_percent"]
+        row[HC.expected] = measurement.as_record()[HC.expected]
         row["flags"] = "; ".join(measurement.flags)
         row["refused"] = measurement.refused or ""
         return row
@@ -188,7 +188,9 @@ class SegmentationTask(PlainTask):
         the expected error tells the real one; the figures by size of head and by dataset.
         """
         return (
-            landmark_section(rows) | confidence_section(rows, seed) | subgroup_section(rows, seed)
+            landmark_section(rows)
+            | confidence_section(rows, seed, HC)
+            | subgroup_section(rows, seed)
         )
 
     def draw(

@@ -105,6 +105,71 @@ def test_a_head_says_what_error_to_expect_and_is_flagged_above_the_limit_alone()
     assert f"{features['border_softness_px']:.1f} network pixels" in flag and "; " not in flag
 
 
+HEART = Ellipse(150.0, 92.0, 40.0, 30.0, 70.0)
+CTR_SETTINGS = {
+    "weights": {
+        "intercept": 2.2,
+        "thorax_misfit": 0.1,
+        "thorax_border_softness_px": 0.2,
+        "heart_misfit": 0.3,
+        "heart_border_softness_px": 0.4,
+    },
+    "limit_percent": 1.0,
+    "n": 50,
+}
+
+
+def view(tree=CTR_SETTINGS, heart_scale=1.5, classes=("thorax", "heart")):
+    output = np.stack([soft(HEAD, 1.0), soft(HEART, heart_scale)], axis=-1)
+    output = output[..., -len(classes) :]
+    return MEASURERS["four_chamber"](classes, tree).measure(output, BOX, None)
+
+
+def test_a_ratio_has_an_expected_error_by_both_structures():
+    found = view()
+    thorax, heart = features_of(soft(HEAD, 1.0)), features_of(soft(HEART, 1.5))
+    assert found.error_features["heart_border_softness_px"] == pytest.approx(
+        heart["border_softness_px"], rel=1e-3
+    )  # but for the far tail, which is cut off at the thorax
+    weights, logs = CTR_SETTINGS["weights"], weights_of(found.error_features)
+    expected = math.exp(weights["intercept"] + sum(weights[name] * logs[name] for name in logs))
+    assert found.expected_error_percent == pytest.approx(expected)
+    assert found.as_record()["ctr_diameter_expected_error_percent"] == found.expected_error_percent
+    assert found.error_features["thorax_misfit"] == thorax["misfit"]
+    (flag,) = found.flags
+    assert flag.startswith(
+        f"uncertain: expected error of the CTR by diameter {expected:.2f} percentage points "
+        "(limit 1.00), mask and ellipse of the thorax differ by "
+    )
+    assert "mask and ellipse of the heart differ by" in flag and "; " not in flag
+    assert view(CTR_SETTINGS | {"limit_percent": expected}).flags == ()
+    assert view(heart_scale=3.0).expected_error_percent > expected
+
+
+def weights_of(features):
+    """Logarithms by name, with what is added before them."""
+    added = {"misfit": 0.001, "border_softness_px": 0.1}
+    return {
+        name: math.log(value + added[name.partition("_")[2]]) for name, value in features.items()
+    }
+
+
+def test_without_a_ratio_there_is_no_error_to_expect():
+    assert view({}).expected_error_percent is None and view({}).flags == ()
+    nothing = MEASURERS["four_chamber"](("thorax", "heart"), CTR_SETTINGS).measure(
+        np.zeros((*SHAPE, 2), np.float32), BOX, None
+    )
+    assert nothing.refused and nothing.expected_error_percent is None
+    alone = view({}, classes=("heart",))
+    assert alone.refused is None and alone.error_features == {}
+    assert alone.as_record()["ctr_diameter_expected_error_percent"] is None
+
+
+def test_a_heads_weights_are_no_ratios():
+    with pytest.raises(ValueError, match=r"^weights\.thorax_misfit: "):
+        MEASURERS["four_chamber"](("thorax", "heart"), SETTINGS)
+
+
 def test_in_per_cent_it_needs_no_pixel_size_and_padding_plays_no_part():
     wide = Letterbox(96, 288, *SHAPE)  # bars above and below
     probability = soft(Ellipse(143.0, 96.0, 60.0, 40.0, 10.0), 1.0)

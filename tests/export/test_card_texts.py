@@ -26,7 +26,7 @@ from tests.edge.test_measurements import outputs
 SOURCES = {
     "head": (head, confidence, fit_doubts),
     "brain": (brain, brain_flags),
-    "four_chamber": (four_chamber, fit_doubts),
+    "four_chamber": (four_chamber, confidence, fit_doubts),
     "landmarks": (landmark_doubts, landmark_measurement, fit_doubts, head),
 }
 # `fit_doubts.refusal` says `no_NAME` of the structure that it is asked about.

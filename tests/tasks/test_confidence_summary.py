@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 
 from fetal_tf.figures_uncertainty import risk_coverage_curve
 from fetal_tf.report_confidence import confidence_section as page_section
-from fetal_tf.tasks.confidence_summary import confidence_section
+from fetal_tf.tasks.confidence_summary import CTR, HC, confidence_section
 
 EXPECTED = np.linspace(0.5, 5.0, 21)
 ERRORS = np.random.default_rng(3).permutation(EXPECTED) * np.resize([1, -1], 21) + EXPECTED / 2
@@ -26,7 +26,7 @@ def rows(expected=EXPECTED, errors_percent=ERRORS, mm=2.0):
 
 
 def section(rows):
-    return confidence_section(rows, seed=1)["confidence"]
+    return confidence_section(rows, seed=1, doubted=HC)["confidence"]
 
 
 def test_ranks_thirds_and_refusals_against_numpy():
@@ -51,6 +51,35 @@ def test_ranks_thirds_and_refusals_against_numpy():
         assert point["n"] == n
         assert point["mean_error_percent"] == pytest.approx(absolute[:n].mean())
         assert point["mean_error_mm"] == pytest.approx(2 * absolute[:n].mean())
+
+
+def test_of_a_ratio_per_cent_are_points_and_there_are_no_millimetres():
+    renamed = [
+        {k.replace("hc_", "ctr_diameter_"): v for k, v in row.items() if k != "hc_abs_error_mm"}
+        for row in rows()
+    ]
+    found = confidence_section(renamed, seed=1, doubted=CTR)["confidence"]
+    expected = section(rows())
+    for point in expected["risk_coverage"]:
+        del point["mean_error_mm"]
+    assert found == expected | {"quantity": "ctr_diameter"}
+    page = page_section(renamed, {"confidence": found}, None)
+    thirds, refused = page.tables
+    assert thirds.header[2:] == [
+        "mean expected |ΔCTR by diameter| (pp)",
+        "mean real |ΔCTR by diameter| (pp)",
+    ]
+    assert refused.header == ["Refused", "n kept", "mean |ΔCTR by diameter| (pp)"]
+    assert refused.rows[1][2] == f"{found['risk_coverage'][1]['mean_error_percent']:.2f}"
+    assert "error of the CTR by diameter rank" in page.sentences[0]
+    assert [plot.name for plot in page.plots] == ["ctr_diameter_risk_coverage"]
+
+
+def test_a_summary_from_before_the_ratio_is_about_heads():
+    old = section(rows())
+    del old["quantity"]
+    page = page_section(rows(), {"confidence": old}, None)
+    assert page.sentences == page_section(rows(), {"confidence": section(rows())}, None).sentences
 
 
 def test_only_images_with_both_errors_count_and_without_any_there_is_nothing():

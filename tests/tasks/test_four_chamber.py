@@ -20,9 +20,9 @@ LETTERBOX = Letterbox(*SHAPE, 96, 128)
 SPELLINGS = (["thorax", "heart"], ["background", "thorax", "heart"], ["heart"])
 
 
-def task_of(classes):
+def task_of(classes, settings=None):
     spec = {"name": "four_chamber", "classes": classes, "measurement": "four_chamber"}
-    return TASKS.build("task", spec, {})
+    return TASKS.build("task", spec, settings or {})
 
 
 @pytest.fixture(params=SPELLINGS, ids="-".join)
@@ -152,6 +152,70 @@ def test_other_classes_and_other_measurements_are_refused():
     spec = {"name": "four_chamber", "classes": ["heart"], "measurement": "head"}
     with pytest.raises(ConfigError, match=r"task\.measurement: found 'head'"):
         TASKS.build("task", spec, {})
+
+
+def blurred(tmp_path, count=24):
+    """Hearts that a net sees the larger, the softer their border is: sample, output."""
+    y, x = np.indices(SHAPE)
+    points = np.column_stack([x.ravel(), y.ravel()])
+    for index in range(count):
+        scale = 1 + 0.25 * index
+        sample = sample_of(tmp_path)
+        grown = HEART.shrunk(-scale).distances(points)
+        heart = (1 / (1 + np.exp(grown / scale))).reshape(SHAPE)
+        shown = LETTERBOX.apply((255 * heart).astype(np.uint8)) / np.float32(255)
+        thorax = LETTERBOX.apply_coverage(sample.load_mask() > 0) / np.float32(255)
+        yield sample, np.stack([thorax, shown], axis=-1)
+
+
+def measured(task, outputs):
+    for sample, output in outputs:
+        yield sample, task.measurer.measure(output, LETTERBOX, sample.mm_per_pixel)
+
+
+def test_the_expected_error_is_fitted_to_the_errors_of_the_ratio(tmp_path):
+    task = task_of(SPELLINGS[0])
+    assert task.fits_measurer
+    outputs = list(blurred(tmp_path))
+    settings = task.fit_measurer([], measured(task, outputs))
+    assert settings["n"] == 24
+    fitted = task_of(SPELLINGS[0], json.loads(json.dumps(settings)))
+    rows = [fitted.evaluate(output, sample, LETTERBOX) for sample, output in outputs]
+    expected = np.array([row["ctr_diameter_expected_error_percent"] for row in rows])
+    real = np.abs([row["ctr_diameter_error_percent"] for row in rows])
+    assert real[-1] > 2 * real[0], "the softer, the larger"
+    assert expected.mean() == pytest.approx(real.mean())
+    assert np.corrcoef(expected, real)[0, 1] > 0.9
+    flagged = ["uncertain: " in row["flags"] for row in rows]
+    assert sum(flagged) == 1 and flagged[int(np.argmax(expected))]
+    found = fitted.summarise(rows, seed=0)["confidence"]
+    assert (found["quantity"], found["n"]) == ("ctr_diameter", 24)
+    kept = [point["mean_error_percent"] for point in found["risk_coverage"]]
+    assert kept == sorted(kept, reverse=True)
+
+
+def test_views_without_a_ratio_take_no_part_and_too_few_give_no_model(tmp_path):
+    task = task_of(SPELLINGS[0])
+    outputs = list(blurred(tmp_path, 19))
+    outputs += [(outputs[0][0], np.zeros((96, 128, 2), np.float32))] * 3
+    few = task.fit_measurer([], measured(task, outputs))
+    assert few == {"false_alarm_rate": 0.05, "n": 19}
+    row = task_of(SPELLINGS[0], few).evaluate(outputs[0][1], outputs[0][0], LETTERBOX)
+    assert row["ctr_diameter_expected_error_percent"] is None
+
+
+def test_a_heart_alone_has_no_ratio_whose_error_could_be_expected(tmp_path):
+    task = task_of(["heart"])
+    assert not task.fits_measurer and task.fit_measurer([], []) == {}
+    sample = sample_of(tmp_path)
+    row = task.evaluate(output_of(task, sample), sample, LETTERBOX)
+    assert "ctr_diameter_expected_error_percent" not in row
+    assert "confidence" not in task.summarise([row], seed=0)
+
+
+def test_broken_settings_are_named_with_their_file():
+    with pytest.raises(ConfigError, match=r"measurement\.json: weights\.thorax_misfit: "):
+        task_of(SPELLINGS[0], {"weights": {"intercept": 0.5}, "limit_percent": 2.0, "n": 20})
 
 
 def test_the_picture_shows_each_outline_and_the_experts(task, tmp_path):
