@@ -230,7 +230,7 @@ def _confidence(bundle: Mapping[str, Any], parity: Mapping[str, Any]) -> str:
     doubted = doubted_in(found)
     unit = "%" if doubted.in_mm else "percentage points"
     same = (
-        " They are the images that it was fitted to, so the table flatters."
+        " (the very images that it was fitted to: the table flatters)"
         if parity["split"] == "val"
         else ""
     )
@@ -238,8 +238,8 @@ def _confidence(bundle: Mapping[str, Any], parity: Mapping[str, Any]) -> str:
         f"## Confidence\n\nThe expected error of {doubted.title} was fitted to the errors of "
         f"{settings['n']} validation images and is right in their mean; above "
         f"{settings['limit_percent']:.2f} {unit} an image is flagged `uncertain`. The images "
-        "measured above, by the float model, when those of the largest expected error are "
-        f"refused:{same}\n\n{markdown_table(table.header, table.rows)}"
+        f"measured above{same}, by the float model, when those of the largest expected error are "
+        f"refused:\n\n{markdown_table(table.header, table.rows)}"
     )
 
 
