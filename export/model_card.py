@@ -228,7 +228,6 @@ def _confidence(bundle: Mapping[str, Any], parity: Mapping[str, Any]) -> str:
         return ""
     settings, table = bundle["measurement_settings"], refused_table(found)
     doubted = doubted_in(found)
-    unit = "%" if doubted.in_mm else "percentage points"
     same = (
         " (the very images that it was fitted to: the table flatters)"
         if parity["split"] == "val"
@@ -237,9 +236,9 @@ def _confidence(bundle: Mapping[str, Any], parity: Mapping[str, Any]) -> str:
     return (
         f"## Confidence\n\nThe expected error of {doubted.title} was fitted to the errors of "
         f"{settings['n']} validation images and is right in their mean; above "
-        f"{settings['limit_percent']:.2f} {unit} an image is flagged `uncertain`. The images "
-        f"measured above{same}, by the float model, when those of the largest expected error are "
-        f"refused:\n\n{markdown_table(table.header, table.rows)}"
+        f"{settings['limit_percent']:.2f} {doubted.unit} an image is flagged `uncertain`. The "
+        f"images measured above{same}, by the float model, when those of the largest expected "
+        f"error are refused:\n\n{markdown_table(table.header, table.rows)}"
     )
 
 

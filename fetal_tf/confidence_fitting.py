@@ -1,6 +1,6 @@
 """What an expected error is fitted to: the errors of the validation images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,18 @@ _FLOOR_PERCENT = 0.1  # added to an error before its logarithm: a lucky hit must
 _RIDGE = 0.1  # of a standardised feature's variance; half a hundred images are noise for a tenth
 _LEAST_SPREAD = 0.05  # of a feature's logarithm: images that happen to agree tell nothing
 _LEAST_ERROR_PERCENT = 1e-6  # where every image hit exactly
+
+
+def fit_to_known(
+    cases: Iterable[tuple[Mapping[str, float], float | None]],
+) -> dict[str, Any]:
+    """`fit_error_model` of the images whose error is known.
+
+    Args:
+        cases: features and error of each; None where nothing was measured or the truth is unknown.
+    """
+    known = [(features, error) for features, error in cases if error is not None]
+    return fit_error_model([features for features, _ in known], [error for _, error in known])
 
 
 def fit_error_model(

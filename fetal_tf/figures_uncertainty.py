@@ -112,8 +112,14 @@ def _scatter(
             )  # fmt: skip
         worst = np.sort(error)[-count]
         axes.axhline(worst, color=GRAY, lw=0.9, ls="--", label="worst 10 % from here")
-    quantity = metric_label(name)
+    quantity = _label(name)
     axes.set(xlabel=f"spread of {quantity}, {method}", ylabel=f"absolute error of {quantity}")
+
+
+def _label(name: str) -> str:
+    """A quantity with the unit of its errors: of a ratio in per cent these are points."""
+    stem, _, unit = name.rpartition("_")
+    return metric_label(f"{stem}_error_{unit}").removeprefix("Δ")
 
 
 def _kept(axes: Axes, name: str, found: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
@@ -127,7 +133,5 @@ def _kept(axes: Axes, name: str, found: Mapping[str, tuple[np.ndarray, np.ndarra
     best = [point["best_mean_error"] for point in risk_coverage(spread, error, _REFUSED.tolist())]
     axes.plot(100 * _REFUSED, best, color=GRAY, lw=1.0, ls=":", label="by the error itself")
     axes.axhline(float(error.mean()), color=GRAY, lw=0.8, label="at random")
-    axes.set(
-        xlabel="% of images refused", ylabel=f"mean error of {metric_label(name)}", xlim=(0, 50)
-    )
+    axes.set(xlabel="% of images refused", ylabel=f"mean error of {_label(name)}", xlim=(0, 50))
     axes.set_ylim(bottom=0)

@@ -20,11 +20,13 @@ class Doubted:
     Attributes:
         quantity: as the columns spell it.
         title: as people do.
+        unit: of its error in per cent, in words.
         in_mm: whether there is an error in millimetres beside the one in per cent.
     """
 
     quantity: str
     title: str
+    unit: str
     in_mm: bool
 
     @property
@@ -39,8 +41,8 @@ class Doubted:
         return (percent, f"{self.quantity}_abs_error_mm") if self.in_mm else (percent,)
 
 
-HC = Doubted("hc", "HC", in_mm=True)
-CTR = Doubted("ctr_diameter", "the CTR by diameter", in_mm=False)  # per cent are points here
+HC = Doubted("hc", "HC", "%", in_mm=True)
+CTR = Doubted("ctr_diameter", "the CTR by diameter", "percentage points", in_mm=False)
 QUANTITIES: Mapping[str, Doubted] = {doubted.quantity: doubted for doubted in (HC, CTR)}
 
 

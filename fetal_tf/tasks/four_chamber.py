@@ -8,7 +8,7 @@ import numpy as np
 
 from fetal_tf import scores
 from fetal_tf.categories import categories
-from fetal_tf.confidence_fitting import fit_error_model
+from fetal_tf.confidence_fitting import fit_to_known
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.targets import Target, coverage_shares
 from fetal_tf.edge.errors import ConfigError, DataError
@@ -133,15 +133,15 @@ class FourChamberTask(PlainTask):
         """
         if not self.fits_measurer:
             return {}
-        features, errors_percent = [], []
-        for sample, measurement in validation:
-            assert isinstance(measurement, FourChamberMeasurement)
-            ratios = _ratios(measurement, self._measure_truth(sample))
-            error_percent = finite(ratios["ctr_diameter_error_percent"])
-            if error_percent is not None:
-                features.append(measurement.error_features)
-                errors_percent.append(error_percent)
-        return fit_error_model(features, errors_percent)
+        return fit_to_known(map(self._features_and_error, validation))
+
+    def _features_and_error(
+        self, case: tuple[Sample, Measurement]
+    ) -> tuple[Mapping[str, float], float | None]:
+        sample, measurement = case
+        assert isinstance(measurement, FourChamberMeasurement)
+        ratios = _ratios(measurement, self._measure_truth(sample))
+        return measurement.error_features, finite(ratios["ctr_diameter_error_percent"])
 
     def gather(self) -> Gathered:
         """Probabilities of each structure over the pixels of all images."""

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from fetal_tf import scores
-from fetal_tf.confidence_fitting import fit_error_model
+from fetal_tf.confidence_fitting import fit_to_known
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.targets import Target, coverage_shares
 from fetal_tf.edge.convention import conventions_of
@@ -136,15 +136,15 @@ class SegmentationTask(PlainTask):
         """
         if not self.fits_measurer:
             return {}
-        features, errors_percent = [], []
-        for sample, measurement in validation:
-            assert isinstance(measurement, HeadMeasurement)
-            truth = self._measure_truth(self._mask(sample) == 1, sample.mm_per_pixel)
-            error = _errors(measurement, truth, sample)["hc_error_percent"]
-            if error is not None:
-                features.append(measurement.error_features)
-                errors_percent.append(error)
-        return fit_error_model(features, errors_percent)
+        return fit_to_known(map(self._features_and_error, validation))
+
+    def _features_and_error(
+        self, case: tuple[Sample, Measurement]
+    ) -> tuple[Mapping[str, float], float | None]:
+        sample, measurement = case
+        assert isinstance(measurement, HeadMeasurement)
+        truth = self._measure_truth(self._mask(sample) == 1, sample.mm_per_pixel)
+        return measurement.error_features, _errors(measurement, truth, sample)["hc_error_percent"]
 
     def evaluate(
         self,

@@ -72,7 +72,9 @@ def test_of_a_ratio_per_cent_are_points_and_there_are_no_millimetres():
     assert refused.header == ["Refused", "n kept", "mean |ΔCTR by diameter| (pp)"]
     assert refused.rows[1][2] == f"{found['risk_coverage'][1]['mean_error_percent']:.2f}"
     assert "error of the CTR by diameter rank" in page.sentences[0]
-    assert [plot.name for plot in page.plots] == ["ctr_diameter_risk_coverage"]
+    (plot,) = page.plots
+    assert plot.name == "ctr_diameter_risk_coverage"
+    assert plot.figure.axes[0].get_ylabel() == "mean error of CTR by diameter (pp)"
 
 
 def test_a_summary_from_before_the_ratio_is_about_heads():
