@@ -16,6 +16,7 @@ from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.runtimes import Predictor
 from fetal_tf.evaluation import evaluate_samples, summarise_rows
+from fetal_tf.negatives import negatives_section
 from fetal_tf.tasks.task import Row, Task
 
 SCHEMA = 1
@@ -68,6 +69,7 @@ def compare_files(
     samples: Sequence[Sample],
     task: Task,
     *,
+    negatives: Sequence[Sample] = (),
     split: str,
     config_limits: Mapping[str, Mapping[str, float]],
     seed: int,
@@ -79,6 +81,8 @@ def compare_files(
         files: format → file.
         samples: the images of `split`.
         task: scores an output.
+        negatives: frames of something else that no net has learnt: each net's answers to them are
+            in its summary.
         split: val or test, for the record.
         config_limits: format → delta → limit, laid over the task's.
         seed: of the bootstrap.
@@ -98,8 +102,8 @@ def compare_files(
         deltas = np.abs(predictor.predict(frames) - expected)
         limits = limits_for(name, task.parity_limits, config_limits)
         parities[name] = compare(name, reference, rows, deltas, limits, task.pooled)
-        measured[name] = summarise_rows(rows, task, seed)
-    summary = summarise_rows(reference, task, seed)
+        measured[name] = summarise_rows(rows, task, seed) | _answers(predictor, negatives, task)
+    summary = summarise_rows(reference, task, seed) | _answers(keras_predictor, negatives, task)
     return Comparison(split, len(samples), summary, parities, measured, probes)
 
 
@@ -118,6 +122,10 @@ def spread_probes(
         )
     places = np.linspace(0, len(usable) - 1, min(count, len(usable))).round().astype(int)
     return [usable[place] for place in places]
+
+
+def _answers(predictor: Predictor, negatives: Sequence[Sample], task: Task) -> dict[str, Any]:
+    return negatives_section(evaluate_samples(predictor, negatives, task), trained_on=0)
 
 
 def _rows(predictor: Predictor, samples: Sequence[Sample], task: Task, name: str) -> list[Row]:

@@ -7,8 +7,9 @@ from typing import Any
 from export.card_texts import CARD_TEXTS, CardText
 from export.formats import FORMATS
 from export.tables import markdown_table, number
-from fetal_tf.data.splits import SplitRow
+from fetal_tf.data.mixture import source_of
 from fetal_tf.report_confidence import doubted_in, refused_table
+from fetal_tf.report_negatives import answer_table, sentence
 from fetal_tf.report_subgroups import subgroup_tables
 from fetal_tf.report_tables import interval, metric_label
 from fetal_tf.report_tables import number as metric_number
@@ -55,11 +56,12 @@ def model_card(
         _interface(bundle, text),
         _gate(bundle),
         _conventions(bundle),
-        _data(bundle, run.splits.values(), grouping),
+        _data(bundle, run, grouping),
         _results(parity, run.task, bundle["phantom"]),
         _scores(parity, run.task),
         _subgroups(parity),
         _confidence(bundle, parity),
+        _negatives(parity),
         _parity(parity),
         _speed(benchmark),
         _failures(parity, text),
@@ -146,14 +148,23 @@ def _conventions(bundle: Mapping[str, Any]) -> str:
     )
 
 
-def _data(bundle: Mapping[str, Any], splits: Iterable[SplitRow], grouping: str) -> str:
-    rows = list(splits)
+def _data(bundle: Mapping[str, Any], run: Run, grouping: str) -> str:
+    sources = {row.id: source_of(row.id) for row in run.splits.values()}
+    negative = {name for name, s in run.config.data.sources.items() if s.negative}
+    rows = [row for row in run.splits.values() if sources[row.id] not in negative]
     images = Counter(row.split for row in rows)
     groups = Counter(split for split, _ in {(row.split, row.group) for row in rows})
     table = markdown_table(
         ["split", "images", "examinations"],
         [[s, str(images[s]), str(groups[s])] for s in ("train", "val", "test")],
     )
+    if negative:
+        parts = Counter(r.split for r in run.splits.values() if sources[r.id] in negative)
+        table += (
+            f"\n\nBeside them {parts['train']} frames of {', '.join(sorted(negative))} were learnt "
+            f"as negatives, in which there is nothing to find; {parts['val'] + parts['test']} "
+            "others were held out."
+        )
     credits = "".join(f"\n\nAttribution: {line}" for line in bundle["attribution"])
     return (
         f"## Data\n\nTrained on {bundle['trained_on']}. The split is drawn by examination: all "
@@ -239,6 +250,19 @@ def _confidence(bundle: Mapping[str, Any], parity: Mapping[str, Any]) -> str:
         f"{settings['limit_percent']:.2f} {doubted.unit} an image is flagged `uncertain`. The "
         f"images measured above{same}, by the float model, when those of the largest expected "
         f"error are refused:\n\n{markdown_table(table.header, table.rows)}"
+    )
+
+
+def _negatives(parity: Mapping[str, Any]) -> str:
+    """By the first format, as the subgroups."""
+    name, form = next(iter(parity["formats"].items()))
+    found = form["measured"].get("negatives")
+    if not found:
+        return ""
+    table = answer_table(found)
+    return (
+        f"## Frames that show something else\n\n{sentence(found)} By `{name}`:\n\n"
+        f"{markdown_table(table.header, table.rows)}"
     )
 
 

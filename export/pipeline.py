@@ -74,6 +74,7 @@ def export_run(
             files,
             judged,
             run.task,
+            negatives=run.negatives("test", data_root),
             split=split,
             config_limits=config.export.parity_limits,
             seed=config.seed,

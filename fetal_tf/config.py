@@ -73,6 +73,7 @@ class SourceConfig(Section):
     root: PathValue
     dataset: str | None = None  # its reader; None: the name that it is mixed in under
     weight: PositiveFloat = 1.0  # how often each of its training frames is drawn
+    negative: bool = False  # its frames show nothing of what the task looks for
     exclude: list[str] = []
     options: dict[str, Any] = {}
 

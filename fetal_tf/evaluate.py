@@ -28,6 +28,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         worst_rows,
         write_evaluation,
     )
+    from fetal_tf.negatives import negatives_section, negatives_text, trained_on
     from fetal_tf.provenance import describe
     from fetal_tf.report import Case, write_report
     from fetal_tf.staging import staged_entries
@@ -36,7 +37,8 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     subject = open_subject(args.subject, args.format)
     samples = subject.samples(args.split, args.data_root, args.dataset)
-    if not samples:
+    negatives = subject.negatives(args.split, args.data_root, args.dataset)
+    if not samples and not negatives:
         raise DataError(f"{args.data_root or subject.config.data.root}: no annotated image found")
     out = args.out or subject.default_out(args.split, args.tta, args.data_root, args.dataset)
     _check_replaceable(out)
@@ -45,25 +47,35 @@ def _evaluate(args: argparse.Namespace) -> int:
     columns = task.headline if args.score is None else _official(task, args.score)
 
     gather = task.gather()
-    rows = evaluate_samples(predictor, samples, task, progress=True, average=average, gather=gather)
+    judge = partial(evaluate_samples, predictor, task=task, progress=True, average=average)
+    rows = judge(samples, gather=gather)
+    answers = judge(negatives)
     summary = summarise_rows(rows, task, subject.config.seed, gather)
-    evaluated = describe(subject, samples, args.split, args.data_root, args.dataset, args.tta)
+    summary |= negatives_section(answers, trained_on(negatives, subject.splits))
+    evaluated = describe(
+        subject, samples or negatives, args.split, args.data_root, args.dataset, args.tta
+    )
     worst = worst_rows(rows, task, WORST_CASES)
     overlays = draw_rows(predictor, samples, task, worst, average)
     cases = [Case(row, overlay) for row, overlay in zip(worst, overlays, strict=True)]
 
     with staged_entries(out) as folder:
-        paths = write_evaluation(folder, rows, summary, evaluated, task.tables(rows))
+        tables = {**task.tables(rows), **({"negatives": answers} if answers else {})}
+        paths = write_evaluation(folder, rows, summary, evaluated, tables)
         page = write_report(folder, rows, summary, evaluated, task, cases, subject.history)
     if evaluated.phantom:
         print("PHANTOM: generated images, which say nothing about patients")
-    print(_table(summary, task, columns))
+    if rows:
+        print(_table(summary, task, columns))
+    if answers:
+        print(negatives_text(summary["negatives"]))
     for path in (*paths, page):
         print(out / path.name)
     if subject.run_path and args.out is None:
         track_results(subject.config, subject.run_path)
-    if summary["images"]["failed"] == len(rows):
-        raise DataError(f"not one of {len(rows)} images could be evaluated; {rows[0]['error']}")
+    if all(row["error"] for row in (*rows, *answers)):
+        (first, *_), count = (*rows, *answers), len(rows) + len(answers)
+        raise DataError(f"not one of {count} images could be evaluated; {first['error']}")
     return 0
 
 

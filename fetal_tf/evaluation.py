@@ -91,7 +91,8 @@ def evaluate_samples(
     """Predict and score every sample: one row each, in the order of `samples`.
 
     A file that cannot be read or scored keeps its row, with the reason in `error` and no figures,
-    so nothing drops out of a mean unseen. `error` is empty for all others. Behind a gate a row has
+    so nothing drops out of a mean unseen. `error` is empty for all others. A negative has no
+    figures either, only `flags` and `refused`. Behind a gate a row has
     the gate's `plane_score`, and its flag before those of the measurement, as `predict` shows them.
 
     Args:
@@ -160,10 +161,24 @@ def _score(
 ) -> Row:
     if not np.isfinite(probabilities).all():
         return _failed(sample, "the model's output holds NaN or infinity")
+    if sample.negative:
+        return _answer(task, probabilities, sample, letterbox)
     try:
         return {**task.evaluate(probabilities, sample, letterbox, gather), "error": ""}
     except (FetalTFError, OSError) as error:  # a broken annotation is read only here
         return _failed(sample, error)
+
+
+def _answer(task: Task, probabilities: np.ndarray, sample: Sample, letterbox: Letterbox) -> Row:
+    """What was said of a frame in which there is nothing to compare with."""
+    measurement = task.measurer_of(sample).measure(probabilities, letterbox, sample.mm_per_pixel)
+    return {
+        "id": sample.id,
+        "group": sample.group,
+        "flags": "; ".join(measurement.flags),
+        "refused": measurement.refused or "",
+        "error": "",
+    }
 
 
 def _gated(row: Row, gate: GatedPredictor, image: np.ndarray) -> Row:
@@ -255,8 +270,8 @@ def summarise_rows(
         "groups": len({row["group"] for row in rows}),
         "metrics": _summarise_columns(scored, task.metric_names, seed),
         "metrics_unflagged": _summarise_columns(unflagged, task.metric_names, seed),
-        "flags": _count_codes(row.get("flags") for row in scored),
-        "refusals": _count_codes(row.get("refused") for row in scored),
+        "flags": count_codes(row.get("flags") for row in scored),
+        "refusals": count_codes(row.get("refused") for row in scored),
         "bootstrap": {"seed": seed, "resamples": BOOTSTRAP_RESAMPLES, "resampled": "groups"},
         **({"pixels": pooled} if pooled else {}),
         **task.summarise(scored, seed),
@@ -276,7 +291,8 @@ def flag_codes(text: object) -> list[str]:
     return [m.group(1) for part in parts if (m := re.match(r"([a-z][a-z0-9_]*)(?::|$)", part))]
 
 
-def _count_codes(texts: Iterable[object]) -> dict[str, int]:
+def count_codes(texts: Iterable[object]) -> dict[str, int]:
+    """Images per code over the `flags` or the `refused` of rows, the most frequent first."""
     counts = Counter(code for text in texts for code in set(flag_codes(text)))
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 

@@ -13,6 +13,7 @@ from fetal_tf.config import Config, SourceConfig
 from fetal_tf.data import DATASETS
 from fetal_tf.data.augment import Augmenter
 from fetal_tf.data.mixture import by_source, named_source
+from fetal_tf.data.negatives import as_negatives
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, split_groups, validate_on_fold
 from fetal_tf.edge.errors import ConfigError, DataError
@@ -40,7 +41,10 @@ class Experiment:
         return (*self.config.data.image_size, 1)
 
     def read_samples(
-        self, data_root: Path | None = None, dataset: str | None = None
+        self,
+        data_root: Path | None = None,
+        dataset: str | None = None,
+        negative: bool | None = None,
     ) -> list[Sample]:
         """Every annotated frame under the config's roots, or those under another one.
 
@@ -51,22 +55,25 @@ class Experiment:
             data_root: another root; None takes the config's.
             dataset: the layout there. One of the datasets that the config mixes is read alone;
                 without either argument all of them are.
+            negative: True reads the config's negatives alone, False all but them; the others' roots
+                are not looked at.
 
         Raises:
             ConfigError: the root does not exist.
             DataError: what is wrong with the dataset.
         """
         sources = self.config.data.sources
+        wanted = {n: s for n, s in sources.items() if negative in (None, s.negative)}
         chosen = self._source(dataset)
         if data_root is None and (dataset is None or (chosen is not None and len(sources) > 1)):
-            names = list(sources) if dataset is None else [str(chosen)]
+            names = wanted if dataset is None else [n for n in wanted if n == chosen]
             return [sample for name in names for sample in self._read(name, sources[name])]
         if data_root is not None and not data_root.is_dir():
             raise ConfigError(f"--data-root: {data_root} is not a folder")
         if chosen is None:
             root = data_root or self.config.data.root
-            return DATASETS.build("data", {"name": dataset}, root)
-        return self._read(chosen, sources[chosen], data_root)
+            return [] if negative else DATASETS.build("data", {"name": dataset}, root)
+        return self._read(chosen, sources[chosen], data_root) if chosen in wanted else []
 
     def is_own(self, data_root: Path | None, dataset: str | None = None) -> bool:
         """Whether these are the config's data, of which `splits.csv` speaks."""
@@ -95,6 +102,8 @@ class Experiment:
         if root.resolve() == source.root.resolve():
             spec["exclude"] = source.exclude
         samples = DATASETS.build("data", spec, root)
+        if source.negative:
+            samples = as_negatives(samples)
         return named_source(samples, name) if name else samples
 
     def samples_of(
@@ -104,9 +113,33 @@ class Experiment:
         data_root: Path | None = None,
         dataset: str | None = None,
     ) -> list[Sample]:
-        """Samples of train, val, test or all, from the config's root or from another one."""
-        samples = self.read_samples(data_root, dataset)
+        """Samples of train, val, test or all, from the config's root or from another one.
+
+        Without negatives: there is nothing to measure on them, see `negatives_of`. None at all
+        where `dataset` is one of them.
+        """
+        samples = self.read_samples(data_root, dataset, negative=False)
+        chosen = self._source(dataset)
+        if chosen is not None and self.config.data.sources[chosen].negative:
+            return []
         return select(samples, splits, part, str(data_root or self.config.data.root))
+
+    def negatives_of(
+        self,
+        part: str,
+        splits: Mapping[str, SplitRow],
+        data_root: Path | None = None,
+        dataset: str | None = None,
+    ) -> list[Sample]:
+        """The config's negatives of a part, see `fetal_tf.data.negatives`; there may be none.
+
+        They choose no epoch and fit no threshold: val and test are both all that is held out.
+        """
+        samples = self.read_samples(data_root, dataset, negative=True)
+        source = str(data_root or self.config.data.root)
+        held_out = ("val", "test")
+        parts = held_out if part in held_out else (part,)
+        return [s for p in parts for s in belonging_to(samples, splits, p, source)]
 
     def split(self, samples: list[Sample]) -> dict[str, SplitRow]:
         """Assign every sample to train, val or test, whole groups at a time."""
@@ -225,6 +258,12 @@ def open_experiment(
     for name, source in data.sources.items():
         _check_source(f"data.mixed_with.{name}" if name else "data", source)
     task = TASKS.build("task", config.task.spec(), measurement_settings or {})
+    for name, source in data.sources.items():
+        if source.negative and not task.learns_negatives:
+            raise ConfigError(
+                f"data.mixed_with.{name}.negative: the task {task.name} has no answer for a frame "
+                "that shows nothing of it"
+            )
     recipe = [transform.spec() for transform in config.augment]
     return Experiment(config, task, Augmenter(recipe, data.image_size, task.target_interpolation))
 
@@ -242,7 +281,7 @@ def _check_aspect_ratio(config: Config) -> None:
 
 def _check_conventions(config: Config) -> None:
     """A caliper convention belongs to a dataset that is mixed in; any other would do nothing."""
-    known = list(config.data.mixed_with)
+    known = [name for name, source in config.data.mixed_with.items() if not source.negative]
     for name in config.task.spec().get("conventions") or {}:
         if name not in known:
             raise ConfigError(
@@ -264,6 +303,16 @@ def _check_source(key: str, source: SourceConfig) -> None:
 def select(
     samples: list[Sample], splits: Mapping[str, SplitRow], part: str, source: str
 ) -> list[Sample]:
+    """The samples that `belonging_to` finds; raises DataError also where there are none."""
+    chosen = belonging_to(samples, splits, part, source)
+    if part != "all" and not chosen:
+        raise DataError(f"{source}: no sample belongs to the split {part!r}")
+    return chosen
+
+
+def belonging_to(
+    samples: list[Sample], splits: Mapping[str, SplitRow], part: str, source: str
+) -> list[Sample]:
     """The samples of one part (train, val, test), or all of them.
 
     A sample that the run has never seen belongs to the part that its dataset prescribes: an
@@ -271,8 +320,7 @@ def select(
     training image is none of the test; where the training images are not at hand, nobody can tell.
 
     Raises:
-        DataError: a sample of which neither the split file nor the dataset knows the part, or a
-            part without samples.
+        DataError: a sample of which neither the split file nor the dataset knows the part.
     """
     if part == "all":
         return samples
@@ -285,7 +333,4 @@ def select(
             f"{source}: {len(unknown)} samples are not in the run's splits.csv "
             f"(first: {unknown[0]}); evaluate other data with --split all"
         )
-    chosen = [s for s in samples if parts[s.id] == part]
-    if not chosen:
-        raise DataError(f"{source}: no sample belongs to the split {part!r}")
-    return chosen
+    return [s for s in samples if parts[s.id] == part]

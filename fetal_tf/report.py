@@ -23,6 +23,7 @@ from fetal_tf.report_confidence import confidence_section
 from fetal_tf.report_figures import report_plots
 from fetal_tf.report_four_chamber import four_chamber_section
 from fetal_tf.report_landmarks import landmark_section
+from fetal_tf.report_negatives import negatives_section
 from fetal_tf.report_section import Section
 from fetal_tf.report_structures import structures_section
 from fetal_tf.report_subgroups import subgroup_section
@@ -96,8 +97,11 @@ def write_report(
         FetalTFError: a file cannot be written.
     """
     quantity = _main_quantity(task)
+    measuring = bool(rows) or "negatives" not in summary  # negatives alone have no figures
     plots = list(report_plots(rows, task, quantity, history))
-    sections = [make(rows, summary, task) for make in SECTIONS.get(task.name, ())]
+    sections = [make(rows, summary, task) for make in SECTIONS.get(task.name, ()) if measuring]
+    if found := summary.get("negatives"):
+        sections.append(negatives_section(found))
     for plot in (*plots, *(plot for section in sections for plot in section.plots)):
         write_bytes_atomic(out / "figures" / f"{plot.name}.png", figures.png_bytes(plot.figure))
     for rank, case in enumerate(cases, start=1):
@@ -114,11 +118,11 @@ def write_report(
         summary=summary,
         story=_story(rows, summary, task, quantity),
         cautions=_cautions(summary, evaluated),
-        cards=_cards(summary, task),
-        tables=metric_tables(summary),
+        cards=_cards(summary, task) if measuring else [],
+        tables=metric_tables(summary) if measuring else [],
         plots=plots,
         sections=sections,
-        no_agreement=_why_no_agreement(rows, quantity),
+        no_agreement=_why_no_agreement(rows, quantity) if measuring else "",
         size_table=size_table(rows, quantity, task.headline[0]),
         quantity=quantity,
         cases=[_case_view(rank, case, task) for rank, case in enumerate(cases, start=1)],

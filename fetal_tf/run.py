@@ -77,6 +77,10 @@ class Run:
         """Samples of train, val, test or all, from the run's own data or from another root."""
         return self.experiment.samples_of(part, self.splits, data_root, dataset)
 
+    def negatives(self, part: str, data_root: Path | None = None) -> list[Sample]:
+        """Its frames of something else, see `Experiment.negatives_of`."""
+        return self.experiment.negatives_of(part, self.splits, data_root)
+
     def keras_model(self) -> keras.Model:
         """The best model, read in safe mode."""
         return load_model(self.path / "best.keras")

@@ -72,7 +72,7 @@ def check_one_experiment(subjects: Mapping[str, Subject]) -> list[str]:
 
 def _ground(experiment: Experiment) -> tuple[Any, ...]:
     data, task = experiment.config.data, experiment.task
-    mixed = [(name, s.dataset, s.options) for name, s in data.mixed_with.items()]
+    mixed = [(name, s.dataset, s.options, s.negative) for name, s in data.mixed_with.items()]
     return data.dataset, data.options, mixed, task.name, task.classes, task.headline
 
 

@@ -42,6 +42,12 @@ class Subject:
         """Samples of a part, from the subject's own data or from another root."""
         return self.experiment.samples_of(part, self.splits, data_root, dataset)
 
+    def negatives(
+        self, part: str, data_root: Path | None = None, dataset: str | None = None
+    ) -> list[Sample]:
+        """Its frames of something else, see `Experiment.negatives_of`."""
+        return self.experiment.negatives_of(part, self.splits, data_root, dataset)
+
     def default_out(
         self,
         part: str,

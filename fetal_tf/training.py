@@ -76,6 +76,8 @@ def load_frames(experiment: Experiment, splits: dict[str, SplitRow] | None = Non
     caches = []
     for part, label in (("train", "training frames"), ("val", "validation frames")):
         chosen = select(samples, rows, part, str(config.data.root))
+        if part == "val":  # a loss of frames in which nothing is measured chooses no best epoch
+            chosen = [sample for sample in chosen if not sample.negative]
         caches.append(_cache(experiment, chosen))
         caches[-1].fill(label, config.train.workers)
     train_cache, val_cache = caches

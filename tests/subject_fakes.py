@@ -43,6 +43,7 @@ def fake_subject(run_path, samples, *, task=None, predictor=None, seed=0, **sect
         run_path=run_path,
         history=[],
         samples=find,
+        negatives=lambda *_: [],
         default_out=lambda part, *a, **k: run_path / "evaluation" / f"{part}-keras",
         asked=asked,
     )

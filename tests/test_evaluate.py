@@ -58,6 +58,7 @@ def subject(tmp_path, monkeypatch):
         run_path=None,
         history=[],
         samples=find,
+        negatives=lambda *_: [],
         default_out=lambda part, *a: tmp_path / "out" / f"{part}-int8",
         asked=asked,
         files=samples,

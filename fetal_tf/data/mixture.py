@@ -23,6 +23,12 @@ def named_source(samples: Iterable[Sample], source: str) -> list[Sample]:
     ]
 
 
+def source_of(id: str) -> str:
+    """The `Sample.source` in the id of a sample; empty for those of the first dataset."""
+    name, separator, _ = id.partition(SEPARATOR)
+    return name if separator else ""
+
+
 def by_source(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
     """Samples by `Sample.source`, in the order of their first frames."""
     found: dict[str, list[Sample]] = {}

@@ -32,6 +32,8 @@ class Sample:
             the dataset has none.
         source: the name of the dataset where several are mixed; empty for the first of them.
         condition: `normal` or the name of an anomaly, where the dataset tells.
+        negative: a frame of something else, in which nothing is to be found: see
+            `fetal_tf.data.negatives`.
     """
 
     id: str
@@ -47,3 +49,4 @@ class Sample:
     ellipses: Mapping[str, Ellipse] = field(default_factory=dict)
     load_landmarks: Callable[[], np.ndarray] | None = None
     source: str = ""
+    negative: bool = False

@@ -48,6 +48,7 @@ class FourChamberTask(PlainTask):
     """
 
     name = "four_chamber"
+    learns_negatives = True
     measurement = MEASUREMENT
 
     def __init__(self, classes: list[str], measurement: str, settings: Mapping[str, Any]):
@@ -198,7 +199,8 @@ class FourChamberTask(PlainTask):
 
     def _truth(self, sample: Sample) -> dict[str, np.ndarray]:
         """Masks bool [H, W] of the original frame."""
-        if sample.load_mask is None or not sample.ellipses or sample.labels != tuple(INDICES):
+        annotated = sample.ellipses and sample.labels == tuple(INDICES)
+        if sample.load_mask is None or not (annotated or sample.negative):
             raise DataError(
                 f"{sample.image_path}: sample {sample.id} does not annotate thorax and heart, "
                 "which this task learns"

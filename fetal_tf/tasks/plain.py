@@ -17,6 +17,7 @@ class PlainTask:
     quantities: tuple[str, ...] = ()
     scores: Mapping[str, tuple[str, ...]] = {}
     fits_measurer = False
+    learns_negatives = False
     target_interpolation: Literal["linear", "nearest"] = "linear"
 
     measurer: Measurer

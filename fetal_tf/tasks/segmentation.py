@@ -53,6 +53,7 @@ class SegmentationTask(PlainTask):
     """One structure against everything else, measured by `measurement`."""
 
     name = "segmentation"
+    learns_negatives = True
     headline: tuple[str, ...] = ("dice", "hc_abs_error_mm")
     quantities: tuple[str, ...] = ("hc_abs_error_mm",)
     scores: Mapping[str, tuple[str, ...]] = {"diameters": DIAMETERS}

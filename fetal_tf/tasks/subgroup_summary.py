@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from fetal_tf.data.mixture import SEPARATOR
+from fetal_tf.data.mixture import source_of
 from fetal_tf.scores import finite, summarise
 from fetal_tf.tasks.task import Row
 
@@ -62,8 +62,7 @@ def _size_name(place: int) -> str:
 
 
 def _source(row: Row) -> str:
-    name, separator, _ = str(row["id"]).partition(SEPARATOR)
-    return name if separator else FIRST_SOURCE
+    return source_of(str(row["id"])) or FIRST_SOURCE
 
 
 def _described(groups: Mapping[str, Sequence[Row]], seed: int) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class Task(Protocol):
         target_interpolation: how augmentation moves a target's maps: coverage linearly, labels
             nearest.
         fits_measurer: whether `fit_measurer` has anything to fit.
+        learns_negatives: whether a frame that shows nothing of the task has a target, and its
+            measurement a way to refuse it.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Task(Protocol):
     head: Literal["sigmoid", "softmax", "linear"]
     target_interpolation: Literal["linear", "nearest"]
     fits_measurer: bool
+    learns_negatives: bool
 
     def target(self, sample: Sample, letterbox: Letterbox) -> Target:
         """What augmentation moves, in the network's frame."""

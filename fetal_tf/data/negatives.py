@@ -1,0 +1,46 @@
+"""Frames of something else: what a net has to see to learn that nothing is to be found there.
+
+A net for heads that has seen only heads finds one in every round thing. Frames of another plane,
+learnt with an empty mask, teach it to answer with nothing, which the measurement refuses.
+"""
+
+import functools
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from fetal_tf.data.sample import Sample
+from fetal_tf.edge.images import image_size
+from fetal_tf.edge.landmarks import LANDMARKS
+
+
+def as_negatives(samples: Iterable[Sample]) -> list[Sample]:
+    """The frames as negatives: nothing is left of what their own dataset annotates.
+
+    Returns:
+        Samples with `negative`: an empty mask, landmarks that are nowhere (NaN) and no
+        measurement; ids, groups, pixel sizes and the prescribed split are kept.
+    """
+    return [
+        Sample(
+            id=sample.id,
+            image_path=sample.image_path,
+            group=sample.group,
+            mm_per_pixel=sample.mm_per_pixel,
+            load_mask=functools.partial(_empty_mask, sample.image_path),
+            official_split=sample.official_split,
+            present=frozenset(),
+            load_landmarks=_no_landmarks,
+            negative=True,
+        )
+        for sample in samples
+    ]
+
+
+def _empty_mask(image_path: Path) -> np.ndarray:
+    return np.zeros(image_size(image_path), np.uint8)
+
+
+def _no_landmarks() -> np.ndarray:
+    return np.full((len(LANDMARKS), 2), np.nan)
