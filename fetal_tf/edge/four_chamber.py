@@ -10,6 +10,7 @@ from fetal_tf.edge.ellipse import Ellipse, rasterise
 from fetal_tf.edge.fit_doubts import LEVEL, FitLimits, check_mm_per_pixel, fit_flags, refusal
 from fetal_tf.edge.four_chamber_measurement import FourChamberMeasurement
 from fetal_tf.edge.geometry import EllipseFit, fit_mask_ellipse
+from fetal_tf.edge.masks import true_pixels
 from fetal_tf.edge.nested import nested
 from fetal_tf.edge.preprocess import Letterbox
 
@@ -182,7 +183,7 @@ def _enclosed(heart: np.ndarray, thorax: Ellipse, letterbox: Letterbox) -> np.nd
     clear_px = 0.5 * thorax.semi_major / thorax.semi_minor
     if clear_px < thorax.semi_minor:
         undecided &= ~rasterise(thorax.shrunk(clear_px), heart.shape)
-    y, x = np.nonzero(undecided)
+    y, x = true_pixels(undecided)
     distances = thorax.distances(np.column_stack([x, y]))
     covered = np.clip(0.5 - distances, 0.0, 1.0).astype(np.float32)
     enclosed[y, x] = np.minimum(heart[y, x], covered)

@@ -8,6 +8,7 @@ import numpy as np
 
 from fetal_tf.edge.ellipse import Ellipse, ramanujan_perimeter, rasterise
 from fetal_tf.edge.fitting import fit_ellipse
+from fetal_tf.edge.masks import true_pixels
 
 __all__ = [
     "Ellipse",
@@ -69,7 +70,7 @@ def _crossings(probability: np.ndarray, inside: np.ndarray, level: float) -> np.
     for axis in (1, 0):
         ahead = (slice(None), slice(1, None)) if axis == 1 else (slice(1, None), slice(None))
         behind = (slice(None), slice(-1)) if axis == 1 else (slice(-1), slice(None))
-        rows, columns = np.nonzero(inside[ahead] != inside[behind])
+        rows, columns = true_pixels(inside[ahead] != inside[behind])
         first, second = probability[behind][rows, columns], probability[ahead][rows, columns]
         share = np.clip((level - first) / (second - first), 0.0, 1.0)
         x, y = columns.astype(np.float64), rows.astype(np.float64)
@@ -121,7 +122,10 @@ def _best_ellipse(
     best = _fit_or_none(first, shape)
     if best is not None and _disagreement(best, outline, support_px) < _CLEAR:
         return best
-    other = _fit_or_none(outline[_on_hull(outline, fragments, shape)], shape)
+    on_hull = _on_hull(outline, fragments, shape)
+    if len(fragments) == 1 and on_hull.all():
+        return best  # the same points: the same ellipse
+    other = _fit_or_none(outline[on_hull], shape)
     fits = [fit for fit in (best, other) if fit is not None]
     return min(fits, key=lambda fit: _disagreement(fit, outline, support_px), default=None)
 
