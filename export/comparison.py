@@ -125,7 +125,7 @@ def spread_probes(
 
 
 def _answers(predictor: Predictor, negatives: Sequence[Sample], task: Task) -> dict[str, Any]:
-    return negatives_section(evaluate_samples(predictor, negatives, task), trained_on=0)
+    return negatives_section(evaluate_samples(predictor, negatives, task), negatives, trained_on=0)
 
 
 def _rows(predictor: Predictor, samples: Sequence[Sample], task: Task, name: str) -> list[Row]:

@@ -8,8 +8,9 @@ from export.card_texts import CARD_TEXTS, CardText
 from export.formats import FORMATS
 from export.tables import markdown_table, number
 from fetal_tf.data.mixture import source_of
+from fetal_tf.experiment import negative_ids
 from fetal_tf.report_confidence import doubted_in, refused_table
-from fetal_tf.report_negatives import answer_table, sentence
+from fetal_tf.report_negatives import MEANINGS, format_table, sentence
 from fetal_tf.report_subgroups import subgroup_tables
 from fetal_tf.report_tables import interval, metric_label
 from fetal_tf.report_tables import number as metric_number
@@ -149,9 +150,8 @@ def _conventions(bundle: Mapping[str, Any]) -> str:
 
 
 def _data(bundle: Mapping[str, Any], run: Run, grouping: str) -> str:
-    sources = {row.id: source_of(row.id) for row in run.splits.values()}
-    negative = {name for name, s in run.config.data.sources.items() if s.negative}
-    rows = [row for row in run.splits.values() if sources[row.id] not in negative]
+    negative = negative_ids(run.config, run.splits)
+    rows = [row for id, row in run.splits.items() if id not in negative]
     images = Counter(row.split for row in rows)
     groups = Counter(split for split, _ in {(row.split, row.group) for row in rows})
     table = markdown_table(
@@ -159,11 +159,11 @@ def _data(bundle: Mapping[str, Any], run: Run, grouping: str) -> str:
         [[s, str(images[s]), str(groups[s])] for s in ("train", "val", "test")],
     )
     if negative:
-        parts = Counter(r.split for r in run.splits.values() if sources[r.id] in negative)
+        parts = Counter(run.splits[id].split for id in negative)
+        names = ", ".join(sorted({source_of(id) for id in negative}))
         table += (
-            f"\n\nBeside them {parts['train']} frames of {', '.join(sorted(negative))} were learnt "
-            f"as negatives, in which there is nothing to find; {parts['val'] + parts['test']} "
-            "others were held out."
+            f"\n\nBeside them {parts['train']} frames of {names} were learnt as negatives, in "
+            f"which there is nothing to find; {parts['val'] + parts['test']} others were held out."
         )
     credits = "".join(f"\n\nAttribution: {line}" for line in bundle["attribution"])
     return (
@@ -254,15 +254,18 @@ def _confidence(bundle: Mapping[str, Any], parity: Mapping[str, Any]) -> str:
 
 
 def _negatives(parity: Mapping[str, Any]) -> str:
-    """By the first format, as the subgroups."""
-    name, form = next(iter(parity["formats"].items()))
-    found = form["measured"].get("negatives")
-    if not found:
+    answers = {
+        name: found
+        for name, summary in _subjects(parity).items()
+        if (found := summary.get("negatives"))
+    }
+    if not answers:
         return ""
-    table = answer_table(found)
+    header, rows = format_table(answers)
+    meanings = "\n".join(f"- {name}: {meaning}" for name, meaning in MEANINGS.items())
     return (
-        f"## Frames that show something else\n\n{sentence(found)} By `{name}`:\n\n"
-        f"{markdown_table(table.header, table.rows)}"
+        f"## Frames that show something else\n\n{sentence(next(iter(answers.values())))}"
+        f"\n\n{meanings}\n\n{markdown_table(['format', *header], rows)}"
     )
 
 

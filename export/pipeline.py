@@ -64,7 +64,8 @@ def export_run(
     training = select(samples, run.splits, "train", str(root))
     judged = select(samples, run.splits, split, str(root))
     needed = config.export.calibration_images if any(f.calibrated for f in formats) else 0
-    calibration = choose_calibration(training, needed, config.seed)
+    learnt = [*training, *run.negatives("train", data_root)]  # ranges of all that was learnt
+    calibration = choose_calibration(learnt, needed, config.seed)
     model = float32_model(run.keras_model())
 
     with staged_folder(target) as folder:

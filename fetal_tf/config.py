@@ -112,8 +112,9 @@ class DataConfig(Section):
 
     @property
     def names(self) -> str:
-        """The datasets, for people: `hc18`, or `hc18 + planes`."""
-        return " + ".join([self.dataset, *self.mixed_with])
+        """The datasets that are measured, for people: `hc18`, or `hc18 + planes`."""
+        mixed = (name for name, source in self.mixed_with.items() if not source.negative)
+        return " + ".join([self.dataset, *mixed])
 
 
 class SplitConfig(Section):

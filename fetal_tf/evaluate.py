@@ -20,6 +20,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
+    from fetal_tf.data.negatives import as_negatives
     from fetal_tf.edge.runtimes import FlipAverage
     from fetal_tf.evaluation import (
         draw_rows,
@@ -28,8 +29,8 @@ def _evaluate(args: argparse.Namespace) -> int:
         worst_rows,
         write_evaluation,
     )
-    from fetal_tf.negatives import negatives_section, negatives_text, trained_on
-    from fetal_tf.provenance import describe
+    from fetal_tf.negatives import negatives_section, negatives_text
+    from fetal_tf.provenance import count_learnt, describe
     from fetal_tf.report import Case, write_report
     from fetal_tf.staging import staged_entries
     from fetal_tf.subject import open_subject
@@ -38,9 +39,13 @@ def _evaluate(args: argparse.Namespace) -> int:
     subject = open_subject(args.subject, args.format)
     samples = subject.samples(args.split, args.data_root, args.dataset)
     negatives = subject.negatives(args.split, args.data_root, args.dataset)
+    if args.negative:
+        samples, negatives = [], as_negatives([*samples, *negatives])
     if not samples and not negatives:
         raise DataError(f"{args.data_root or subject.config.data.root}: no annotated image found")
-    out = args.out or subject.default_out(args.split, args.tta, args.data_root, args.dataset)
+    out = args.out or subject.default_out(
+        args.split, args.tta, args.data_root, args.dataset, args.negative
+    )
     _check_replaceable(out)
     predictor, task = subject.predictor, subject.task
     average = partial(FlipAverage, classes=task.classes) if args.tta == "flip" else None
@@ -51,9 +56,10 @@ def _evaluate(args: argparse.Namespace) -> int:
     rows = judge(samples, gather=gather)
     answers = judge(negatives)
     summary = summarise_rows(rows, task, subject.config.seed, gather)
-    summary |= negatives_section(answers, trained_on(negatives, subject.splits))
+    learnt = count_learnt(subject, negatives, args.data_root, args.dataset)
+    summary |= negatives_section(answers, negatives, learnt)
     evaluated = describe(
-        subject, samples or negatives, args.split, args.data_root, args.dataset, args.tta
+        subject, samples, args.split, args.data_root, args.dataset, args.tta, negatives
     )
     worst = worst_rows(rows, task, WORST_CASES)
     overlays = draw_rows(predictor, samples, task, worst, average)
@@ -63,6 +69,8 @@ def _evaluate(args: argparse.Namespace) -> int:
         tables = {**task.tables(rows), **({"negatives": answers} if answers else {})}
         paths = write_evaluation(folder, rows, summary, evaluated, tables)
         page = write_report(folder, rows, summary, evaluated, task, cases, subject.history)
+    if not answers:
+        (out / "negatives.csv").unlink(missing_ok=True)  # of an older evaluation
     if evaluated.phantom:
         print("PHANTOM: generated images, which say nothing about patients")
     if rows:
@@ -73,9 +81,9 @@ def _evaluate(args: argparse.Namespace) -> int:
         print(out / path.name)
     if subject.run_path and args.out is None:
         track_results(subject.config, subject.run_path)
-    if all(row["error"] for row in (*rows, *answers)):
-        (first, *_), count = (*rows, *answers), len(rows) + len(answers)
-        raise DataError(f"not one of {count} images could be evaluated; {first['error']}")
+    judged = rows or answers
+    if all(row["error"] for row in judged):
+        raise DataError(f"not one of {len(judged)} images could be evaluated; {judged[0]['error']}")
     return 0
 
 
@@ -134,6 +142,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("subject", metavar="RUN|BUNDLE|zoo:NAME", help="what to evaluate")
     add_judging_options(parser)
     parser.add_argument("--dataset", metavar="NAME", help="the layout of --data-root's files")
+    parser.add_argument(
+        "--negative",
+        action="store_true",
+        help="the frames show nothing of what the net measures: count which of them it refuses",
+    )
     parser.add_argument(
         "--score",
         metavar="NAME",

@@ -92,8 +92,9 @@ def evaluate_samples(
 
     A file that cannot be read or scored keeps its row, with the reason in `error` and no figures,
     so nothing drops out of a mean unseen. `error` is empty for all others. A negative has no
-    figures either, only `flags` and `refused`. Behind a gate a row has
-    the gate's `plane_score`, and its flag before those of the measurement, as `predict` shows them.
+    figures either, only `flags`, `refused`, and how many `numbers` it was given. Behind a gate a
+    row has the gate's `plane_score`, and its flag before those of the measurement, as `predict`
+    shows them.
 
     Args:
         predictor: the net; the task's measurer may look at more than one view of a frame with it.
@@ -172,9 +173,11 @@ def _score(
 def _answer(task: Task, probabilities: np.ndarray, sample: Sample, letterbox: Letterbox) -> Row:
     """What was said of a frame in which there is nothing to compare with."""
     measurement = task.measurer_of(sample).measure(probabilities, letterbox, sample.mm_per_pixel)
+    record = {k: v for k, v in measurement.as_record().items() if k != "mm_per_pixel"}
     return {
         "id": sample.id,
         "group": sample.group,
+        "numbers": sum(isinstance(value, (int, float)) for value in record.values()),
         "flags": "; ".join(measurement.flags),
         "refused": measurement.refused or "",
         "error": "",

@@ -1,7 +1,7 @@
 """From a config to the things it names: the only file that knows every registry."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.config import Config, SourceConfig
 from fetal_tf.data import DATASETS
 from fetal_tf.data.augment import Augmenter
-from fetal_tf.data.mixture import by_source, named_source
+from fetal_tf.data.mixture import by_source, named_source, source_of, unnamed_source
 from fetal_tf.data.negatives import as_negatives
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, split_groups, validate_on_fold
@@ -142,18 +142,27 @@ class Experiment:
         return [s for p in parts for s in belonging_to(samples, splits, p, source)]
 
     def split(self, samples: list[Sample]) -> dict[str, SplitRow]:
-        """Assign every sample to train, val or test, whole groups at a time."""
+        """Assign every sample to train, val or test, whole groups at a time, each source by itself.
+
+        Negatives are drawn by the names that they have alone: where another run learns their
+        dataset, as a net that this one starts from may have done, both hold out the same frames.
+        """
         split = self.config.split
         rows: dict[str, SplitRow] = {}
-        for part in by_source(samples).values():  # each dataset as if it were trained on alone
-            rows |= split_groups(
-                part,
+        for name, part in by_source(samples).items():
+            negative = self.config.data.sources[name].negative
+            drawn = split_groups(
+                [unnamed_source(sample) for sample in part] if negative else part,
                 val=split.val,
                 test=split.test,
                 seed=split.seed,
                 folds=split.folds,
                 stratify=split.stratify,
             )
+            rows |= {
+                s.id: replace(r, id=s.id, group=s.group)
+                for s, r in zip(part, drawn.values(), strict=True)
+            }
         return rows if split.fold is None else validate_on_fold(rows, split.fold)
 
     def build_model(self) -> keras.Model:
@@ -298,6 +307,12 @@ def _check_source(key: str, source: SourceConfig) -> None:
             f"allowed: {', '.join(known)}"
         )
     DATASETS.check(f"{key}.options", {"name": name, **source.options})
+
+
+def negative_ids(config: Config, ids: Iterable[str]) -> set[str]:
+    """Which of the ids belong to negatives of the config."""
+    negative = {name for name, source in config.data.mixed_with.items() if source.negative}
+    return {id for id in ids if source_of(id) in negative}
 
 
 def select(

@@ -4,13 +4,13 @@ Judged are frames of something else, see `fetal_tf.data.negatives`. The right an
 number with a flag asks the reader to look, a number without one is what nobody may get.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.splits import SplitRow
 from fetal_tf.detection import wilson_interval
 from fetal_tf.evaluation import count_codes, flag_codes
+from fetal_tf.provenance import fingerprint
 from fetal_tf.tasks.task import Row
 
 # Says that nobody told the pixel size: nothing of what the frame shows.
@@ -18,23 +18,22 @@ NO_DOUBT = {"no_pixel_size"}
 ANSWERS = ("refused", "flagged", "passed")
 
 
-def trained_on(samples: Iterable[Sample], splits: Mapping[str, SplitRow]) -> int:
-    """How many of the samples the run has learnt as negatives."""
-    return sum(s.id in splits and splits[s.id].split == "train" for s in samples)
-
-
-def negatives_section(rows: Sequence[Row], trained_on: int) -> dict[str, Any]:
+def negatives_section(
+    rows: Sequence[Row], samples: Sequence[Sample], trained_on: int | None
+) -> dict[str, Any]:
     """The part `negatives` of `summary.json`; empty without rows.
 
     Args:
         rows: of negatives, from `evaluate_samples`.
-        trained_on: how many of them the net has learnt.
+        samples: those negatives.
+        trained_on: how many of them the net has learnt, None where nobody knows.
 
     Returns:
-        `n`: readable frames; of them `refused`, `flagged` (measured, with a doubt about the
-        picture) and `passed` (measured without one), each with its Wilson interval `…_ci95`, which
-        takes frames as independent; `failed`: unreadable ones beside these; `flags`, `refusals`:
-        frames per code; `trained_on`.
+        `n`: readable frames; of them `refused` (no number at all), `flagged` (numbers with a doubt
+        about the picture, or of one structure where another was refused) and `passed` (numbers
+        without any), each with its Wilson interval `…_ci95`, which takes frames as independent;
+        `failed`: unreadable ones beside these; `flags`, `refusals`: frames per code; `trained_on`;
+        `samples_sha256`, see `fetal_tf.provenance.fingerprint`.
     """
     if not rows:
         return {}
@@ -47,13 +46,14 @@ def negatives_section(rows: Sequence[Row], trained_on: int) -> dict[str, Any]:
         section |= {name: count, f"{name}_ci95": wilson_interval(count, len(scored))}
     section["flags"] = count_codes(row.get("flags") for row in scored)
     section["refusals"] = count_codes(row.get("refused") for row in scored)
-    return {"negatives": {**section, "trained_on": trained_on}}
+    section |= {"trained_on": trained_on, "samples_sha256": fingerprint(samples)}
+    return {"negatives": section}
 
 
 def answer(row: Row) -> str:
     """`refused`, `flagged` or `passed`."""
     if row["refused"]:
-        return "refused"
+        return "flagged" if row["numbers"] else "refused"
     return "flagged" if set(flag_codes(row["flags"])) - NO_DOUBT else "passed"
 
 

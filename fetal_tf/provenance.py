@@ -35,6 +35,24 @@ def _content(image: Path) -> str:
         return ""
 
 
+def dataset_name(subject: Subject, data_root: Path | None, dataset: str | None = None) -> str:
+    """What was read, as results state it: a layout, or all that the subject mixes and measures."""
+    data = subject.config.data
+    return dataset or (data.dataset if data_root else data.names)
+
+
+def count_learnt(
+    subject: Subject, samples: Sequence[Sample], data_root: Path | None, dataset: str | None
+) -> int | None:
+    """How many of the samples the subject was trained on, where they are its own data.
+
+    None elsewhere, where nobody knows: ids of two datasets may coincide.
+    """
+    if not (subject.splits and subject.experiment.is_own(data_root, dataset)):
+        return None
+    return sum(s.id in subject.splits and subject.splits[s.id].split == "train" for s in samples)
+
+
 def describe(
     subject: Subject,
     samples: Sequence[Sample],
@@ -42,28 +60,30 @@ def describe(
     data_root: Path | None,
     dataset: str | None,
     tta: str | None,
+    negatives: Sequence[Sample] = (),
 ) -> Evaluated:
-    """State what `evaluate` did with `samples`, at least one; paths are cut to the folder's name.
+    """State what `evaluate` did with `samples`; paths are cut to the folder's name.
 
-    Training images are counted where the data are the subject's own. Elsewhere nobody knows: ids of
-    two datasets may coincide.
+    Negatives that were judged beside them are none of these images, but one that was generated
+    makes a phantom of it all.
     """
     data = subject.config.data
-    roots = [data_root] if data_root else [source.root for source in data.sources.values()]
-    trained_on = None
-    if subject.splits and subject.experiment.is_own(data_root, dataset):
-        training = {id for id, row in subject.splits.items() if row.split == "train"}
-        trained_on = sum(sample.id in training for sample in samples)
+    read = [
+        source.root
+        for name, source in data.sources.items()
+        if (dataset in (name, source.dataset) if dataset else not source.negative)
+    ]
+    roots = [data_root] if data_root else read
     return Evaluated(
         subject=subject.name,
         format=subject.format,
-        dataset=dataset or (data.dataset if data_root else data.names),
+        dataset=dataset_name(subject, data_root, dataset),
         data_root=" + ".join(root.resolve().name for root in roots),
         split=split,
         tta=tta,
-        phantom=any(is_phantom(s.image_path) for s in samples),
+        phantom=any(is_phantom(s.image_path) for s in (*samples, *negatives)),
         samples_sha256=fingerprint(samples),
-        trained_on=trained_on,
+        trained_on=count_learnt(subject, samples, data_root, dataset),
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         versions=versions(),
         gate=gate_name(subject.predictor),

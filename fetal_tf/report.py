@@ -195,7 +195,7 @@ def _cautions(summary: Mapping[str, Any], evaluated: Evaluated) -> list[str]:
             f"The gate {evaluated.gate} has looked at every image first, and its flags count: "
             "plane_score in per_image.csv, 1 and more is flagged."
         )
-    if evaluated.trained_on:
+    if evaluated.trained_on and summary["images"]["n"]:
         cautions.append(
             f"The model was trained on {evaluated.trained_on} of these "
             f"{summary['images']['n']} images: the figures flatter it."

@@ -8,7 +8,7 @@ from fetal_tf.report_tables import DASH, plural
 
 MEANINGS = {
     "refused": "no number: the right answer",
-    "flagged": "a number with a warning",
+    "flagged": "a number with a warning, or of one structure where another was refused",
     "passed": "a number without any warning: wrong, and nobody is told",
 }
 
@@ -23,9 +23,11 @@ def negatives_section(found: Mapping[str, Any]) -> Section:
 def sentence(found: Mapping[str, Any]) -> str:
     """How many frames were judged, and whether the net knows them."""
     learnt = found["trained_on"]
-    known = "The net has learnt none of them"
-    if learnt:
-        known = f"The net has learnt {learnt} of them, which flatters it"
+    known = "Whether the net has learnt some of them is not known here"
+    if learnt is not None:
+        known = f"The net has learnt {learnt or 'none'} of them" + ", which flatters it" * bool(
+            learnt
+        )
     failed = f" {plural(found['failed'], 'frame')} could not be read." if found["failed"] else ""
     return (
         f"{plural(found['n'], 'frame')} in which there is nothing for this net to measure. "
@@ -44,6 +46,14 @@ def answer_table(found: Mapping[str, Any]) -> Table:
         ],
         "The interval takes frames as independent.",
     )
+
+
+def format_table(answers: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: the same frames by format, each answer as a count and its share."""
+    return ["frames", *(f"{name} [95 % CI]" for name in MEANINGS)], [
+        [form, str(found["n"]), *(f"{found[name]}: {_share(found, name)}" for name in MEANINGS)]
+        for form, found in answers.items()
+    ]
 
 
 def _share(found: Mapping[str, Any], name: str) -> str:

@@ -11,7 +11,7 @@ from fetal_tf.edge.bundle import resolve_bundle
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.gate import gate_name
 from fetal_tf.evaluation import SUMMARY_SCHEMA, evaluate_samples, summarise_rows
-from fetal_tf.provenance import describe, fingerprint
+from fetal_tf.provenance import dataset_name, describe, fingerprint
 from fetal_tf.result_files import read_rows
 from fetal_tf.subject import Subject, open_subject
 from fetal_tf.tasks.task import Row, Task
@@ -59,7 +59,9 @@ def judge(
     samples = subject.samples(split, data_root)
     if not samples:
         raise DataError(f"{data_root or subject.config.data.root}: no annotated image found")
-    stored = _stored(folder, subject, reference, split, fingerprint(samples))
+    stored = _stored(
+        folder, subject, reference, split, dataset_name(subject, data_root), fingerprint(samples)
+    )
     if stored is not None:
         evaluated, rows, summary = stored
         return Judged(label, evaluated, rows, summary, task, seed, published, folder)
@@ -75,7 +77,7 @@ def judge(
 
 
 def _stored(
-    folder: Path, subject: Subject, reference: str, split: str, samples_sha256: str
+    folder: Path, subject: Subject, reference: str, split: str, dataset: str, samples_sha256: str
 ) -> tuple[dict[str, Any], list[Row], dict[str, Any]] | None:
     summary_path, rows_path = folder / "summary.json", folder / "per_image.csv"
     if not (summary_path.is_file() and rows_path.is_file()):
@@ -90,7 +92,7 @@ def _stored(
     expected = {
         "subject": subject.name,
         "format": subject.format,
-        "dataset": subject.config.data.dataset,
+        "dataset": dataset,
         "samples_sha256": samples_sha256,
         "split": split,
         "tta": None,

@@ -54,17 +54,19 @@ class Subject:
         tta: str | None = None,
         data_root: Path | None = None,
         dataset: str | None = None,
+        negative: bool = False,
     ) -> Path:
         """RUN/evaluation/PART-FORMAT, or evaluation/NAME-PART-FORMAT for a bundle on its own.
 
-        Averaging and other data than the subject's own are named as well, so that nothing takes
-        the place of the run's own results.
+        Averaging, other data than the subject's own, and what is judged as `negative` are named as
+        well, so that nothing takes the place of the run's own results.
         """
         parts = [part, self.format]
         if dataset and (dataset != self.config.data.dataset or self.config.data.mixed_with):
             parts.append(dataset)
         if data_root and not self.experiment.is_own(data_root, dataset):
             parts.append(data_root.resolve().name)
+        parts += ["negative"] * negative
         name = "-".join([*parts, *([tta] if tta else [])])
         if self.run_path:
             return self.run_path / "evaluation" / name

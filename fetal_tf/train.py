@@ -73,7 +73,7 @@ def _train(config: "Config", resume: bool) -> int:
         source = init and weights_file(init)
         credits = credits_of(frames.train.samples, config.data.readers, source)
         create_run(run, config, frames.splits, sys.argv, frames.class_pixels, credits)
-    print(f"{run}: {_sizes(frames.splits)}; tensorboard --logdir {run / 'tensorboard'}")
+    print(f"{run}: {_sizes(config, frames.splits)}; tensorboard --logdir {run / 'tensorboard'}")
     if any(is_phantom(source.root) for source in config.data.sources.values()):
         print("PHANTOM: trained on generated images; its figures say nothing about patients")
 
@@ -130,7 +130,7 @@ def _dry_run_folds(configs: "Sequence[Config]") -> int:
     _dry_run(configs[0])
     for number, config in enumerate(configs[1:], start=1):
         frames = load_frames(open_experiment(config))
-        print(f"fold {number} of {len(configs)}: {_sizes(frames.splits)}")
+        print(f"fold {number} of {len(configs)}: {_sizes(config, frames.splits)}")
     return 0
 
 
@@ -143,7 +143,7 @@ def _dry_run(config: "Config") -> int:
     model = prepare_model(experiment)
     frames = load_frames(experiment)
     print(dump_config(config))
-    print(_sizes(frames.splits))
+    print(_sizes(config, frames.splits))
     model.summary(line_length=100)
     for name, (shape, dtype) in first_batch_shapes(experiment, frames).items():
         print(f"one batch: {name} {shape} {dtype}")
@@ -168,14 +168,19 @@ def _overfit_batch(config: "Config") -> int:
     return 1
 
 
-def _sizes(splits) -> str:
+def _sizes(config: "Config", splits) -> str:
+    from fetal_tf.experiment import negative_ids
+
+    negative = negative_ids(config, splits)
     parts: dict[str, list[str]] = {}
-    for row in splits.values():
-        parts.setdefault(row.split, []).append(row.group)
+    for id, row in splits.items():
+        if id not in negative:
+            parts.setdefault(row.split, []).append(row.group)
+    learnt = sum(splits[id].split == "train" for id in negative)
     return ", ".join(
         f"{part} {len(parts.get(part, []))} images of {len(set(parts.get(part, [])))} groups"
         for part in ("train", "val", "test")
-    )
+    ) + (f", and {learnt} negatives to train on" if negative else "")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -75,9 +75,9 @@ def load_frames(experiment: Experiment, splits: dict[str, SplitRow] | None = Non
     rows = experiment.split(samples) if splits is None else splits
     caches = []
     for part, label in (("train", "training frames"), ("val", "validation frames")):
-        chosen = select(samples, rows, part, str(config.data.root))
-        if part == "val":  # a loss of frames in which nothing is measured chooses no best epoch
-            chosen = [sample for sample in chosen if not sample.negative]
+        # A loss of frames in which nothing is measured chooses no best epoch.
+        pool = [s for s in samples if part == "train" or not s.negative]
+        chosen = select(pool, rows, part, str(config.data.root))
         caches.append(_cache(experiment, chosen))
         caches[-1].fill(label, config.train.workers)
     train_cache, val_cache = caches

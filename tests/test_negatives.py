@@ -2,21 +2,26 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from export.__main__ import main as export
 from fetal_tf.config import load_config
+from fetal_tf.data.credit import credits_of
+from fetal_tf.data.focus import read_focus
+from fetal_tf.data.mixture import named_source
 from fetal_tf.data.negatives import as_negatives
 from fetal_tf.data.phantom import write_phantom
 from fetal_tf.detection import wilson_interval
-from fetal_tf.edge.errors import ConfigError
+from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.images import read_gray
 from fetal_tf.evaluate import main as evaluate
 from fetal_tf.evaluation import evaluate_samples
 from fetal_tf.experiment import open_experiment
 from fetal_tf.negatives import answer, negatives_section, negatives_text
+from fetal_tf.provenance import describe
 from fetal_tf.report_negatives import answer_table, sentence
 from fetal_tf.run import open_run
 from fetal_tf.subject import open_subject
@@ -78,14 +83,15 @@ def opened(path, *changes):
     return open_experiment(load_config(path, changes))
 
 
-def row(flags="", refused="", error=""):
+def row(flags="", refused="", error="", numbers=0):
     if error:
         return {"id": "a", "group": "a", "error": error}
-    return {"id": "a", "group": "a", "flags": flags, "refused": refused, "error": ""}
+    kept = {"numbers": numbers, "flags": flags, "refused": refused}
+    return {"id": "a", "group": "a", **kept, "error": ""}
 
 
 def test_nothing_is_left_of_what_their_own_dataset_annotates(place):
-    (heads,) = (opened("heads.yaml").read_samples(dataset="planes"),)
+    heads = opened("heads.yaml").read_samples(dataset="planes")
     for own, negative in zip(heads, as_negatives(heads), strict=True):
         assert (negative.id, negative.group, negative.mm_per_pixel) == (
             own.id,
@@ -96,7 +102,7 @@ def test_nothing_is_left_of_what_their_own_dataset_annotates(place):
         mask = negative.load_mask()
         assert mask.shape == read_gray(negative.image_path).shape and not mask.any()
         assert np.isnan(negative.load_landmarks()).all()
-        assert not (negative.reference or negative.ellipses or negative.labels)
+        assert negative.labels is None and not negative.present
         assert negative.negative and not own.negative
 
 
@@ -184,6 +190,7 @@ def test_they_can_be_judged_alone(run, tmp_path, capsys, where):
     assert f"the net has learnt {learnt} of them" in capsys.readouterr().out
     page = (out / "report.html").read_text()
     assert 'id="negatives"' in page and 'id="metrics"' not in page and "flatters" in page
+    assert "of these 0" not in page
 
 
 def test_a_frame_that_cannot_be_read_is_counted_as_failed(place, tmp_path):
@@ -203,7 +210,7 @@ def test_a_frame_that_cannot_be_read_is_counted_as_failed(place, tmp_path):
             return np.repeat(super().predict(images), 3, axis=-1)
 
     rows = evaluate_samples(Net((32, 48, 1)), spoilt, task)
-    found = negatives_section(rows, 0)["negatives"]
+    found = negatives_section(rows, spoilt, 0)["negatives"]
     assert (found["n"], found["failed"]) == (2, 1) and "broken.png" in rows[2]["error"]
     assert "1 failed" in negatives_text(found) and "1 frame could not be read" in sentence(found)
 
@@ -215,15 +222,22 @@ def test_a_missing_pixel_size_is_no_doubt_about_the_picture():
     assert answer(row(flags=unit)) == answer(row()) == "passed"
 
 
+def test_a_refusal_that_keeps_a_number_is_none():
+    """A chest without a heart keeps the circumference of its thorax."""
+    assert answer(row(refused="no_heart: nothing", numbers=4)) == "flagged"
+    assert answer(row(refused="no_heart: nothing", numbers=0)) == "refused"
+
+
 def test_shares_come_with_their_intervals():
     rows = [row(refused="no_head: nothing")] * 7 + [row(flags="uncertain: a")] * 2 + [row()]
-    found = negatives_section([*rows, row(error="x.png: truncated")], trained_on=3)["negatives"]
+    rows.append(row(error="x.png: truncated"))
+    found = negatives_section(rows, [], trained_on=3)["negatives"]
     assert (found["n"], found["refused"], found["flagged"], found["passed"]) == (10, 7, 2, 1)
     assert found["passed_ci95"] == wilson_interval(1, 10)
     assert found["refusals"] == {"no_head": 7} and found["flags"] == {"uncertain": 2}
     assert negatives_text(found).endswith("1 failed; the net has learnt 3 of them")
     assert answer_table(found).rows[0][:3] == ["refused", "7", "70.0% [39.7% to 89.2%]"]
-    assert negatives_section([], 0) == {}
+    assert negatives_section([], [], 0) == {}
 
 
 def test_the_bundle_keeps_their_figures_and_the_card_says_them(place, run, capsys):
@@ -243,3 +257,66 @@ def test_the_bundle_keeps_their_figures_and_the_card_says_them(place, run, capsy
         s.id for s in open_run(run).negatives("all")
     }
     assert alone.samples("all", place / "focus", "focus") == []
+
+
+def test_a_dataset_is_divided_as_where_it_is_learnt(place):
+    """Or a net that starts from that run would be judged on frames that it knows."""
+    hearts = opened("hearts.yaml")
+    alone = opened("heads.yaml", "data.mixed_with={}", "split={}").read_samples()
+    own = opened("heads.yaml", "data.mixed_with={}", "split={}").split(alone)
+    mixed = hearts.split(hearts.read_samples())
+    assert {id.removeprefix("hc18:"): r.split for id, r in mixed.items() if "hc18:" in id} == {
+        id: r.split for id, r in own.items()
+    }
+    assert {r.split for r in own.values()} == {"train", "val", "test"}
+    assert all(r.group.startswith("hc18:") for id, r in mixed.items() if "hc18:" in id)
+
+
+def test_without_a_frame_to_validate_on_training_does_not_start(place):
+    with pytest.raises(DataError, match="no sample belongs to the split 'val'"):
+        load_frames(opened("heads.yaml", "split.val=0.0"))
+
+
+def test_all_heads_failing_is_an_error_whatever_the_negatives(run, monkeypatch, tmp_path):
+    def fail(*_):
+        raise DataError("mask is empty")
+
+    monkeypatch.setattr("fetal_tf.tasks.segmentation.SegmentationTask.evaluate", fail)
+    assert evaluate([str(run), "--split", "test", "--out", str(tmp_path / "out")]) == 2
+
+
+def test_any_frames_can_be_judged_as_negatives(run, capsys):
+    """Also by a net that has learnt none of their dataset, and a number of its own is wrong."""
+    for _ in range(2):  # a folder of its own, which replaces itself
+        assert evaluate([str(run), "--dataset", "planes", "--split", "test", "--negative"]) == 0
+    assert "negatives, " in capsys.readouterr().out
+    folder = run / "evaluation" / "test-keras-planes-negative"
+    summary = json.loads((folder / "summary.json").read_text())
+    planes = {id for id, r in open_run(run).splits.items() if "planes:" in id and r.split == "test"}
+    assert summary["negatives"]["n"] == len(planes) and summary["images"]["n"] == 0
+    assert summary["evaluated"]["data_root"] == "planes"
+
+
+def test_an_older_table_does_not_stay_beside_figures_without_them(run):
+    folder = run / "evaluation" / "test-keras"
+    assert evaluate([str(run), "--split", "test"]) == 0
+    assert (folder / "negatives.csv").is_file()
+    assert evaluate([str(run), "--split", "test", "--data-root", "hc18"]) == 0  # hc18 alone
+    assert not (folder / "negatives.csv").exists()
+    assert "negatives" not in json.loads((folder / "summary.json").read_text())
+
+
+def test_generated_negatives_beside_real_heads_are_said(place, run):
+    subject = open_subject(str(run))
+    samples, negatives = subject.samples("test"), subject.negatives("test")
+    real = [replace(s, image_path=place / "real" / s.image_path.name) for s in samples]
+    assert not describe(subject, real, "test", None, None, None).phantom
+    found = describe(subject, real, "test", None, None, None, negatives)
+    assert found.phantom and found.dataset == "hc18 + planes"
+
+
+def test_their_dataset_is_credited(real_data):
+    frames = named_source(as_negatives(read_focus(real_data / "focus")), "focus")
+    assert any(
+        "FOCUS" in line for line in credits_of(frames, {"focus": "focus"}, None)[0].attribution
+    )

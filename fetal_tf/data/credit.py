@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from fetal_tf.data.mixture import SEPARATOR, by_source
+from fetal_tf.data.mixture import by_source, unnamed_source
 from fetal_tf.data.phantom import is_phantom
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import FetalTFError
@@ -143,18 +143,13 @@ def credit(samples: Sequence[Sample], dataset: str) -> DataCredit:
     )
 
 
-def _own_id(sample: Sample) -> str:
-    """The id that a sample has in its own dataset."""
-    return sample.id.removeprefix(f"{sample.source}{SEPARATOR}")
-
-
 def _is_hc18_row(sample: Sample) -> bool:
-    hc_mm = HC18_ROWS.get(_own_id(sample))
+    hc_mm = HC18_ROWS.get(unnamed_source(sample).id)
     return hc_mm is not None and abs(sample.reference.get("hc_mm", 0) - hc_mm) < 1e-6
 
 
 def _is_focus_row(sample: Sample) -> bool:
-    row, thorax = FOCUS_ROWS.get(_own_id(sample)), sample.ellipses.get("thorax")
+    row, thorax = FOCUS_ROWS.get(unnamed_source(sample).id), sample.ellipses.get("thorax")
     if row is None or thorax is None:
         return False
     found = (thorax.center_x, thorax.center_y, thorax.semi_major, thorax.semi_minor)
@@ -162,7 +157,7 @@ def _is_focus_row(sample: Sample) -> bool:
 
 
 def _is_planes_row(sample: Sample) -> bool:
-    row = PLANES_ROWS.get(_own_id(sample))
+    row = PLANES_ROWS.get(unnamed_source(sample).id)
     if row is None:
         return False
     found = (sample.reference.get("ofd_mm", 0.0), sample.reference.get("bpd_mm", 0.0))

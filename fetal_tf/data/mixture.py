@@ -23,6 +23,14 @@ def named_source(samples: Iterable[Sample], source: str) -> list[Sample]:
     ]
 
 
+def unnamed_source(sample: Sample) -> Sample:
+    """The sample as its own dataset names it: what `named_source` has added is taken away."""
+    prefix = f"{sample.source}{SEPARATOR}"
+    return replace(
+        sample, id=sample.id.removeprefix(prefix), group=sample.group.removeprefix(prefix)
+    )
+
+
 def source_of(id: str) -> str:
     """The `Sample.source` in the id of a sample; empty for those of the first dataset."""
     name, separator, _ = id.partition(SEPARATOR)

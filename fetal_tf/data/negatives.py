@@ -6,6 +6,7 @@ learnt with an empty mask, teach it to answer with nothing, which the measuremen
 
 import functools
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +17,17 @@ from fetal_tf.edge.landmarks import LANDMARKS
 
 
 def as_negatives(samples: Iterable[Sample]) -> list[Sample]:
-    """The frames as negatives: nothing is left of what their own dataset annotates.
+    """The frames as negatives: nothing is left to learn of what their own dataset annotates.
 
     Returns:
-        Samples with `negative`: an empty mask, landmarks that are nowhere (NaN) and no
-        measurement; ids, groups, pixel sizes and the prescribed split are kept.
+        Samples with `negative`: an empty mask without labels, landmarks that are nowhere (NaN).
+        What is known of the frame is kept; its dataset is credited by `reference` and `ellipses`.
     """
     return [
-        Sample(
-            id=sample.id,
-            image_path=sample.image_path,
-            group=sample.group,
-            mm_per_pixel=sample.mm_per_pixel,
+        replace(
+            sample,
             load_mask=functools.partial(_empty_mask, sample.image_path),
-            official_split=sample.official_split,
+            labels=None,
             present=frozenset(),
             load_landmarks=_no_landmarks,
             negative=True,

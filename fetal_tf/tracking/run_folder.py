@@ -17,6 +17,7 @@ from fetal_tf.checkpoint import epochs_without_gain
 from fetal_tf.config import Config, dump_config, flattened, load_config
 from fetal_tf.data.phantom import is_phantom
 from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.negatives import ANSWERS
 from fetal_tf.portable_config import portable
 from fetal_tf.run import read_history
 
@@ -178,6 +179,8 @@ def _means(summary: Mapping[str, Any]) -> dict[str, float]:
     named |= {f"images/{name}": count for name, count in summary["images"].items()}
     for name, figure in summary.get("pooled", {}).items():
         named[f"pooled/{name}"] = figure["value"]
+    negatives = summary.get("negatives", {})
+    named |= {f"negatives/{name}": negatives.get(name) for name in ("n", *ANSWERS)}
     for structure, levels in summary.get("pixels", {}).items():
         for name, figure in levels.items():
             value = figure.get("value") if isinstance(figure, Mapping) else figure
