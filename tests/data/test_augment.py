@@ -137,3 +137,18 @@ def test_a_point_that_leaves_the_frame_is_unknown_and_keeps_its_place_in_the_lis
     assert np.isnan(moved.points[:2]).all()
     np.testing.assert_allclose(moved.points[2:], [[50, 20], [63.25, 47.5]], atol=1e-3)
     assert moved.maps.shape == (48, 64, 0)
+
+
+def test_a_frame_that_is_blanked_shows_nothing():
+    """The recipes of nets that have to keep silent rest on it: one gray value, an empty target."""
+    spec = {"name": "PixelDropout", "dropout_prob": 1.0, "drop_value": None, "mask_drop_value": 0}
+    augmenter = Augmenter([{**spec, "p": 1.0}], (32, 48))
+    image = np.random.default_rng(0).integers(0, 256, (32, 48, 1)).astype(np.uint8)
+    target = Target(np.full((32, 48, 1), 255, np.uint8), np.array([[10.0, 12.0], [30.0, 20.0]]))
+    grays = set()
+    for seed in range(8):
+        blank, nothing = augmenter(image, target, seed)
+        assert blank.min() == blank.max() and not nothing.maps.any()
+        assert np.isnan(nothing.points).all()
+        grays.add(int(blank.max()))
+    assert len(grays) > 4

@@ -10,6 +10,7 @@ import pytest
 import tools.shelve
 from fetal_tf.edge.bundle import ZOO, Bundle
 from fetal_tf.edge.files import sha256_of
+from fetal_tf.edge.images import read_gray
 from tests.export.test_export_command import make_run
 
 SHELF = sorted(path.parent for path in ZOO.glob("*/bundle.json"))
@@ -90,3 +91,24 @@ def test_config_card_and_weights_of_the_zoo_belong_together(shelf):
     if (shelf / "model.keras").is_file():
         as_float = keras.saving.load_model(shelf / "model.keras").predict(frame, verbose=0)
         assert np.abs(as_float - from_int8).mean() < 0.02
+
+
+@pytest.mark.parametrize("shelf", SHELF, ids=lambda path: path.name)
+def test_a_frame_of_nothing_is_refused(shelf):
+    """A blank screen, a probe in the air: nets that never saw one found a head or a chest there."""
+    bundle, rng = Bundle.open(shelf), np.random.default_rng(0)
+    predictor = bundle.predictor("int8")
+    for gray in (0, 90, 255):
+        for noise in (0, 25):
+            frame = np.clip(rng.normal(gray, noise, (540, 800)), 0, 255).astype(np.uint8)
+            assert bundle.measure(predictor, frame, 0.15).refused
+
+
+@pytest.mark.parametrize("name", ["hc18", "landmarks"])
+def test_a_chest_is_no_head(real_data, name):
+    """Frames that neither net has learnt; the cards state all 50 of them."""
+    bundle = Bundle.open(ZOO / name)
+    predictor = bundle.predictor("int8")
+    paths = sorted((real_data / "focus" / "validation" / "images").glob("*.png"))[::5]
+    answers = [bundle.measure(predictor, read_gray(path), None) for path in paths]
+    assert len(answers) == 10 and sum(a.refused is not None for a in answers) >= 9
