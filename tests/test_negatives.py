@@ -175,7 +175,8 @@ def test_they_are_judged_beside_the_heads_and_in_no_mean(run, capsys):
     assert f"negatives, {found['n']} frames that show something else" in screen
     judged = (folder / "per_image.csv").read_text()
     assert "focus:" not in judged and summary["images"]["n"] == judged.count("\n") - 1
-    assert 'id="negatives"' in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert 'id="negatives"' in page and "<code>negatives.csv</code>" in page
 
 
 @pytest.mark.parametrize(
