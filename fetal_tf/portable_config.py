@@ -6,7 +6,7 @@ from fetal_tf.config import Config, MlflowConfig
 
 
 def portable(config: Config) -> Config:
-    """The config as it ships: of absolute paths the last name, and no tracking server.
+    """The config as it ships: of paths elsewhere the last name, and no tracking server.
 
     A server's address says where somebody works.
     """
@@ -25,4 +25,5 @@ def portable(config: Config) -> Config:
 
 
 def _portable(path: Path) -> Path:
-    return Path(path.name) if path.is_absolute() else path
+    elsewhere = path.is_absolute() or ".." in path.parts
+    return Path(path.name) if elsewhere else path

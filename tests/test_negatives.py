@@ -9,9 +9,6 @@ import pytest
 
 from export.__main__ import main as export
 from fetal_tf.config import load_config
-from fetal_tf.data.credit import credits_of
-from fetal_tf.data.focus import read_focus
-from fetal_tf.data.mixture import named_source
 from fetal_tf.data.negatives import as_negatives
 from fetal_tf.data.phantom import write_phantom
 from fetal_tf.detection import wilson_interval
@@ -314,10 +311,3 @@ def test_generated_negatives_beside_real_heads_are_said(place, run):
     assert not describe(subject, real, "test", None, None, None).phantom
     found = describe(subject, real, "test", None, None, None, negatives)
     assert found.phantom and found.dataset == "hc18 + planes"
-
-
-def test_their_dataset_is_credited(real_data):
-    frames = named_source(as_negatives(read_focus(real_data / "focus")), "focus")
-    assert any(
-        "FOCUS" in line for line in credits_of(frames, {"focus": "focus"}, None)[0].attribution
-    )

@@ -16,6 +16,11 @@ def test_of_absolute_paths_the_last_name_is_kept():
     assert portable(config).model.init == Path("heads")
 
 
+def test_nor_is_it_said_where_a_folder_lies_from_here():
+    config = load_config(QUICKSTART, ["data.root=../elsewhere/hc18"])
+    assert portable(config).data.root == Path("hc18")
+
+
 def test_of_a_file_of_weights_the_last_name_is_kept():
     model = "model={name: resnet34_unet, weights: /home/somebody/resnet34.safetensors}"
     config = portable(load_config(QUICKSTART, [model]))

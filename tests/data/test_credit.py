@@ -16,8 +16,10 @@ from fetal_tf.data.credit import (
     read_credits,
     write_credits,
 )
+from fetal_tf.data.focus import read_focus
 from fetal_tf.data.hc18 import read_hc18
 from fetal_tf.data.mixture import named_source
+from fetal_tf.data.negatives import as_negatives
 from fetal_tf.data.phantom import write_phantom
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.ellipse import Ellipse
@@ -183,3 +185,10 @@ def test_hc18_is_credited_under_the_landmark_table_too(real_data, labels):
 
     found = credit(read_landmarks(real_data, labels=labels), "landmarks")
     assert "HC18" in found.trained_on
+
+
+def test_the_dataset_of_negatives_is_credited(real_data):
+    frames = named_source(as_negatives(read_focus(real_data / "focus")), "focus")
+    assert any(
+        "FOCUS" in line for line in credits_of(frames, {"focus": "focus"}, None)[0].attribution
+    )
