@@ -27,6 +27,7 @@ from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.registry import nearest
 
 CONFIG_VERSION = 1
+INHERITED = "inherited"  # an item of a list: all items that the parent has under this key
 
 
 class Section(BaseModel):
@@ -271,6 +272,11 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
     tree = _with_parents(Path(path), seen=())
     for override in overrides:
         tree = merge(tree, _with_one_data_section(_override_tree(override), f"--set {override}"))
+    for key, value in flattened(tree).items():
+        if isinstance(value, list) and INHERITED in value:
+            raise ConfigError(
+                f"{path}: {key}: `{INHERITED}` stands for a parent's list; there is none"
+            )
     return parse_config(tree, source=str(path))
 
 
@@ -316,7 +322,8 @@ def merge(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]
 
     A mapping that names another component than its parent replaces it: the parameters of one model
     mean nothing to another. An empty mapping empties what the parent holds: there is no other way
-    to say that a child oversamples nothing.
+    to say that a child oversamples nothing. In a list, the item `inherited` stands for the items
+    of the parent's list, so that a child can add to it.
     """
     merged = dict(parent)
     for key, value in child.items():
@@ -325,6 +332,8 @@ def merge(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _laid_over(old: Any, new: Any) -> Any:
+    if isinstance(old, list) and isinstance(new, list):
+        return [item for own in new for item in (old if own == INHERITED else [own])]
     if not (isinstance(old, Mapping) and isinstance(new, Mapping) and new):
         return new
     same_component = new.get("name", old.get("name")) == old.get("name")

@@ -113,6 +113,29 @@ def test_a_child_may_oversample_nothing(config_file, tmp_path):
     assert load_config(child).sampler.oversample == {}
 
 
+def test_a_list_may_add_to_its_parents(tmp_path):
+    (tmp_path / "parent.yaml").write_text(
+        BASE + "augment: [{name: Affine}, {name: GaussianBlur}]\n"
+    )
+    child = tmp_path / "child.yaml"
+    child.write_text("extends: parent.yaml\naugment: [{name: PixelDropout}, inherited]\n")
+
+    def names(*overrides):
+        return [transform.name for transform in load_config(child, overrides).augment]
+
+    assert names() == ["PixelDropout", "Affine", "GaussianBlur"]
+    assert names("augment=[inherited, {name: CLAHE}]") == [*names(), "CLAHE"]
+    assert names("augment=[]") == []
+
+
+@pytest.mark.parametrize("own", ["augment: [inherited]", "export: {formats: [int8, inherited]}"])
+def test_without_a_parents_list_there_is_nothing_to_add_to(tmp_path, own):
+    path = tmp_path / "alone.yaml"
+    path.write_text(BASE + own)
+    with pytest.raises(ConfigError, match=r"alone\.yaml: (augment|export\.formats): .*inherited"):
+        load_config(path)
+
+
 def test_extends_in_a_circle_is_refused(tmp_path):
     (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
     (tmp_path / "b.yaml").write_text("extends: a.yaml\n")
