@@ -1,0 +1,148 @@
+"""Train a net of the zoo anew, after every net that it starts from: `python -m tools.rebuild NAME`.
+
+`model.init: runs/X` of a config is made by the config of that name. What is trained already is not
+trained again, and what was broken off goes on. The result takes its place on the shelf.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fetal_tf.edge.errors import ConfigError, FetalTFError
+from fetal_tf.startup import run_command
+
+if TYPE_CHECKING:
+    from fetal_tf.config import Config
+
+CONFIGS = Path("configs")
+RUNS = Path("runs")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns 0, or 2 with one line on stderr."""
+    args = _parser().parse_args(argv)
+    return run_command(lambda: _rebuild(args), "what is trained stays; start the command again")
+
+
+def _rebuild(args: argparse.Namespace) -> int:
+    from fetal_tf.edge.bundle import Bundle, resolve_bundle
+
+    roots = dict(args.data)
+    recipe = CONFIGS / f"{Bundle.open(resolve_bundle(f'zoo:{args.name}')).name}.yaml"
+    steps = lineage(recipe)
+    used = {dataset for path in steps for dataset in _readers(path)}
+    unused = sorted(set(roots) - used)
+    if unused:
+        raise ConfigError(
+            f"--data {unused[0]}=…: {recipe} needs no such dataset; it needs "
+            f"{', '.join(sorted(used))}"
+        )
+    for path in steps:
+        _train(path, root_overrides(path, roots), dry_run=args.dry_run)
+    _call("tools.shelve", str(RUNS / recipe.stem), args.name, dry_run=args.dry_run)
+    return 0
+
+
+def lineage(recipe: Path) -> list[Path]:
+    """The configs to train one after the other, from the first ancestor to `recipe`.
+
+    Args:
+        recipe: a config; those of its ancestors lie beside it under the names of their runs.
+
+    Raises:
+        ConfigError: no such config, one whose name is not its file's, weights to start from that
+            are neither there nor made by a config, or a circle.
+    """
+    steps = [recipe]
+    while (init := _named(steps[0]).model.init) is not None:
+        earlier = recipe.parent / f"{init.name}.yaml"
+        if init.parent != RUNS or not earlier.is_file():
+            if init.exists():
+                break
+            raise ConfigError(
+                f"{steps[0]}: model.init: {init} is not there, and no config in {recipe.parent} "
+                "makes it"
+            )
+        if earlier in steps:
+            raise ConfigError(f"{recipe}: model.init goes in a circle by way of {earlier.name}")
+        steps.insert(0, earlier)
+    return steps
+
+
+def root_overrides(recipe: Path, roots: Mapping[str, Path]) -> list[str]:
+    """`key=value` for each of the config's datasets that `roots` places on this machine."""
+    return [
+        f"data.mixed_with.{source}.root={roots[dataset]}"
+        if source
+        else f"data.root={roots[dataset]}"
+        for source, dataset in _named(recipe).data.readers.items()
+        if dataset in roots
+    ]
+
+
+def _named(recipe: Path) -> "Config":
+    from fetal_tf.config import load_config
+
+    config = load_config(recipe)
+    if config.name != recipe.stem:
+        raise ConfigError(
+            f"{recipe}: name: {config.name!r} is not the file's; its run is not found"
+        )
+    return config
+
+
+def _readers(recipe: Path) -> list[str]:
+    return list(_named(recipe).data.readers.values())
+
+
+def _train(recipe: Path, overrides: Sequence[str], *, dry_run: bool) -> None:
+    from fetal_tf.config import load_config
+    from fetal_tf.fold_runs import is_finished
+
+    run = RUNS / recipe.stem
+    if run.is_dir() and is_finished(run, load_config(recipe, overrides)):
+        print(f"{run}: is finished", flush=True)
+        return
+    options = [part for override in overrides for part in ("--set", override)]
+    resume = ["--resume"] if run.is_dir() else []
+    _call("fetal_tf.train", "--config", str(recipe), *options, *resume, dry_run=dry_run)
+
+
+def _call(module: str, *arguments: str, dry_run: bool) -> None:
+    from fetal_tf.fold_runs import run_module
+
+    command = f"python -m {' '.join([module, *arguments])}"
+    print(command, flush=True)
+    if not dry_run and run_module(module, *arguments):
+        raise FetalTFError(f"{command}: broke off, for the reason above")
+
+
+def _dataset_root(text: str) -> tuple[str, Path]:
+    dataset, equals, root = text.partition("=")
+    if not (dataset and equals and root):
+        raise argparse.ArgumentTypeError(f"{text!r}: write it as DATASET=DIR")
+    return dataset, Path(root)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.rebuild",
+        description="Train a net of the zoo anew, after every net that it starts from.",
+    )
+    parser.add_argument("name", metavar="NAME", help="on the shelf: hc18 for zoo:hc18")
+    parser.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        type=_dataset_root,
+        metavar="DATASET=DIR",
+        help="where a dataset is (default: where the config says); once for each",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only print the commands")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
