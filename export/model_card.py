@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from export.card_texts import CARD_TEXTS, CardText
@@ -9,6 +10,7 @@ from export.formats import FORMATS
 from export.tables import markdown_table, number
 from fetal_tf.data.mixture import source_of
 from fetal_tf.experiment import negative_ids
+from fetal_tf.portable_config import portable
 from fetal_tf.report_confidence import doubted_in, refused_table
 from fetal_tf.report_negatives import MEANINGS, format_table, sentence
 from fetal_tf.report_subgroups import subgroup_tables
@@ -66,7 +68,7 @@ def model_card(
         _parity(parity),
         _speed(benchmark),
         _failures(parity, text),
-        _reproduce(bundle),
+        _reproduce(bundle, portable(run.config).model.init),
         _checksums(bundle),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -373,7 +375,7 @@ def _failures(parity: Mapping[str, Any], text: CardText) -> str:
     )
 
 
-def _reproduce(bundle: Mapping[str, Any]) -> str:
+def _reproduce(bundle: Mapping[str, Any], init: Path | None) -> str:
     run, calibration = f"runs/{bundle['name']}", bundle["calibration"]
     commands = (
         "python -m fetal_tf.train --config config.yaml",
@@ -386,9 +388,14 @@ def _reproduce(bundle: Mapping[str, Any]) -> str:
         if calibration["images"]
         else ""
     )
+    start = (
+        f"\n\nTraining starts with the weights of `{init}` (`model.init`), which have to be there."
+        if init
+        else ""
+    )
     return (
         f"## Reproduce\n\nWith fetal_tf {bundle['fetal_tf_version']}, the `config.yaml` of this "
-        f"bundle and the same data:\n\n```\n{chr(10).join(commands)}\n```{images}"
+        f"bundle and the same data:\n\n```\n{chr(10).join(commands)}\n```{start}{images}"
     )
 
 
