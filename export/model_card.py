@@ -7,6 +7,7 @@ from typing import Any
 
 from export.card_texts import CARD_TEXTS, CardText
 from export.formats import FORMATS
+from export.held_out import MEASURED_BY
 from export.tables import markdown_table, number
 from fetal_tf.data.mixture import source_of
 from fetal_tf.experiment import negative_ids
@@ -60,7 +61,7 @@ def model_card(
         _gate(bundle),
         _conventions(bundle),
         _data(bundle, run, grouping),
-        _results(parity, run.task, bundle["phantom"]),
+        _results(parity, run, bundle["phantom"]),
         _scores(parity, run.task),
         _subgroups(parity),
         _confidence(bundle, parity),
@@ -167,6 +168,12 @@ def _data(bundle: Mapping[str, Any], run: Run, grouping: str) -> str:
             f"\n\nBeside them {parts['train']} frames of {names} were learnt as negatives, in "
             f"which there is nothing to find; {parts['val'] + parts['test']} others were held out."
         )
+    if run.config.train.refit is not None:
+        table += (
+            "\n\nThe validation images were learnt as well, once the same recipe without them "
+            f"(`{run.config.train.refit.name}`) had been measured on them; what is fitted to "
+            "validation images was fitted there."
+        )
     credits = "".join(f"\n\nAttribution: {line}" for line in bundle["attribution"])
     return (
         f"## Data\n\nTrained on {bundle['trained_on']}. The split is drawn by examination: all "
@@ -174,8 +181,8 @@ def _data(bundle: Mapping[str, Any], run: Run, grouping: str) -> str:
     )
 
 
-def _results(parity: Mapping[str, Any], task: Task, phantom: bool) -> str:
-    headline, pooled = task.headline, task.pooled_headline
+def _results(parity: Mapping[str, Any], run: Run, phantom: bool) -> str:
+    headline, pooled = run.task.headline, run.task.pooled_headline
     subjects = _subjects(parity)
     header = ["format", "n", *(f"{metric_label(m)} [95 % CI]" for m in headline)]
     header += [f"{metric_label(m)}, pooled over pixels" for m in pooled]
@@ -189,12 +196,18 @@ def _results(parity: Mapping[str, Any], task: Task, phantom: bool) -> str:
         ]
         for name, summary in subjects.items()
     ]
-    chosen_by_val = parity["split"] == "val"
+    chosen_by_val = parity["split"] == "val" and run.config.train.monitor.startswith("val_")
     caution = (
         " The validation images chose the epoch that was kept, so these figures flatter."
         if chosen_by_val
         else ""
     )
+    if MEASURED_BY in parity:
+        caution += (
+            f" **The figures are those of `{parity[MEASURED_BY]}`**: the same recipe without these "
+            "images. The net of this bundle has learnt them as well, so it cannot be measured on "
+            "them, nor on any other image at hand."
+        )
     kind = "PHANTOM images" if phantom else "images"
     absent = parity["keras"].get("absent_rule")
     rule = ABSENT_RULES[absent] if absent else ""
@@ -286,10 +299,15 @@ def _with_interval(metric: Mapping[str, Any], name: str) -> str:
 
 def _parity(parity: Mapping[str, Any]) -> str:
     header, rows = parity_table(parity)
+    learnt = (
+        " These are differences between this bundle's own nets, on images that both have learnt."
+        if MEASURED_BY in parity
+        else ""
+    )
     return (
         "## Parity with the float model\n\nThe same images, the same evaluation, the files of this "
         "bundle: differences from Keras, paired by image, each with its limit. `unpaired_share` is "
-        "the share of images that only one of the two could measure.\n\n"
+        f"the share of images that only one of the two could measure.{learnt}\n\n"
         f"{markdown_table(header, rows)}"
     )
 

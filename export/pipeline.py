@@ -16,6 +16,7 @@ from export.convert import convert
 from export.float_model import float32_model
 from export.formats import Format
 from export.gate import embed
+from export.held_out import judged_samples, with_held_out_figures
 from export.latency import whole_way
 from export.model_card import benchmark_table, model_card, parity_table
 from export.tables import text_table
@@ -62,7 +63,7 @@ def export_run(
     root = data_root or config.data.root
     samples = run.samples("all", data_root)
     training = select(samples, run.splits, "train", str(root))
-    judged = select(samples, run.splits, split, str(root))
+    judged = judged_samples(run, samples, split, str(root))
     needed = config.export.calibration_images if any(f.calibrated for f in formats) else 0
     learnt = [*training, *run.negatives("train", data_root)]  # ranges of all that was learnt
     calibration = choose_calibration(learnt, needed, config.seed)
@@ -80,7 +81,7 @@ def export_run(
             config_limits=config.export.parity_limits,
             seed=config.seed,
         )
-        parity = comparison.as_record()
+        parity = with_held_out_figures(run, comparison.as_record(), list(files))
         print("\n" + text_table(*parity_table(parity)) + "\n")
         images = [(read_gray(s.image_path), s.mm_per_pixel) for s in comparison.probes]
         frames = read_frames(comparison.probes, run.input_shape)

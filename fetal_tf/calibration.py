@@ -8,6 +8,7 @@ from fetal_tf.data.sample import Sample
 from fetal_tf.edge.measurements import Measurement
 from fetal_tf.evaluation import Frame
 from fetal_tf.measurement_settings import read_settings, write_settings
+from fetal_tf.refit import settings_of
 from fetal_tf.run import Run, open_run
 
 
@@ -25,6 +26,8 @@ def calibrated(run: Run, data_root: Path | None = None) -> Run:
 def fit_settings(run: Run, data_root: Path | None = None) -> dict[str, Any]:
     """Fit the run's measurer to its training truth and validation measurements, and keep it.
 
+    A refit has no validation images of its own: it takes what the run that it refits was fitted to.
+
     Args:
         run: trained; what it was fitted to before plays no part.
         data_root: where the run's data are, if not where its config says.
@@ -32,8 +35,13 @@ def fit_settings(run: Run, data_root: Path | None = None) -> dict[str, Any]:
     Returns:
         The settings; empty, and nothing is written, for a task that fits none.
     """
-    settings = run.task.fit_measurer(
-        run.samples("train", data_root), _validation_measurements(run, data_root)
+    refit = run.config.train.refit
+    settings = (
+        run.task.fit_measurer(
+            run.samples("train", data_root), _validation_measurements(run, data_root)
+        )
+        if refit is None
+        else settings_of(refit)
     )
     if settings:
         write_settings(run.path, settings)

@@ -172,11 +172,13 @@ class TensorBoardLog(keras.callbacks.Callback):
         self,
         folder: Path,
         state: TrainingState,
-        draw: Callable[[keras.Model], dict[str, np.ndarray]],
+        draw: Callable[[keras.Model], dict[str, np.ndarray]] | None,
         every: int,
         average: WeightAverage | None = None,
     ):
-        """Log into `folder`; `draw(model)` returns RGB uint8 images [n, H, W, 3] by title."""
+        """Log into `folder`; `draw(model)` returns RGB uint8 images [n, H, W, 3] by title, and
+        without it there are no pictures.
+        """
         super().__init__()
         self._folder, self._state, self._draw = folder, state, draw
         self._every, self._average = every, average
@@ -194,8 +196,8 @@ class TensorBoardLog(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self._write_scalars(epoch + 1, self._state.history[-1])
         ends = self.model.stop_training or epoch + 1 == self.params["epochs"]
-        if epoch % self._every == 0 or ends:
-            self._write_pictures(epoch + 1)
+        if self._draw is not None and (epoch % self._every == 0 or ends):
+            self._write_pictures(epoch + 1, self._draw)
 
     def on_train_end(self, logs=None):
         self._scalars.close()
@@ -210,9 +212,9 @@ class TensorBoardLog(keras.callbacks.Callback):
                 self._summary.scalar(f"{part}/{metric}", value)
         self._scalars.flush()
 
-    def _write_pictures(self, epoch: int):
+    def _write_pictures(self, epoch: int, draw: Callable[[keras.Model], dict[str, np.ndarray]]):
         with self._average.applied() if self._average else nullcontext():
-            pictures = self._draw(self.model)
+            pictures = draw(self.model)
         with self._pictures.as_default(step=epoch):
             for title, images in pictures.items():
                 self._summary.image(title, images, max_outputs=len(images))

@@ -177,6 +177,16 @@ class TrainConfig(Section):
     jit_compile: bool = False
     workers: Annotated[int, Field(ge=1, le=64)] = 2  # threads that decode and augment
     overlay_every: Annotated[int, Field(ge=1)] = 5  # epochs between validation overlays
+    refit: PathValue | None = None  # the run whose validation frames are learnt too, see `refit`
+
+    @model_validator(mode="after")
+    def _refit_validates_nothing(self) -> "TrainConfig":
+        if self.refit is not None and self.monitor.startswith("val_"):
+            raise ValueError(
+                f"monitor: {self.monitor} is not measured where refit learns the validation "
+                "frames; both runs need another one: loss"
+            )
+        return self
 
 
 class ExportConfig(Section):
@@ -249,6 +259,14 @@ class Config(Section):
     def _name_is_a_folder(self) -> "Config":
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
             raise ValueError(f"name {self.name!r} cannot name a folder: use letters, digits, . _ -")
+        return self
+
+    @model_validator(mode="after")
+    def _refit_is_no_fold(self) -> "Config":
+        if self.train.refit is not None and self.split.folds is not None:
+            raise ValueError(
+                "train.refit: a fold validates, and a refit has nothing to validate on"
+            )
         return self
 
 

@@ -21,7 +21,11 @@ def portable(config: Config) -> Config:
     if isinstance(weights, str):  # a file, or the name of a release
         model = model.model_copy(update={"weights": str(_portable(Path(weights)))})
     mlflow = config.mlflow.model_copy(update={"uri": MlflowConfig().uri})
-    return config.model_copy(update={"data": data, "model": model, "mlflow": mlflow})
+    refit = config.train.refit
+    train = config.train.model_copy(update={"refit": refit and _portable(refit)})
+    return config.model_copy(
+        update={"data": data, "model": model, "train": train, "mlflow": mlflow}
+    )
 
 
 def _portable(path: Path) -> Path:

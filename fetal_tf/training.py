@@ -25,7 +25,7 @@ from fetal_tf.data.sampler import oversampling_weights
 from fetal_tf.data.splits import SplitRow
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.edge.files import write_text_atomic
-from fetal_tf.experiment import Experiment, select
+from fetal_tf.experiment import Experiment, belonging_to, select
 from fetal_tf.gallery import validation_gallery
 from fetal_tf.initial_weights import start_from
 from fetal_tf.optimization import Schedule
@@ -50,7 +50,7 @@ class Frames:
 
     Attributes:
         splits: of all samples.
-        train, val: the frames.
+        train, val: the frames; a refit has none to validate on.
         class_pixels: what the training frames hold, for tasks that count it.
         weights: how often each training frame is drawn, None for once.
         mixer: makes one training frame of two, where the config asks for it.
@@ -77,7 +77,8 @@ def load_frames(experiment: Experiment, splits: dict[str, SplitRow] | None = Non
     for part, label in (("train", "training frames"), ("val", "validation frames")):
         # A loss of frames in which nothing is measured chooses no best epoch.
         pool = [s for s in samples if part == "train" or not s.negative]
-        chosen = select(pool, rows, part, str(config.data.root))
+        some = belonging_to if part == "val" and config.train.refit else select
+        chosen = some(pool, rows, part, str(config.data.root))
         caches.append(_cache(experiment, chosen))
         caches[-1].fill(label, config.train.workers)
     train_cache, val_cache = caches
@@ -183,7 +184,9 @@ def train(
         ),
         validation_data=evaluation_dataset(
             frames.val, batch_size=options.batch_size, workers=options.workers
-        ),
+        )
+        if len(frames.val)
+        else None,
         shuffle=False,  # the dataset shuffles by (seed, epoch)
         steps_per_epoch=steps,
         initial_epoch=first_epoch,
@@ -221,7 +224,9 @@ def _callbacks(
     average = None
     if options.ema_decay is not None:
         average = callbacks.WeightAverage(options.ema_decay, state.average)
-    draw = validation_gallery(val_cache, experiment.task, KerasPredictor)
+    draw = None
+    if len(val_cache):
+        draw = validation_gallery(val_cache, experiment.task, KerasPredictor)
     hooks = [
         callbacks.StopAtNaN(run / "last.keras"),
         average,

@@ -114,6 +114,7 @@ def run(run_path, tmp_path):
     fake = SimpleNamespace(
         path=run_path, task=FittingTask(), samples=find, asked=asked, opened=0,
         input_shape=(24, 32, 1), keras_predictor=keras_predictor,
+        config=SimpleNamespace(train=SimpleNamespace(refit=None)),
     )  # fmt: skip
     return fake
 

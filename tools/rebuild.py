@@ -1,7 +1,8 @@
-"""Train a net of the zoo anew, after every net that it starts from: `python -m tools.rebuild NAME`.
+"""Train a net of the zoo anew, after every net that it rests on: `python -m tools.rebuild NAME`.
 
-`model.init: runs/X` of a config is made by the config of that name. What is trained already is not
-trained again, and what was broken off goes on. The result takes its place on the shelf.
+`model.init: runs/X` and `train.refit: runs/X` of a config are made by the config of that name. What
+is trained already is not trained again, and what was broken off goes on. The result takes its place
+on the shelf.
 """
 
 import argparse
@@ -40,6 +41,10 @@ def _rebuild(args: argparse.Namespace) -> int:
             f"{', '.join(sorted(used))}"
         )
     for path in steps:
+        refit = _named(path).train.refit
+        if refit is not None:  # its figures stand for the net to come
+            options = ("--formats", "int8", "--parity-split", "val")
+            _call("export", str(refit), *options, dry_run=args.dry_run)
         _train(path, root_overrides(path, roots), dry_run=args.dry_run)
     _call("tools.shelve", str(RUNS / recipe.stem), args.name, dry_run=args.dry_run)
     return 0
@@ -52,23 +57,30 @@ def lineage(recipe: Path) -> list[Path]:
         recipe: a config; those of its ancestors lie beside it under the names of their runs.
 
     Raises:
-        ConfigError: no such config, one whose name is not its file's, weights to start from that
-            are neither there nor made by a config, or a circle.
+        ConfigError: no such config, one whose name is not its file's, a run that is neither there
+            nor made by a config, or a circle.
     """
-    steps = [recipe]
-    while (init := _named(steps[0]).model.init) is not None:
-        earlier = recipe.parent / f"{init.name}.yaml"
-        if init.parent != RUNS or not earlier.is_file():
-            if init.exists():
-                break
-            raise ConfigError(
-                f"{steps[0]}: model.init: {init} is not there, and no config in {recipe.parent} "
-                "makes it"
-            )
-        if earlier in steps:
-            raise ConfigError(f"{recipe}: model.init goes in a circle by way of {earlier.name}")
-        steps.insert(0, earlier)
+    steps: list[Path] = []
+    _add_lineage(recipe, steps, below=())
     return steps
+
+
+def _add_lineage(recipe: Path, steps: list[Path], below: tuple[Path, ...]) -> None:
+    if recipe in below:
+        raise ConfigError(f"{below[0]}: rests on itself by way of {below[-1].name}")
+    config = _named(recipe)
+    for key, needed in (("model.init", config.model.init), ("train.refit", config.train.refit)):
+        if needed is None:
+            continue
+        earlier = recipe.parent / f"{needed.name}.yaml"
+        if needed.parent == RUNS and earlier.is_file():
+            _add_lineage(earlier, steps, (*below, recipe))
+        elif not needed.exists():
+            raise ConfigError(
+                f"{recipe}: {key}: {needed} is not there, and no config in {recipe.parent} makes it"
+            )
+    if recipe not in steps:
+        steps.append(recipe)
 
 
 def root_overrides(recipe: Path, roots: Mapping[str, Path]) -> list[str]:
@@ -129,7 +141,7 @@ def _dataset_root(text: str) -> tuple[str, Path]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tools.rebuild",
-        description="Train a net of the zoo anew, after every net that it starts from.",
+        description="Train a net of the zoo anew, after every net that it rests on.",
     )
     parser.add_argument("name", metavar="NAME", help="on the shelf: hc18 for zoo:hc18")
     parser.add_argument(

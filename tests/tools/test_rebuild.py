@@ -1,9 +1,11 @@
 """`python -m tools.rebuild NAME`: which runs it makes, in what order, from which data."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import fetal_tf.edge.bundle
 import fetal_tf.fold_runs
 import tools.rebuild
 from fetal_tf.config import load_config
@@ -112,6 +114,29 @@ def test_after_a_training_that_broke_off_nothing_follows(commands, monkeypatch, 
     assert len(commands) == 1 and "broke off" in capsys.readouterr().err
 
 
+def test_the_run_that_measures_a_refit_is_trained_and_exported_before_it(
+    recipes, commands, monkeypatch
+):
+    recipes(first=None, measured="runs/first", final="runs/first")
+    final = Path("configs/final.yaml")
+    final.write_text(
+        final.read_text().replace(
+            "batch_size: 4", "batch_size: 4, monitor: loss, refit: runs/measured"
+        )
+    )
+    shelf = SimpleNamespace(open=lambda path: SimpleNamespace(name="final"))
+    monkeypatch.setattr(fetal_tf.edge.bundle, "Bundle", shelf)
+    assert tools.rebuild.main(["hc18"]) == 0
+    assert [[module, *options[-2:]] for module, *options in commands] == [
+        ["fetal_tf.train", "--config", "configs/first.yaml"],
+        ["fetal_tf.train", "--config", "configs/measured.yaml"],
+        ["export", "--parity-split", "val"],
+        ["fetal_tf.train", "--config", "configs/final.yaml"],
+        ["tools.shelve", "runs/final", "hc18"],
+    ]
+    assert commands[2][1] == "runs/measured"
+
+
 def test_weights_that_are_there_need_no_recipe(recipes):
     recipes(alone="weights.keras", elsewhere="other/first", first=None)
     Path("weights.keras").touch()
@@ -125,7 +150,7 @@ def test_weights_that_are_there_need_no_recipe(recipes):
     [
         ({"net": "runs/gone"}, "runs/gone is not there, and no config"),
         ({"net": "gone.keras"}, r"gone\.keras is not there"),
-        ({"net": "runs/other", "other": "runs/net"}, "circle"),
+        ({"net": "runs/other", "other": "runs/net"}, r"rests on itself by way of other\.yaml"),
     ],
 )
 def test_a_start_that_nothing_makes_is_refused(recipes, inits, message):

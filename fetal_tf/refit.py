@@ -1,0 +1,83 @@
+"""A net that learns its validation frames too, once a run without them has been measured.
+
+`train.refit: RUN` names that run. What it held out for validation is learnt as well; its
+thresholds, its expected error and its figures stand for both, since the new net has seen all that
+they could be measured on. Test frames and negatives stay held out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fetal_tf.config import Config, flattened, load_config
+from fetal_tf.data.sample import Sample
+from fetal_tf.data.splits import SplitRow, read_splits
+from fetal_tf.edge.errors import ConfigError
+from fetal_tf.measurement_settings import read_settings
+
+# What may differ from the measured run: nothing that a weight depends on.
+FREE = (
+    "name", "train.refit", "train.workers", "train.overlay_every",
+    "export.", "tracking", "mlflow.", "published",
+)  # fmt: skip
+
+
+def refit_split(config: Config, refit: Path, samples: Sequence[Sample]) -> dict[str, SplitRow]:
+    """The split of the measured run, its validation frames among the training frames.
+
+    Args:
+        config: of the new run.
+        refit: the measured run.
+        samples: of all that the config names.
+
+    Raises:
+        ConfigError: no trained run there, or one of another recipe, by the first key that differs.
+        DataError: it was made of other samples.
+    """
+    _check_recipe(config, refit)
+    negative = {sample.id for sample in samples if sample.negative}
+    return {
+        id: replace(row, split="train") if row.split == "val" and id not in negative else row
+        for id, row in read_splits(refit / "splits.csv", samples).items()
+    }
+
+
+def _check_recipe(config: Config, refit: Path) -> None:
+    measured = measured_config(refit)
+    if measured.train.refit is not None:
+        raise ConfigError(f"train.refit: {refit} is a refit itself; name the run that was measured")
+    ours, theirs = (flattened(c.model_dump(mode="json")) for c in (config, measured))
+    for key in sorted(ours.keys() | theirs.keys()):
+        free = key.startswith(FREE) or key.endswith(".root")
+        if not free and ours.get(key) != theirs.get(key):
+            raise ConfigError(
+                f"train.refit: {refit} has another recipe, so its figures do not stand for this "
+                f"run: {key} is {theirs.get(key)!r} there and {ours.get(key)!r} here"
+            )
+
+
+def settings_of(refit: Path) -> dict[str, Any]:
+    """What the measured run's measurer was fitted to.
+
+    Raises:
+        ConfigError: no trained run there, or one without thresholds.
+    """
+    measured_config(refit)
+    settings = read_settings(refit)
+    if not settings:
+        raise ConfigError(
+            f"train.refit: {refit} has no thresholds that belong to its best.keras; "
+            f"`python -m export {refit}` fits them"
+        )
+    return settings
+
+
+def measured_config(refit: Path) -> Config:
+    """The config of the measured run; raises ConfigError where no trained run is there."""
+    if not (refit / "best.keras").is_file():
+        raise ConfigError(
+            f"train.refit: {refit} is no trained run; train it first, for its figures stand for "
+            "this one"
+        )
+    return load_config(refit / "config.yaml")

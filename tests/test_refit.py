@@ -1,0 +1,196 @@
+"""A refit: from the config to the card, which states the figures of the run that it refits."""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from fetal_tf.config import load_config
+from fetal_tf.data.phantom import write_phantom
+from fetal_tf.data.splits import read_splits
+from fetal_tf.edge.bundle import Bundle
+from fetal_tf.edge.errors import ConfigError, DataError
+from fetal_tf.evaluate import main as evaluate
+from fetal_tf.experiment import open_experiment
+from fetal_tf.measurement_settings import read_settings
+from fetal_tf.portable_config import portable
+from fetal_tf.train import main as train
+from tests.export.test_export_command import export_untimed
+
+HEARTS = """
+name: hearts
+data:
+  dataset: focus
+  root: focus
+  image_size: [32, 48]
+  mixed_with: {hc18: {root: hc18, negative: true}}
+split: {val: 0.25, test: 0.25}
+task: {name: four_chamber, classes: [thorax, heart], measurement: four_chamber}
+model: {name: unet, base: 4, depth: 1, convs_per_block: 1}
+loss: {name: bce_dice}
+optimizer: {name: adamw, learning_rate: 5e-3}
+train: {epochs: 1, batch_size: 4, monitor: loss, ema_decay: 0.5}
+export: {parity_split: val, formats: [int8], calibration_images: 4}
+"""
+FINAL = "extends: hearts.yaml\nname: final\ntrain: {refit: runs/hearts}\n"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("refit")
+    for name, count in (("focus", 15), ("hc18", 12)):
+        write_phantom(name, folder / name, count, seed=1)
+    (folder / "hearts.yaml").write_text(HEARTS)
+    (folder / "final.yaml").write_text(FINAL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert train(["--config", "hearts.yaml"]) == 0
+        assert train(["--config", "final.yaml"]) == 0
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def exported(place):
+    assert export_untimed(["runs/hearts"]) in (0, 1)  # nets of one step: parity is not the point
+    assert export_untimed(["runs/final"]) in (0, 1)
+    return place / "runs" / "final" / "bundle"
+
+
+def parts(run):
+    return Counter(
+        (row.split, id.startswith("hc18:")) for id, row in read_splits(run / "splits.csv").items()
+    )
+
+
+def split_of(*changes):
+    experiment = open_experiment(load_config(Path("final.yaml"), changes))
+    return experiment.split(experiment.read_samples())
+
+
+def test_it_learns_the_validation_frames_and_nothing_else_that_was_held_out(place):
+    before, after = (parts(place / "runs" / name) for name in ("hearts", "final"))
+    assert before["val", False] and before["val", True] and before["test", False]
+    assert after["train", False] == before["train", False] + before["val", False]
+    assert not after["val", False] and after["test", False] == before["test", False]
+    assert all(after[part, True] == before[part, True] for part in ("train", "val", "test"))
+
+
+def test_nothing_is_validated_and_what_was_fitted_is_taken_over(place, capsys):
+    header = (place / "runs" / "final" / "metrics.csv").read_text().splitlines()[0]
+    assert "loss" in header and "val_" not in header
+    assert not list((place / "runs" / "final" / "tensorboard" / "pictures").glob("*validation*"))
+    settings = read_settings(place / "runs" / "hearts")
+    assert settings and read_settings(place / "runs" / "final") == settings
+    assert evaluate(["runs/final", "--split", "val"]) == 2
+    assert "no sample belongs to the split 'val'" in capsys.readouterr().err
+    assert evaluate(["runs/final", "--split", "test"]) == 0
+
+
+def test_it_goes_on_where_it_broke_off(place):
+    more = ["--config", "final.yaml", "--resume", "--set", "train.epochs=2"]
+    kept = place / "kept"
+    shutil.copytree(place / "runs" / "final", kept)
+    try:
+        assert train(more) == 0
+        lines = (place / "runs" / "final" / "metrics.csv").read_text().splitlines()
+        assert len(lines) == 3
+        assert parts(place / "runs" / "final") == parts(kept)
+    finally:
+        shutil.rmtree(place / "runs" / "final")
+        kept.rename(place / "runs" / "final")
+
+
+def test_the_bundle_states_the_held_out_figures_and_whose_they_are(exported):
+    own = json.loads((exported / "parity.json").read_text())
+    other = json.loads((exported.parents[1] / "hearts" / "bundle" / "parity.json").read_text())
+    assert own["measured_by"] == "hearts" and "measured_by" not in other
+    assert own["images"] == other["images"] > 0
+    for a, b in (
+        (own["keras"], other["keras"]),
+        (own["formats"]["int8"]["measured"], other["formats"]["int8"]["measured"]),
+    ):
+        assert {k: v for k, v in a.items() if k != "negatives"} == {
+            k: v for k, v in b.items() if k != "negatives"
+        }
+        assert a["negatives"]["samples_sha256"] == b["negatives"]["samples_sha256"]
+        assert a["negatives"]["n"] > 0
+    assert own["formats"]["int8"]["deltas"] != other["formats"]["int8"]["deltas"]
+
+    card = " ".join((exported / "MODEL_CARD.md").read_text().split())
+    assert "figures are those of `hearts`" in card and "had been measured on them" in card
+    assert "chose the epoch" not in card
+    first = (exported.parents[1] / "hearts" / "bundle" / "MODEL_CARD.md").read_text()
+    assert "figures are those of" not in first
+    assert Bundle.open(exported).name == "final"
+
+
+def test_without_the_other_runs_figures_there_is_no_bundle(exported, capsys):
+    parity = exported.parents[1] / "hearts" / "bundle" / "parity.json"
+    kept = parity.read_text()
+    try:
+        for damaged, why in (
+            (None, "No such file"),
+            ("{", "cannot be read"),
+            (json.dumps({**json.loads(kept), "formats": {}}), "no figures of int8"),
+            (json.dumps({**json.loads(kept), "split": "test"}), "figures of the validation images"),
+        ):
+            parity.unlink(missing_ok=True)
+            if damaged is not None:
+                parity.write_text(damaged)
+            assert export_untimed(["runs/final", "--out", "elsewhere"]) == 2
+            error = capsys.readouterr().err
+            assert why in error and "python -m export runs/hearts --formats int8" in error
+            assert not Path("elsewhere").exists()
+    finally:
+        parity.write_text(kept)
+
+
+def test_on_test_images_its_own_figures_stand(exported):
+    assert export_untimed(["runs/final", "--out", "tested", "--parity-split", "test"]) in (0, 1)
+    assert "measured_by" not in json.loads(Path("tested/parity.json").read_text())
+    assert "figures are those of" not in Path("tested/MODEL_CARD.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("train.refit=runs/gone", "runs/gone is no trained run"),
+        ("train.refit=runs/final", "is a refit itself"),
+        ("train.epochs=2", "another recipe.*train.epochs is 1 there and 2 here"),
+        ("loss.name=bce", "another recipe.*loss.name"),
+        ("seed=9", "another recipe.*seed"),
+    ],
+)
+def test_a_run_whose_figures_would_not_stand_for_it_is_refused(place, change, message):
+    with pytest.raises(ConfigError, match=message):
+        split_of(change)
+
+
+def test_what_no_weight_depends_on_may_differ(place):
+    changed = split_of("train.workers=1", "export.calibration_images=9", "name=other")
+    assert changed == read_splits(place / "runs" / "final" / "splits.csv")
+
+
+def test_other_frames_are_refused(place):
+    write_phantom("focus", place / "more", 18, seed=1)
+    with pytest.raises(DataError, match=r"splits\.csv"):
+        split_of("data.root=more")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["train.monitor=val_loss"], "val_loss is not measured where refit"),
+        (["split.folds=3", "split.fold=0"], "a refit has nothing to validate on"),
+    ],
+)
+def test_a_refit_neither_monitors_nor_folds(place, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(Path("final.yaml"), changes)
+
+
+def test_a_bundle_says_not_where_the_other_run_lay(place):
+    config = load_config(Path("final.yaml"), ["train.refit=/home/somebody/runs/hearts"])
+    assert portable(config).train.refit == Path("hearts")
