@@ -118,11 +118,21 @@ class Experiment:
 
         Without negatives: there is nothing to measure on them, see `negatives_of`. None at all
         where `dataset` is one of them.
+
+        Raises:
+            DataError: there are none, or a refit is asked for its validation frames.
         """
         samples = self.read_samples(data_root, dataset, negative=False)
         chosen = self._source(dataset)
         if chosen is not None and self.config.data.sources[chosen].negative:
             return []
+        refit = self.config.train.refit
+        if refit is not None and part == "val":
+            raise DataError(
+                f"{data_root or self.config.data.root}: no sample belongs to the split 'val': the "
+                f"net has learnt the validation frames too; {refit.name} was measured on them "
+                "before, and the card of the bundle states its figures"
+            )
         return select(samples, splits, part, str(data_root or self.config.data.root))
 
     def negatives_of(
