@@ -9,10 +9,34 @@ from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import read_splits
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.experiment import select
-from fetal_tf.refit import measured_config
+from fetal_tf.measurement_settings import read_settings
+from fetal_tf.refit import check_recipe, settings_of
 from fetal_tf.run import Run
 
 MEASURED_BY = "measured_by"  # in parity.json: the run whose figures stand there
+
+
+def held_out_record(run: Run, split: str, formats: Sequence[str]) -> dict[str, Any] | None:
+    """The parity.json of the run that held out what a refit has learnt; None where it is not asked.
+
+    Args:
+        run: what is exported, its measurer fitted.
+        split: val or test, the images to judge on.
+        formats: that will be compared.
+
+    Raises:
+        FetalTFError: the other run has changed since, was not exported, or without a format.
+    """
+    refit = run.config.train.refit
+    if refit is None or split != "val":
+        return None
+    check_recipe(run.config, refit)
+    if run.task.fits_measurer and settings_of(refit) != read_settings(run.path):
+        raise FetalTFError(
+            f"train.refit: {refit} was trained anew: {run.path} has other thresholds, so its "
+            "figures do not stand for it; train the refit anew as well"
+        )
+    return _read_parity(refit / "bundle" / "parity.json", refit, formats)
 
 
 def judged_samples(run: Run, samples: list[Sample], split: str, source: str) -> list[Sample]:
@@ -31,7 +55,7 @@ def judged_samples(run: Run, samples: list[Sample], split: str, source: str) -> 
 
 
 def with_held_out_figures(
-    run: Run, parity: dict[str, Any], formats: Sequence[str]
+    parity: dict[str, Any], measured: Mapping[str, Any] | None, name: str
 ) -> dict[str, Any]:
     """The tree of parity.json, its figures those of the run that held the images out.
 
@@ -39,28 +63,30 @@ def with_held_out_figures(
     frames of something else, which are held out from a refit too.
 
     Args:
-        run: what is exported.
         parity: judged on `judged_samples`.
-        formats: that were compared.
+        measured: of `held_out_record`; None leaves `parity` as it is.
+        name: of the run that it is of.
 
     Raises:
-        FetalTFError: the other run was not exported, or without one of the formats.
+        FetalTFError: it is of other images.
     """
-    refit = run.config.train.refit
-    if refit is None or parity["split"] != "val":
+    if measured is None:
         return parity
-    measured = _read_parity(refit / "bundle" / "parity.json", refit, formats)
-    own = parity["formats"]
+    if measured["images"] != parity["images"]:
+        raise FetalTFError(
+            f"{name}: was exported on {measured['images']} images, this run is judged on "
+            f"{parity['images']}; export it anew with its own data"
+        )
     return {
         **parity,
-        MEASURED_BY: measured_config(refit).name,
+        MEASURED_BY: name,
         "keras": _figures(measured["keras"], parity["keras"]),
         "formats": {
-            name: {
-                **form,
-                "measured": _figures(measured["formats"][name]["measured"], form["measured"]),
+            form: {
+                **own,
+                "measured": _figures(measured["formats"][form]["measured"], own["measured"]),
             }
-            for name, form in own.items()
+            for form, own in parity["formats"].items()
         },
     }
 
@@ -74,12 +100,13 @@ def _read_parity(path: Path, refit: Path, formats: Sequence[str]) -> dict[str, A
     command = f"python -m export {refit} --formats {','.join(formats)} --parity-split val"
     try:
         parity = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        missing = [n for n in formats if "measured" not in parity["formats"].get(n, {})]
+        split, _, _ = parity["split"], parity["keras"]["metrics"], parity["images"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise FetalTFError(
             f"{path}: cannot be read ({error}); its figures stand for the refit: `{command}` first"
         ) from error
-    missing = [name for name in formats if name not in parity["formats"]]
-    if missing or parity["split"] != "val":
+    if missing or split != "val":
         raise FetalTFError(
             f"{path}: has no figures of {', '.join(missing) or 'the validation images'}; "
             f"`{command}` makes them"

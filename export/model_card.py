@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from export.card_texts import CARD_TEXTS, CardText
 from export.formats import FORMATS
 from export.held_out import MEASURED_BY
 from export.tables import markdown_table, number
+from fetal_tf.config import Config
 from fetal_tf.data.mixture import source_of
 from fetal_tf.experiment import negative_ids
 from fetal_tf.portable_config import portable
@@ -69,7 +69,7 @@ def model_card(
         _parity(parity),
         _speed(benchmark),
         _failures(parity, text),
-        _reproduce(bundle, portable(run.config).model.init),
+        _reproduce(bundle, portable(run.config)),
         _checksums(bundle),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -206,7 +206,7 @@ def _results(parity: Mapping[str, Any], run: Run, phantom: bool) -> str:
         caution += (
             f" **The figures are those of `{parity[MEASURED_BY]}`**: the same recipe without these "
             "images. The net of this bundle has learnt them as well, so it cannot be measured on "
-            "them, nor on any other image at hand."
+            "them."
         )
     kind = "PHANTOM images" if phantom else "images"
     absent = parity["keras"].get("absent_rule")
@@ -393,7 +393,7 @@ def _failures(parity: Mapping[str, Any], text: CardText) -> str:
     )
 
 
-def _reproduce(bundle: Mapping[str, Any], init: Path | None) -> str:
+def _reproduce(bundle: Mapping[str, Any], config: Config) -> str:
     run, calibration = f"runs/{bundle['name']}", bundle["calibration"]
     commands = (
         "python -m fetal_tf.train --config config.yaml",
@@ -407,10 +407,16 @@ def _reproduce(bundle: Mapping[str, Any], init: Path | None) -> str:
         else ""
     )
     start = (
-        f"\n\nTraining starts with the weights of `{init}` (`model.init`), which have to be there."
-        if init
+        f"\n\nTraining starts with the weights of `{config.model.init}` (`model.init`), which have "
+        "to be there."
+        if config.model.init
         else ""
     )
+    if config.train.refit:
+        start += (
+            f"\n\nThe run `{config.train.refit}` (`train.refit`) has to be there as well, trained "
+            "by the same `config.yaml` without that key, and exported."
+        )
     return (
         f"## Reproduce\n\nWith fetal_tf {bundle['fetal_tf_version']}, the `config.yaml` of this "
         f"bundle and the same data:\n\n```\n{chr(10).join(commands)}\n```{start}{images}"

@@ -16,7 +16,7 @@ from export.convert import convert
 from export.float_model import float32_model
 from export.formats import Format
 from export.gate import embed
-from export.held_out import judged_samples, with_held_out_figures
+from export.held_out import MEASURED_BY, held_out_record, judged_samples, with_held_out_figures
 from export.latency import whole_way
 from export.model_card import benchmark_table, model_card, parity_table
 from export.tables import text_table
@@ -60,13 +60,17 @@ def export_run(
     run = calibrated(run, data_root)
     config = run.config
     split = parity_split or config.export.parity_split
+    measured = held_out_record(run, split, [form.name for form in formats])
     root = data_root or config.data.root
     samples = run.samples("all", data_root)
     training = select(samples, run.splits, "train", str(root))
     judged = judged_samples(run, samples, split, str(root))
     needed = config.export.calibration_images if any(f.calibrated for f in formats) else 0
     learnt = [*training, *run.negatives("train", data_root)]  # ranges of all that was learnt
-    calibration = choose_calibration(learnt, needed, config.seed)
+    judged_ids = {sample.id for sample in judged}  # a refit has learnt them as well
+    calibration = choose_calibration(
+        [sample for sample in learnt if sample.id not in judged_ids], needed, config.seed
+    )
     model = float32_model(run.keras_model())
 
     with staged_folder(target) as folder:
@@ -81,7 +85,10 @@ def export_run(
             config_limits=config.export.parity_limits,
             seed=config.seed,
         )
-        parity = with_held_out_figures(run, comparison.as_record(), list(files))
+        refit = config.train.refit
+        parity = with_held_out_figures(
+            comparison.as_record(), measured, refit.name if refit else ""
+        )
         print("\n" + text_table(*parity_table(parity)) + "\n")
         images = [(read_gray(s.image_path), s.mm_per_pixel) for s in comparison.probes]
         frames = read_frames(comparison.probes, run.input_shape)
@@ -99,6 +106,8 @@ def export_run(
             data,
             None if gate is None else embed(gate, folder),
         )
+        if MEASURED_BY in parity:
+            bundle["parity"][MEASURED_BY] = parity[MEASURED_BY]
         card = model_card(bundle, parity, timing, run, data.grouping)
         save_config(portable(config), folder / "config.yaml")
         write_splits(folder / "splits.csv", run.splits)

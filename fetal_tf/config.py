@@ -291,11 +291,19 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
     for override in overrides:
         tree = merge(tree, _with_one_data_section(_override_tree(override), f"--set {override}"))
     for key, value in flattened(tree).items():
-        if isinstance(value, list) and INHERITED in value:
+        if _names_inherited(value):
             raise ConfigError(
                 f"{path}: {key}: `{INHERITED}` stands for a parent's list; there is none"
             )
     return parse_config(tree, source=str(path))
+
+
+def _names_inherited(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_names_inherited(inner) for inner in value.values())
+    return isinstance(value, list) and any(
+        item == INHERITED or _names_inherited(item) for item in value
+    )
 
 
 def parse_config(tree: Mapping[str, Any], source: str) -> Config:

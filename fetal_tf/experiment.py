@@ -127,7 +127,7 @@ class Experiment:
         if chosen is not None and self.config.data.sources[chosen].negative:
             return []
         refit = self.config.train.refit
-        if refit is not None and part == "val":
+        if refit is not None and part == "val" and chosen is not None:
             raise DataError(
                 f"{data_root or self.config.data.root}: no sample belongs to the split 'val': the "
                 f"net has learnt the validation frames too; {refit.name} was measured on them "

@@ -1,8 +1,8 @@
 """A net that learns its validation frames too, once a run without them has been measured.
 
-`train.refit: RUN` names that run. What it held out for validation is learnt as well; its
-thresholds, its expected error and its figures stand for both, since the new net has seen all that
-they could be measured on. Test frames and negatives stay held out.
+`train.refit: RUN` names that run. What it held out for validation is learnt as well; the
+thresholds and the expected error that were fitted to those frames, and the figures on them, are
+taken from there. Test frames and negatives stay held out.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def refit_split(config: Config, refit: Path, samples: Sequence[Sample]) -> dict[
         ConfigError: no trained run there, or one of another recipe, by the first key that differs.
         DataError: it was made of other samples.
     """
-    _check_recipe(config, refit)
+    check_recipe(config, refit)
     negative = {sample.id for sample in samples if sample.negative}
     return {
         id: replace(row, split="train") if row.split == "val" and id not in negative else row
@@ -43,7 +43,8 @@ def refit_split(config: Config, refit: Path, samples: Sequence[Sample]) -> dict[
     }
 
 
-def _check_recipe(config: Config, refit: Path) -> None:
+def check_recipe(config: Config, refit: Path) -> None:
+    """Raises ConfigError where the measured run is not finished, or was made otherwise."""
     measured = measured_config(refit)
     if measured.train.refit is not None:
         raise ConfigError(f"train.refit: {refit} is a refit itself; name the run that was measured")
@@ -74,10 +75,18 @@ def settings_of(refit: Path) -> dict[str, Any]:
 
 
 def measured_config(refit: Path) -> Config:
-    """The config of the measured run; raises ConfigError where no trained run is there."""
-    if not (refit / "best.keras").is_file():
+    """The config of the measured run; raises ConfigError where no finished run is there."""
+    log = refit / "metrics.csv"
+    if not (refit / "best.keras").is_file() or not log.is_file():
         raise ConfigError(
             f"train.refit: {refit} is no trained run; train it first, for its figures stand for "
             "this one"
         )
-    return load_config(refit / "config.yaml")
+    config = load_config(refit / "config.yaml")
+    epochs = len(log.read_text(encoding="utf-8").splitlines()) - 1
+    if epochs < config.train.epochs and config.train.early_stopping is None:
+        raise ConfigError(
+            f"train.refit: {refit} has finished {epochs} of {config.train.epochs} epochs; go on "
+            "with --resume there first"
+        )
+    return config

@@ -180,10 +180,11 @@ def reopen_run(path: Path, experiment: Experiment, command: list[str]) -> dict[s
                 f"{path}: {key} was {old.get(key)!r} when the run started and is {new.get(key)!r} "
                 "now; resume with the run's own config.yaml, or choose another --name"
             )
+    splits = read_splits(path / "splits.csv", experiment.read_samples())
     if saved != config:
         save_config(config, path / "config.yaml")
     _note_resumption(path / "environment.json", config, command)
-    return read_splits(path / "splits.csv", experiment.read_samples())
+    return splits
 
 
 def _note_resumption(path: Path, config: Config, command: list[str]) -> None:

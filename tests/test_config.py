@@ -128,7 +128,14 @@ def test_a_list_may_add_to_its_parents(tmp_path):
     assert names("augment=[]") == []
 
 
-@pytest.mark.parametrize("own", ["augment: [inherited]", "export: {formats: [int8, inherited]}"])
+@pytest.mark.parametrize(
+    "own",
+    [
+        "augment: [inherited]",
+        "export: {formats: [int8, inherited]}",
+        "augment: [{name: OneOf, transforms: [inherited]}]",
+    ],
+)
 def test_without_a_parents_list_there_is_nothing_to_add_to(tmp_path, own):
     path = tmp_path / "alone.yaml"
     path.write_text(BASE + own)

@@ -64,6 +64,13 @@ def parts(run):
     )
 
 
+def event_tags(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = EventAccumulator(str(folder)).Reload()
+    return [tag for tags in log.Tags().values() if isinstance(tags, list) for tag in tags]
+
+
 def split_of(*changes):
     experiment = open_experiment(load_config(Path("final.yaml"), changes))
     return experiment.split(experiment.read_samples())
@@ -80,7 +87,8 @@ def test_it_learns_the_validation_frames_and_nothing_else_that_was_held_out(plac
 def test_nothing_is_validated_and_what_was_fitted_is_taken_over(place, capsys):
     header = (place / "runs" / "final" / "metrics.csv").read_text().splitlines()[0]
     assert "loss" in header and "val_" not in header
-    assert not list((place / "runs" / "final" / "tensorboard" / "pictures").glob("*validation*"))
+    assert not event_tags(place / "runs" / "final" / "tensorboard" / "pictures")
+    assert event_tags(place / "runs" / "hearts" / "tensorboard" / "pictures")
     settings = read_settings(place / "runs" / "hearts")
     assert settings and read_settings(place / "runs" / "final") == settings
     assert evaluate(["runs/final", "--split", "val"]) == 2
@@ -133,6 +141,8 @@ def test_without_the_other_runs_figures_there_is_no_bundle(exported, capsys):
         for damaged, why in (
             (None, "No such file"),
             ("{", "cannot be read"),
+            ("[]", "cannot be read"),
+            ("{}", "cannot be read"),
             (json.dumps({**json.loads(kept), "formats": {}}), "no figures of int8"),
             (json.dumps({**json.loads(kept), "split": "test"}), "figures of the validation images"),
         ):
@@ -145,6 +155,33 @@ def test_without_the_other_runs_figures_there_is_no_bundle(exported, capsys):
             assert not Path("elsewhere").exists()
     finally:
         parity.write_text(kept)
+
+
+def test_another_training_of_the_other_run_is_noticed(exported, capsys):
+    measured = exported.parents[1] / "hearts"
+    log, settings = measured / "metrics.csv", measured / "measurement.json"
+    kept_log, kept_settings = log.read_text(), settings.read_text()
+    other = {**json.loads(kept_settings), "settings": {"n": 1}}
+    try:
+        for file, content, why in (
+            (log, "epoch,loss\n", "has finished 0 of 1 epochs"),
+            (settings, json.dumps(other), "was trained anew"),
+        ):
+            kept = file.read_text()
+            file.write_text(content)
+            assert export_untimed(["runs/final", "--out", "elsewhere"]) == 2
+            assert why in capsys.readouterr().err
+            file.write_text(kept)
+    finally:
+        log.write_text(kept_log)
+        settings.write_text(kept_settings)
+
+
+def test_images_that_are_judged_calibrate_nothing(exported):
+    bundle = json.loads((exported / "bundle.json").read_text())
+    assert bundle["parity"]["measured_by"] == "hearts"
+    validation = read_splits(exported.parents[1] / "hearts" / "splits.csv")
+    assert all(validation[id].split == "train" for id in bundle["calibration"]["images"])
 
 
 def test_on_test_images_its_own_figures_stand(exported):

@@ -102,7 +102,7 @@ def _contenders(references: Sequence[str], form: str, metric: str) -> list:
         timing = json.loads((bundle.path / "benchmark.json").read_bytes())
         found.append(
             Contender(
-                bundle.name,
+                _shown_name(bundle),
                 float(np.median(durations[bundle.name])),
                 float(record["mean"]),
                 (float(low), float(high)),
@@ -112,6 +112,12 @@ def _contenders(references: Sequence[str], form: str, metric: str) -> list:
             )
         )
     return found
+
+
+def _shown_name(bundle) -> str:
+    """With the run whose figures a refit states."""
+    measured_by = bundle.manifest["parity"].get("measured_by")
+    return f"{bundle.name} (figures of {measured_by})" if measured_by else bundle.name
 
 
 def _measured(bundle, form: str, metric: str) -> dict:

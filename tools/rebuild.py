@@ -42,7 +42,8 @@ def _rebuild(args: argparse.Namespace) -> int:
         )
     for path in steps:
         refit = _named(path).train.refit
-        if refit is not None:  # its figures stand for the net to come
+        if refit is not None and not (refit / "bundle" / "parity.json").is_file():
+            # Its figures stand for the net to come.
             options = ("--formats", "int8", "--parity-split", "val")
             _call("export", str(refit), *options, dry_run=args.dry_run)
         _train(path, root_overrides(path, roots), dry_run=args.dry_run)
@@ -67,7 +68,7 @@ def lineage(recipe: Path) -> list[Path]:
 
 def _add_lineage(recipe: Path, steps: list[Path], below: tuple[Path, ...]) -> None:
     if recipe in below:
-        raise ConfigError(f"{below[0]}: rests on itself by way of {below[-1].name}")
+        raise ConfigError(f"{recipe}: rests on itself by way of {below[-1].name}")
     config = _named(recipe)
     for key, needed in (("model.init", config.model.init), ("train.refit", config.train.refit)):
         if needed is None:
