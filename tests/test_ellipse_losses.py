@@ -15,7 +15,8 @@ from tests.jax_process import run_on_jax
 from tests.loss_checks import check_keras_file, gradient_of, mixed_precision_losses
 
 SIZE = 96, 144
-# Where ellipses are compared with closed forms, 0.008 is what pixels of this size leave.
+# Where ellipses are compared with closed forms, pixels of this size leave up to 0.0097: the smallest
+# of the property test, at 30 degrees (the largest of 400 draws).
 HEAD = Ellipse(70.0, 48.0, 40.0, 30.0, 20.0)
 
 
@@ -84,7 +85,7 @@ def test_the_size_of_an_ellipse_counts_as_its_circumference_does(scale, angle):
     head = Ellipse(70.0, 48.0, 34.0, 27.0, angle)
     other = Ellipse(70.0, 48.0, 34.0 * scale, 27.0 * scale, angle)
     expected = abs(np.log(other.perimeter / head.perimeter))
-    assert distance(mask(head), mask(other)) == pytest.approx(expected, abs=0.008)
+    assert distance(mask(head), mask(other)) == pytest.approx(expected, abs=0.012)
 
 
 def test_a_turned_ellipse_costs_by_its_elongation():
