@@ -15,8 +15,8 @@ from tests.jax_process import run_on_jax
 from tests.loss_checks import check_keras_file, gradient_of, mixed_precision_losses
 
 SIZE = 96, 144
-# Where ellipses are compared with closed forms, pixels of this size leave up to 0.0097: the smallest
-# of the property test, at 30 degrees (the largest of 400 draws).
+# Compared with closed forms, pixels of this size leave up to 0.0097: that is the property test's
+# smallest ellipse at 30 degrees, the largest of 400 draws.
 HEAD = Ellipse(70.0, 48.0, 40.0, 30.0, 20.0)
 
 
