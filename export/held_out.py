@@ -17,7 +17,9 @@ MEASURED_BY = "measured_by"  # in parity.json: the run whose figures stand there
 
 
 def held_out_record(run: Run, split: str, formats: Sequence[str]) -> dict[str, Any] | None:
-    """The parity.json of the run that held out what a refit has learnt; None where it is not asked.
+    """What the run that held the images out of a refit says: its parity.json, and MEASURED_BY.
+
+    None where they are held out from `run` itself.
 
     Args:
         run: what is exported, its measurer fitted.
@@ -27,8 +29,8 @@ def held_out_record(run: Run, split: str, formats: Sequence[str]) -> dict[str, A
     Raises:
         FetalTFError: the other run has changed since, was not exported, or without a format.
     """
-    refit = run.config.train.refit
-    if refit is None or split != "val":
+    refit = _held_out_by(run, split)
+    if refit is None:
         return None
     check_recipe(run.config, refit)
     if run.task.fits_measurer and settings_of(refit) != read_settings(run.path):
@@ -36,7 +38,8 @@ def held_out_record(run: Run, split: str, formats: Sequence[str]) -> dict[str, A
             f"train.refit: {refit} was trained anew: {run.path} has other thresholds, so its "
             "figures do not stand for it; train the refit anew as well"
         )
-    return _read_parity(refit / "bundle" / "parity.json", refit, formats)
+    parity = _read_parity(refit / "bundle" / "parity.json", refit, formats)
+    return {**parity, MEASURED_BY: refit.name}
 
 
 def judged_samples(run: Run, samples: list[Sample], split: str, source: str) -> list[Sample]:
@@ -48,14 +51,18 @@ def judged_samples(run: Run, samples: list[Sample], split: str, source: str) -> 
     Raises:
         DataError: there are none.
     """
-    refit = run.config.train.refit
-    learnt = split == "val" and refit is not None
-    splits = read_splits(refit / "splits.csv") if learnt and refit else run.splits
+    refit = _held_out_by(run, split)
+    splits = run.splits if refit is None else read_splits(refit / "splits.csv")
     return select(samples, splits, split, source)
 
 
+def _held_out_by(run: Run, split: str) -> Path | None:
+    """The run that held `split` out, where `run` has learnt it."""
+    return run.config.train.refit if split == "val" else None
+
+
 def with_held_out_figures(
-    parity: dict[str, Any], measured: Mapping[str, Any] | None, name: str
+    parity: dict[str, Any], measured: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """The tree of parity.json, its figures those of the run that held the images out.
 
@@ -65,7 +72,6 @@ def with_held_out_figures(
     Args:
         parity: judged on `judged_samples`.
         measured: of `held_out_record`; None leaves `parity` as it is.
-        name: of the run that it is of.
 
     Raises:
         FetalTFError: it is of other images.
@@ -74,12 +80,12 @@ def with_held_out_figures(
         return parity
     if measured["images"] != parity["images"]:
         raise FetalTFError(
-            f"{name}: was exported on {measured['images']} images, this run is judged on "
-            f"{parity['images']}; export it anew with its own data"
+            f"{measured[MEASURED_BY]}: was exported on {measured['images']} images, this run is "
+            f"judged on {parity['images']}; export it anew with its own data"
         )
     return {
         **parity,
-        MEASURED_BY: name,
+        MEASURED_BY: measured[MEASURED_BY],
         "keras": _figures(measured["keras"], parity["keras"]),
         "formats": {
             form: {

@@ -406,12 +406,12 @@ def _reproduce(bundle: Mapping[str, Any], config: Config) -> str:
         if calibration["images"]
         else ""
     )
-    start = (
-        f"\n\nTraining starts with the weights of `{config.model.init}` (`model.init`), which have "
-        "to be there."
-        if config.model.init
-        else ""
-    )
+    start = ""
+    if config.model.init:
+        start += (
+            f"\n\nTraining starts with the weights of `{config.model.init}` (`model.init`), which "
+            "have to be there."
+        )
     if config.train.refit:
         start += (
             f"\n\nThe run `{config.train.refit}` (`train.refit`) has to be there as well, trained "

@@ -85,10 +85,7 @@ def export_run(
             config_limits=config.export.parity_limits,
             seed=config.seed,
         )
-        refit = config.train.refit
-        parity = with_held_out_figures(
-            comparison.as_record(), measured, refit.name if refit else ""
-        )
+        parity = with_held_out_figures(comparison.as_record(), measured)
         print("\n" + text_table(*parity_table(parity)) + "\n")
         images = [(read_gray(s.image_path), s.mm_per_pixel) for s in comparison.probes]
         frames = read_frames(comparison.probes, run.input_shape)
@@ -106,8 +103,8 @@ def export_run(
             data,
             None if gate is None else embed(gate, folder),
         )
-        if MEASURED_BY in parity:
-            bundle["parity"][MEASURED_BY] = parity[MEASURED_BY]
+        if measured is not None:
+            bundle["parity"][MEASURED_BY] = measured[MEASURED_BY]
         card = model_card(bundle, parity, timing, run, data.grouping)
         save_config(portable(config), folder / "config.yaml")
         write_splits(folder / "splits.csv", run.splits)

@@ -20,7 +20,6 @@ from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.losses import LOSSES
 from fetal_tf.models import MODELS
 from fetal_tf.optimization import OPTIMIZERS, SCHEDULES, Schedule
-from fetal_tf.refit import refit_split
 from fetal_tf.registry import nearest
 from fetal_tf.tasks import TASKS
 from fetal_tf.tasks.task import Task
@@ -157,10 +156,7 @@ class Experiment:
 
         Negatives are drawn by the names that they have alone: where another run learns their
         dataset, as a net that this one starts from may have done, both hold out the same frames.
-        A refit takes the split of the run that it refits, see `fetal_tf.refit`.
         """
-        if self.config.train.refit is not None:
-            return refit_split(self.config, self.config.train.refit, samples)
         split = self.config.split
         rows: dict[str, SplitRow] = {}
         for name, part in by_source(samples).items():

@@ -10,11 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fetal_tf.config import Config, flattened, load_config
+from fetal_tf.config import Config, differences, load_config
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, read_splits
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.measurement_settings import read_settings
+from fetal_tf.run import read_history
+from fetal_tf.tracking.run_folder import RunFolder
 
 # What may differ from the measured run: nothing that a weight depends on.
 FREE = (
@@ -45,16 +47,14 @@ def refit_split(config: Config, refit: Path, samples: Sequence[Sample]) -> dict[
 
 def check_recipe(config: Config, refit: Path) -> None:
     """Raises ConfigError where the measured run is not finished, or was made otherwise."""
-    measured = measured_config(refit)
+    measured = _measured_config(refit)
     if measured.train.refit is not None:
         raise ConfigError(f"train.refit: {refit} is a refit itself; name the run that was measured")
-    ours, theirs = (flattened(c.model_dump(mode="json")) for c in (config, measured))
-    for key in sorted(ours.keys() | theirs.keys()):
-        free = key.startswith(FREE) or key.endswith(".root")
-        if not free and ours.get(key) != theirs.get(key):
+    for key, there, here in differences(measured, config):
+        if not (key.startswith(FREE) or key.endswith(".root")):
             raise ConfigError(
                 f"train.refit: {refit} has another recipe, so its figures do not stand for this "
-                f"run: {key} is {theirs.get(key)!r} there and {ours.get(key)!r} here"
+                f"run: {key} is {there!r} there and {here!r} here"
             )
 
 
@@ -64,7 +64,7 @@ def settings_of(refit: Path) -> dict[str, Any]:
     Raises:
         ConfigError: no trained run there, or one without thresholds.
     """
-    measured_config(refit)
+    _measured_config(refit)
     settings = read_settings(refit)
     if not settings:
         raise ConfigError(
@@ -74,17 +74,16 @@ def settings_of(refit: Path) -> dict[str, Any]:
     return settings
 
 
-def measured_config(refit: Path) -> Config:
+def _measured_config(refit: Path) -> Config:
     """The config of the measured run; raises ConfigError where no finished run is there."""
-    log = refit / "metrics.csv"
-    if not (refit / "best.keras").is_file() or not log.is_file():
+    if not (refit / "best.keras").is_file():
         raise ConfigError(
             f"train.refit: {refit} is no trained run; train it first, for its figures stand for "
             "this one"
         )
     config = load_config(refit / "config.yaml")
-    epochs = len(log.read_text(encoding="utf-8").splitlines()) - 1
-    if epochs < config.train.epochs and config.train.early_stopping is None:
+    if not RunFolder(refit).is_finished():
+        epochs = len(read_history(refit / "metrics.csv"))
         raise ConfigError(
             f"train.refit: {refit} has finished {epochs} of {config.train.epochs} epochs; go on "
             "with --resume there first"

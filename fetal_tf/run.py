@@ -13,7 +13,7 @@ import numpy as np
 
 from fetal_tf.checkpoint import load_model
 from fetal_tf.class_pixels import ClassPixels
-from fetal_tf.config import Config, flattened, load_config, save_config
+from fetal_tf.config import Config, differences, load_config, save_config
 from fetal_tf.data.credit import DataCredit, write_credits
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, read_splits, write_splits
@@ -172,12 +172,11 @@ def reopen_run(path: Path, experiment: Experiment, command: list[str]) -> dict[s
             "put it back, or train under another --name"
         )
     saved = load_config(path / "config.yaml")
-    old, new = flattened(saved.model_dump(mode="json")), flattened(config.model_dump(mode="json"))
-    for key in sorted(old.keys() | new.keys()):
+    for key, old, new in differences(saved, config):
         grown = key == "train.epochs" and config.train.epochs > saved.train.epochs
-        if old.get(key) != new.get(key) and not grown and not _may_move(key):
+        if not grown and not _may_move(key):
             raise ConfigError(
-                f"{path}: {key} was {old.get(key)!r} when the run started and is {new.get(key)!r} "
+                f"{path}: {key} was {old!r} when the run started and is {new!r} "
                 "now; resume with the run's own config.yaml, or choose another --name"
             )
     splits = read_splits(path / "splits.csv", experiment.read_samples())

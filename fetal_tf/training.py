@@ -29,6 +29,7 @@ from fetal_tf.experiment import Experiment, belonging_to, select
 from fetal_tf.gallery import validation_gallery
 from fetal_tf.initial_weights import start_from
 from fetal_tf.optimization import Schedule
+from fetal_tf.refit import refit_split
 from fetal_tf.run import KerasPredictor
 
 OVERFIT_STEPS = 200
@@ -72,7 +73,7 @@ def load_frames(experiment: Experiment, splits: dict[str, SplitRow] | None = Non
     """
     config = experiment.config
     samples = experiment.read_samples()
-    rows = experiment.split(samples) if splits is None else splits
+    rows = _drawn_split(experiment, samples) if splits is None else splits
     caches = []
     for part, label in (("train", "training frames"), ("val", "validation frames")):
         # A loss of frames in which nothing is measured chooses no best epoch.
@@ -87,6 +88,13 @@ def load_frames(experiment: Experiment, splits: dict[str, SplitRow] | None = Non
     weights = _draw_weights(config, train_cache.samples)
     mixer = _mixer(config, train_cache)
     return Frames(rows, train_cache, val_cache, pixels, weights, mixer)
+
+
+def _drawn_split(experiment: Experiment, samples: list[Sample]) -> dict[str, SplitRow]:
+    refit = experiment.config.train.refit
+    if refit is None:
+        return experiment.split(samples)
+    return refit_split(experiment.config, refit, samples)
 
 
 def _draw_weights(config: Config, samples: Sequence[Sample]) -> np.ndarray | None:

@@ -17,21 +17,15 @@ from fetal_tf.experiment import open_experiment
 from fetal_tf.measurement_settings import read_settings
 from fetal_tf.portable_config import portable
 from fetal_tf.train import main as train
+from fetal_tf.training import load_frames
 from tests.export.test_export_command import export_untimed
+from tests.test_negatives import HEARTS
 
-HEARTS = """
+MEASURED = """
+extends: plain.yaml
 name: hearts
-data:
-  dataset: focus
-  root: focus
-  image_size: [32, 48]
-  mixed_with: {hc18: {root: hc18, negative: true}}
 split: {val: 0.25, test: 0.25}
-task: {name: four_chamber, classes: [thorax, heart], measurement: four_chamber}
-model: {name: unet, base: 4, depth: 1, convs_per_block: 1}
-loss: {name: bce_dice}
-optimizer: {name: adamw, learning_rate: 5e-3}
-train: {epochs: 1, batch_size: 4, monitor: loss, ema_decay: 0.5}
+train: {monitor: loss, ema_decay: 0.5}
 export: {parity_split: val, formats: [int8], calibration_images: 4}
 """
 FINAL = "extends: hearts.yaml\nname: final\ntrain: {refit: runs/hearts}\n"
@@ -42,7 +36,8 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("refit")
     for name, count in (("focus", 15), ("hc18", 12)):
         write_phantom(name, folder / name, count, seed=1)
-    (folder / "hearts.yaml").write_text(HEARTS)
+    (folder / "plain.yaml").write_text(HEARTS)
+    (folder / "hearts.yaml").write_text(MEASURED)
     (folder / "final.yaml").write_text(FINAL)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -72,8 +67,7 @@ def event_tags(folder):
 
 
 def split_of(*changes):
-    experiment = open_experiment(load_config(Path("final.yaml"), changes))
-    return experiment.split(experiment.read_samples())
+    return load_frames(open_experiment(load_config(Path("final.yaml"), changes))).splits
 
 
 def test_it_learns_the_validation_frames_and_nothing_else_that_was_held_out(place):

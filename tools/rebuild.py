@@ -33,25 +33,25 @@ def _rebuild(args: argparse.Namespace) -> int:
     roots = dict(args.data)
     recipe = CONFIGS / f"{Bundle.open(resolve_bundle(f'zoo:{args.name}')).name}.yaml"
     steps = lineage(recipe)
-    used = {dataset for path in steps for dataset in _readers(path)}
+    used = {name for config in steps.values() for name in config.data.readers.values()}
     unused = sorted(set(roots) - used)
     if unused:
         raise ConfigError(
             f"--data {unused[0]}=…: {recipe} needs no such dataset; it needs "
             f"{', '.join(sorted(used))}"
         )
-    for path in steps:
-        refit = _named(path).train.refit
+    for path, config in steps.items():
+        refit = config.train.refit
         if refit is not None and not (refit / "bundle" / "parity.json").is_file():
             # Its figures stand for the net to come.
             options = ("--formats", "int8", "--parity-split", "val")
             _call("export", str(refit), *options, dry_run=args.dry_run)
-        _train(path, root_overrides(path, roots), dry_run=args.dry_run)
+        _train(path, root_overrides(config, roots), dry_run=args.dry_run)
     _call("tools.shelve", str(RUNS / recipe.stem), args.name, dry_run=args.dry_run)
     return 0
 
 
-def lineage(recipe: Path) -> list[Path]:
+def lineage(recipe: Path) -> dict[Path, "Config"]:
     """The configs to train one after the other, from the first ancestor to `recipe`.
 
     Args:
@@ -61,12 +61,12 @@ def lineage(recipe: Path) -> list[Path]:
         ConfigError: no such config, one whose name is not its file's, a run that is neither there
             nor made by a config, or a circle.
     """
-    steps: list[Path] = []
+    steps: dict[Path, Config] = {}
     _add_lineage(recipe, steps, below=())
     return steps
 
 
-def _add_lineage(recipe: Path, steps: list[Path], below: tuple[Path, ...]) -> None:
+def _add_lineage(recipe: Path, steps: "dict[Path, Config]", below: tuple[Path, ...]) -> None:
     if recipe in below:
         raise ConfigError(f"{recipe}: rests on itself by way of {below[-1].name}")
     config = _named(recipe)
@@ -80,17 +80,16 @@ def _add_lineage(recipe: Path, steps: list[Path], below: tuple[Path, ...]) -> No
             raise ConfigError(
                 f"{recipe}: {key}: {needed} is not there, and no config in {recipe.parent} makes it"
             )
-    if recipe not in steps:
-        steps.append(recipe)
+    steps.setdefault(recipe, config)
 
 
-def root_overrides(recipe: Path, roots: Mapping[str, Path]) -> list[str]:
+def root_overrides(config: "Config", roots: Mapping[str, Path]) -> list[str]:
     """`key=value` for each of the config's datasets that `roots` places on this machine."""
     return [
         f"data.mixed_with.{source}.root={roots[dataset]}"
         if source
         else f"data.root={roots[dataset]}"
-        for source, dataset in _named(recipe).data.readers.items()
+        for source, dataset in config.data.readers.items()
         if dataset in roots
     ]
 
@@ -104,10 +103,6 @@ def _named(recipe: Path) -> "Config":
             f"{recipe}: name: {config.name!r} is not the file's; its run is not found"
         )
     return config
-
-
-def _readers(recipe: Path) -> list[str]:
-    return list(_named(recipe).data.readers.values())
 
 
 def _train(recipe: Path, overrides: Sequence[str], *, dry_run: bool) -> None:
