@@ -412,6 +412,12 @@ def _reproduce(bundle: Mapping[str, Any], config: Config) -> str:
             f"\n\nTraining starts with the weights of `{config.model.init}` (`model.init`), which "
             "have to be there."
         )
+    if config.teacher:
+        names = ", ".join(f"`{path}`" for path in config.teacher.bundles)
+        start += (
+            f"\n\nIts targets are {100 * config.teacher.share:g} % the answers of {names} "
+            "(`teacher.bundles`), which have to be there as well, trained and exported."
+        )
     if config.train.refit:
         start += (
             f"\n\nThe run `{config.train.refit}` (`train.refit`) has to be there as well, trained "

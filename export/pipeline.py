@@ -93,7 +93,7 @@ def export_run(
         print(text_table(*benchmark_table(timing)) + "\n")
 
         measure = whole_way(KerasPredictor(model), images, run.task.measurer)
-        data = joined(read_credits(run.path) or credits_of(samples, config.data.readers, None))
+        data = joined(read_credits(run.path) or credits_of(samples, config.data.readers, []))
         bundle = bundle_record(
             run,
             files,

@@ -157,6 +157,15 @@ class MixConfig(Section):
         return self
 
 
+class TeacherConfig(Section):
+    """Exported nets from whose answers this one learns too, see `fetal_tf.teacher`."""
+
+    bundles: Annotated[
+        list[PathValue], Field(min_length=1)
+    ]  # bundles, runs that hold one, zoo:NAME
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5  # of their mean answer in the target
+
+
 class EarlyStopping(Section):
     """Stop after `patience` epochs without a better `train.monitor`."""
 
@@ -245,6 +254,7 @@ class Config(Section):
     sampler: SamplerConfig = SamplerConfig()
     augment: list[Component] = []
     mix: MixConfig = MixConfig()
+    teacher: TeacherConfig | None = None
     model: ModelComponent
     loss: Component
     optimizer: Component

@@ -9,9 +9,11 @@ from pathlib import Path
 import keras
 
 import fetal_tf
+from fetal_tf.ancestry import weights_file
 from fetal_tf.config import Config
+from fetal_tf.edge.bundle import Bundle, resolve_bundle
 from fetal_tf.edge.files import sha256_of
-from fetal_tf.initial_weights import weights_file
+from fetal_tf.edge.seal import SEAL
 
 # Every package that can change a figure.
 PACKAGES = (
@@ -44,6 +46,7 @@ def environment(config: Config, command: list[str], *, resumed: bool = False) ->
         "command": [Path(command[0]).name, *command[1:]],
         "git_commit": _git_commit(),
         "initial_weights": None if resumed else _initial_weights(config),
+        "teachers": _teachers(config),
         "seeds": {"training": config.seed, "split": config.split.seed},
         "platform": f"{platform.system()} {platform.machine()}",
         "keras_backend": keras.backend.backend(),
@@ -58,6 +61,14 @@ def _initial_weights(config: Config) -> dict[str, str] | None:
         return None
     file = weights_file(init)
     return {"file": "/".join(file.parts[-2:]), "sha256": sha256_of(file)}
+
+
+def _teachers(config: Config) -> list[dict[str, str]]:
+    """The bundles that `teacher` names, each by its name and the checksum of its seal."""
+    if config.teacher is None:
+        return []
+    found = [Bundle.open(resolve_bundle(str(path))) for path in config.teacher.bundles]
+    return [{"name": b.name, "seal_sha256": sha256_of(b.path / SEAL)} for b in found]
 
 
 def _git_commit() -> str | None:

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import keras
 
+from fetal_tf.ancestry import weights_file
 from fetal_tf.checkpoint import load_model
-from fetal_tf.config import DataConfig, load_config
-from fetal_tf.data.mixture import SEPARATOR
-from fetal_tf.data.splits import SplitRow, read_splits
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 
 LEAST_SHARE = 0.5  # of the layers; with less, another architecture was named by mistake
@@ -39,11 +37,6 @@ class Start:
         kept = f"; fresh: {', '.join(self.fresh)}" if self.fresh else ""
         lost = f"; not used: {', '.join(self.unused)}" if self.unused else ""
         return f"{len(self.copied)} layers start with the weights of {self.source}{kept}{lost}"
-
-
-def weights_file(init: Path) -> Path:
-    """The file that `model.init` names: a run's best.keras, or the `.keras` file itself."""
-    return init / "best.keras" if init.is_dir() else init
 
 
 def start_from(model: keras.Model, init: Path) -> Start:
@@ -133,42 +126,6 @@ def _levels(names: Iterable[str]) -> int:
     """How many encoder levels the layers' names count."""
     found = [re.match(r"encoder_(\d+)_", name) for name in names]
     return 1 + max((int(match[1]) for match in found if match), default=-1)
-
-
-def check_split(init: Path, data: DataConfig, splits: Mapping[str, SplitRow]) -> None:
-    """Make sure that the weights have not been trained on what this run holds out.
-
-    Args:
-        init: as `model.init` names it; where it is a file, its run is the folder it lies in.
-        data: what this run reads.
-        splits: this run's samples.
-
-    Raises:
-        ConfigError: the same dataset, of which the source run has learnt from images that are val
-            or test here.
-    """
-    run = weights_file(init).parent
-    if not ((run / "splits.csv").is_file() and (run / "config.yaml").is_file()):
-        return
-    theirs = load_config(run / "config.yaml").data
-    rows = read_splits(run / "splits.csv")
-    learnt = {_origin(id, theirs) for id, row in rows.items() if row.split == "train"}
-    held_out = [id for id, row in splits.items() if row.split != "train"]
-    leaked = [id for id in held_out if _origin(id, data) in learnt]
-    if leaked:
-        raise ConfigError(
-            f"model.init: {run} was trained on {len(leaked)} images that this run holds out "
-            f"(first: {leaked[0]}), so its figures would measure memory; take the same split (and "
-            "fold) for both"
-        )
-
-
-def _origin(id: str, data: DataConfig) -> tuple[str | None, str]:
-    """A sample's dataset and its id there, whether or not it was mixed with others."""
-    name, separator, rest = id.partition(SEPARATOR)
-    if separator and name in data.mixed_with:
-        return data.sources[name].dataset, rest
-    return data.dataset, id
 
 
 def _fits(layer: keras.Layer, known: keras.Layer, source: Path, *, last: bool) -> bool:

@@ -21,10 +21,20 @@ def portable(config: Config) -> Config:
     if isinstance(weights, str):  # a file, or the name of a release
         model = model.model_copy(update={"weights": str(_portable(Path(weights)))})
     mlflow = config.mlflow.model_copy(update={"uri": MlflowConfig().uri})
+    teacher = config.teacher
+    if teacher is not None:
+        bundles = [_portable(path) for path in teacher.bundles]
+        teacher = teacher.model_copy(update={"bundles": bundles})
     refit = config.train.refit
     train = config.train.model_copy(update={"refit": refit and _portable(refit)})
     return config.model_copy(
-        update={"data": data, "model": model, "train": train, "mlflow": mlflow}
+        update={
+            "data": data,
+            "model": model,
+            "teacher": teacher,
+            "train": train,
+            "mlflow": mlflow,
+        }
     )
 
 

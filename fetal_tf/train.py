@@ -52,11 +52,11 @@ def _choose_folds(config: "Config", args: argparse.Namespace) -> int:
 
 
 def _train(config: "Config", resume: bool) -> int:
+    from fetal_tf.ancestry import ancestors, check_ancestors
     from fetal_tf.calibration import calibrated
     from fetal_tf.data.credit import credits_of
     from fetal_tf.data.phantom import is_phantom
     from fetal_tf.experiment import open_experiment
-    from fetal_tf.initial_weights import check_split, weights_file
     from fetal_tf.run import create_run, open_run, reopen_run
     from fetal_tf.tracking.tracker import tracked
     from fetal_tf.training import load_frames, prepare_model, train
@@ -67,11 +67,9 @@ def _train(config: "Config", resume: bool) -> int:
     splits = reopen_run(run, experiment, sys.argv) if resume else None
     frames = load_frames(experiment, splits)
     if not resume:
-        init = config.model.init
-        if init is not None:
-            check_split(init, config.data, frames.splits)
-        source = init and weights_file(init)
-        credits = credits_of(frames.train.samples, config.data.readers, source)
+        check_ancestors(config, frames.splits)
+        folders = [ancestor.folder for ancestor in ancestors(config)]
+        credits = credits_of(frames.train.samples, config.data.readers, folders)
         create_run(run, config, frames.splits, sys.argv, frames.class_pixels, credits)
     print(f"{run}: {_sizes(config, frames.splits)}; tensorboard --logdir {run / 'tensorboard'}")
     if any(is_phantom(source.root) for source in config.data.sources.values()):
@@ -135,6 +133,7 @@ def _dry_run_folds(configs: "Sequence[Config]") -> int:
 
 
 def _dry_run(config: "Config") -> int:
+    from fetal_tf.ancestry import check_ancestors
     from fetal_tf.config import dump_config
     from fetal_tf.experiment import open_experiment
     from fetal_tf.training import first_batch_shapes, load_frames, prepare_model
@@ -142,6 +141,7 @@ def _dry_run(config: "Config") -> int:
     experiment = open_experiment(config)
     model = prepare_model(experiment)
     frames = load_frames(experiment)
+    check_ancestors(config, frames.splits)
     print(dump_config(config))
     print(_sizes(config, frames.splits))
     model.summary(line_length=100)

@@ -23,6 +23,7 @@ from fetal_tf.data.pipeline import (
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.sampler import oversampling_weights
 from fetal_tf.data.splits import SplitRow
+from fetal_tf.data.teacher import Teacher
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.experiment import Experiment, belonging_to, select
@@ -55,6 +56,7 @@ class Frames:
         class_pixels: what the training frames hold, for tasks that count it.
         weights: how often each training frame is drawn, None for once.
         mixer: makes one training frame of two, where the config asks for it.
+        teacher: has a share in the training targets, where the config names one.
     """
 
     splits: dict[str, SplitRow]
@@ -63,6 +65,7 @@ class Frames:
     class_pixels: ClassPixels | None
     weights: np.ndarray | None
     mixer: Mixer | None
+    teacher: Teacher | None
 
 
 def load_frames(experiment: Experiment, splits: dict[str, SplitRow] | None = None) -> Frames:
@@ -87,7 +90,8 @@ def load_frames(experiment: Experiment, splits: dict[str, SplitRow] | None = Non
     experiment.check_loss(pixels)
     weights = _draw_weights(config, train_cache.samples)
     mixer = _mixer(config, train_cache)
-    return Frames(rows, train_cache, val_cache, pixels, weights, mixer)
+    teacher = _teacher(experiment, train_cache)
+    return Frames(rows, train_cache, val_cache, pixels, weights, mixer, teacher)
 
 
 def _drawn_split(experiment: Experiment, samples: list[Sample]) -> dict[str, SplitRow]:
@@ -119,6 +123,29 @@ def _mixer(config: Config, cache: FrameCache) -> Mixer | None:
             "targets that are maps can be mixed"
         )
     return Mixer(mix.mixup, mix.cutmix, mix.alpha)
+
+
+def _teacher(experiment: Experiment, cache: FrameCache) -> Teacher | None:
+    """Raises ConfigError where its answer is no target of this task."""
+    config = experiment.config.teacher
+    if config is None:
+        return None
+    teacher = Teacher.of(
+        [str(path) for path in config.bundles],
+        config.share,
+        experiment.input_shape,
+        experiment.task.classes,
+    )
+    example = cache[0]
+    target = cache.encode(example.target)
+    answer = teacher.answer(example.image)
+    if answer.shape != target.shape:
+        raise ConfigError(
+            f"teacher: answers with an array {answer.shape}, and {experiment.config.task.name} "
+            f"learns from {target.shape}: only a target in the form of the net's output can be "
+            "blended"
+        )
+    return teacher
 
 
 def _cache(experiment: Experiment, samples: Sequence[Sample]) -> FrameCache:
@@ -189,6 +216,7 @@ def train(
             workers=options.workers,
             weights=frames.weights,
             mixer=frames.mixer,
+            teacher=frames.teacher,
         ),
         validation_data=evaluation_dataset(
             frames.val, batch_size=options.batch_size, workers=options.workers
@@ -298,6 +326,7 @@ def first_batch_shapes(experiment: Experiment, frames: Frames) -> dict[str, tupl
         workers=config.train.workers,
         weights=frames.weights,
         mixer=frames.mixer,
+        teacher=frames.teacher,
     )
     image, target = next(iter(dataset))
     return {

@@ -1,16 +1,13 @@
 """`model.init`: what is taken over, what stays fresh, what is refused."""
 
 import shutil
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from fetal_tf.config import DataConfig, SourceConfig, load_config, save_config
-from fetal_tf.data.splits import SplitRow, write_splits
 from fetal_tf.edge.errors import ConfigError
-from fetal_tf.initial_weights import check_split, start_from
+from fetal_tf.initial_weights import start_from
 from fetal_tf.models import MODELS
 
 
@@ -140,48 +137,6 @@ def test_what_is_no_model_is_named(trained, tmp_path, damage):
         file.write_text("weights")
     with pytest.raises(ConfigError, match=r"^model\.init: .*heads"):
         start_from(unet(), run)
-
-
-HC18 = DataConfig(dataset="hc18", root=Path("data"), image_size=(64, 96))
-MIXED = HC18.model_copy(
-    update={
-        "dataset": "focus",
-        "mixed_with": {"heads": SourceConfig(root=Path("h"), dataset="hc18")},
-    }
-)
-
-
-def write_source(run, dataset, parts):
-    """A run that has learnt from what `parts` calls train."""
-    run.mkdir(parents=True, exist_ok=True)
-    config = load_config(Path("configs/quickstart.yaml"), [f"data.dataset={dataset}"])
-    save_config(config, run / "config.yaml")
-    write_splits(run / "splits.csv", rows(parts))
-
-
-def rows(parts):
-    return {id: SplitRow(id, id, split) for id, split in parts.items()}
-
-
-def test_weights_that_know_the_held_out_images_are_refused(tmp_path):
-    write_source(tmp_path / "first", "hc18", {"a": "train", "b": "val", "c": "train"})
-    same = rows({"a": "train", "b": "val", "c": "train"})
-    check_split(tmp_path / "first", HC18, same)
-    other_fold = rows({"a": "train", "b": "train", "c": "val"})
-    with pytest.raises(ConfigError, match=r"1 images that this run holds out \(first: c\)"):
-        check_split(tmp_path / "first", HC18, other_fold)
-    with pytest.raises(ConfigError, match="holds out"):
-        check_split(tmp_path / "first" / "best.keras", HC18, other_fold)
-    focus = HC18.model_copy(update={"dataset": "focus"})
-    check_split(tmp_path / "first", focus, other_fold)  # other images under like names
-    check_split(tmp_path / "nowhere.keras", HC18, other_fold)
-
-
-def test_images_are_known_again_where_they_are_mixed_with_others(tmp_path):
-    write_source(tmp_path / "first", "hc18", {"a": "train", "b": "val"})
-    check_split(tmp_path / "first", MIXED, rows({"heads:a": "train", "a": "val"}))
-    with pytest.raises(ConfigError, match=r"holds out \(first: heads:a\)"):
-        check_split(tmp_path / "first", MIXED, rows({"heads:a": "val", "a": "train"}))
 
 
 def test_the_last_weights_need_not_be_the_last_layer(tmp_path):

@@ -1,8 +1,8 @@
 """Train a net of the zoo anew, after every net that it rests on: `python -m tools.rebuild NAME`.
 
-`model.init: runs/X` and `train.refit: runs/X` of a config are made by the config of that name. What
-is trained already is not trained again, and what was broken off goes on. The result takes its place
-on the shelf.
+`model.init: runs/X`, `train.refit: runs/X` and `teacher.bundles: [runs/X]` of a config are made by
+the config of that name. What is trained already is not trained again, and what was broken off goes
+on. The result takes its place on the shelf.
 """
 
 import argparse
@@ -41,11 +41,12 @@ def _rebuild(args: argparse.Namespace) -> int:
             f"{', '.join(sorted(used))}"
         )
     for path, config in steps.items():
-        refit = config.train.refit
-        if refit is not None and not (refit / "bundle" / "parity.json").is_file():
+        if config.train.refit is not None:
             # Its figures stand for the net to come.
-            options = ("--formats", "int8", "--parity-split", "val")
-            _call("export", str(refit), *options, dry_run=args.dry_run)
+            _export(config.train.refit, "--parity-split", "val", dry_run=args.dry_run)
+        for run in config.teacher.bundles if config.teacher else ():
+            if run.parent == RUNS:
+                _export(run, dry_run=args.dry_run)
         _train(path, root_overrides(config, roots), dry_run=args.dry_run)
     _call("tools.shelve", str(RUNS / recipe.stem), args.name, dry_run=args.dry_run)
     return 0
@@ -70,17 +71,23 @@ def _add_lineage(recipe: Path, steps: "dict[Path, Config]", below: tuple[Path, .
     if recipe in below:
         raise ConfigError(f"{recipe}: rests on itself by way of {below[-1].name}")
     config = _named(recipe)
-    for key, needed in (("model.init", config.model.init), ("train.refit", config.train.refit)):
-        if needed is None:
-            continue
+    for key, needed in _rests_on(config):
         earlier = recipe.parent / f"{needed.name}.yaml"
         if needed.parent == RUNS and earlier.is_file():
             _add_lineage(earlier, steps, (*below, recipe))
-        elif not needed.exists():
+        elif not (needed.exists() or str(needed).startswith("zoo:")):
             raise ConfigError(
                 f"{recipe}: {key}: {needed} is not there, and no config in {recipe.parent} makes it"
             )
     steps.setdefault(recipe, config)
+
+
+def _rests_on(config: "Config") -> list[tuple[str, Path]]:
+    """The runs that have to be there, each with the key that names it."""
+    named = [("model.init", config.model.init), ("train.refit", config.train.refit)]
+    if config.teacher is not None:
+        named += [("teacher.bundles", path) for path in config.teacher.bundles]
+    return [(key, path) for key, path in named if path is not None]
 
 
 def root_overrides(config: "Config", roots: Mapping[str, Path]) -> list[str]:
@@ -116,6 +123,11 @@ def _train(recipe: Path, overrides: Sequence[str], *, dry_run: bool) -> None:
     options = [part for override in overrides for part in ("--set", override)]
     resume = ["--resume"] if run.is_dir() else []
     _call("fetal_tf.train", "--config", str(recipe), *options, *resume, dry_run=dry_run)
+
+
+def _export(run: Path, *options: str, dry_run: bool) -> None:
+    if not (run / "bundle" / "parity.json").is_file():
+        _call("export", str(run), "--formats", "int8", *options, dry_run=dry_run)
 
 
 def _call(module: str, *arguments: str, dry_run: bool) -> None:

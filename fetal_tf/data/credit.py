@@ -3,7 +3,7 @@ name.
 
 A reader also reads phantoms and anybody's own frames in its layout; to credit HC18 for them would
 be wrong, and to leave out the credit for the real ones would break their licence. A run keeps its
-credits in `credits.json`, its own first, then those of the weights that it started from.
+credits in `credits.json`, its own first, then those of the nets that it descends from.
 """
 
 import json
@@ -165,23 +165,23 @@ def _is_planes_row(sample: Sample) -> bool:
 
 
 def credits_of(
-    samples: Sequence[Sample], datasets: Mapping[str, str], initial_weights: Path | None
+    samples: Sequence[Sample], datasets: Mapping[str, str], ancestors: Sequence[Path]
 ) -> list[DataCredit]:
-    """The credit for `samples`, then those of the run whose weights training started from.
+    """The credit for `samples`, then those of the nets that the new one descends from.
 
     Args:
         samples: what is trained on.
         datasets: the name of their reader by `Sample.source`.
-        initial_weights: the file that `model.init` names; the credits of its run, or of the bundle
-            that it lies in, are inherited, for a model is derived from all that its weights have
-            seen.
+        ancestors: folders of the runs or bundles that it starts from, or learns from; their
+            credits are inherited, for a model is derived from all that these have seen.
     """
     own = _together([credit(part, datasets[source]) for source, part in by_source(samples).items()])
-    if initial_weights is None:
-        return [own]
-    folder = initial_weights.parent
-    inherited = read_credits(folder) or _bundle_credits(folder) or [UNKNOWN_START]
-    return [own, *(c for c in inherited if c != own)]
+    inherited = [
+        credit
+        for folder in ancestors
+        for credit in read_credits(folder) or _bundle_credits(folder) or [UNKNOWN_START]
+    ]
+    return list(dict.fromkeys([own, *inherited]))
 
 
 def _together(parts: Sequence[DataCredit]) -> DataCredit:
@@ -235,7 +235,7 @@ def _from_record(record: Mapping) -> DataCredit:
 
 
 def joined(found: Sequence[DataCredit]) -> DataCredit:
-    """One credit for a model that started from another one's weights."""
+    """One credit for a model that descends from others."""
     own, *inherited = found
     origins = ", and before that on ".join(c.trained_on for c in found)
     return DataCredit(

@@ -19,6 +19,7 @@ from fetal_tf.data.mixing import Mixer
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.sampler import systematic_draw
 from fetal_tf.data.targets import Target
+from fetal_tf.data.teacher import Teacher
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.images import read_gray
 from fetal_tf.edge.preprocess import Letterbox, letterboxed
@@ -119,12 +120,13 @@ def training_dataset(
     workers: int,
     weights: np.ndarray | None = None,
     mixer: Mixer | None = None,
+    teacher: Teacher | None = None,
 ) -> tf.data.Dataset:
     """Batches of epochs from `first_epoch` up to `last_epoch`, exclusive, one after the other.
 
     An epoch holds each frame once, or with `weights` (float32 [frames]) as many draws in proportion
     to them; a frame that is drawn twice is augmented in two ways. With `mixer` some frames are made
-    of two, each augmented on its own.
+    of two, each augmented on its own. With `teacher` its answer to the frame is part of the target.
 
     Yields:
         image float32 [batch, h, w, 1] in 0..255, and the encoded target float32 [batch, …].
@@ -148,7 +150,11 @@ def training_dataset(
         epoch: np.ndarray, index: np.ndarray, draw: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         entropy = np.random.SeedSequence([seed, int(epoch), int(index), int(draw)])
-        pair = augmented(int(index), entropy)
+        image, target = mixed(int(index), entropy)
+        return image, target if teacher is None else teacher.blend(image, target)
+
+    def mixed(index: int, entropy: np.random.SeedSequence) -> tuple[np.ndarray, np.ndarray]:
+        pair = augmented(index, entropy)
         if mixer is None:
             return pair
         rng = np.random.default_rng(entropy.spawn(1)[0])

@@ -95,8 +95,8 @@ def test_focus_is_recognised_without_its_ellipse_files(focus_samples):
 def test_weights_carry_the_credit_of_what_they_have_seen(hc18_samples, focus_samples, tmp_path):
     heads = tmp_path / "heads"
     heads.mkdir()
-    write_credits(heads, credits_of(hc18_samples, {"": "hc18"}, None))
-    found = credits_of(focus_samples, {"": "focus"}, heads / "best.keras")
+    write_credits(heads, credits_of(hc18_samples, {"": "hc18"}, []))
+    found = credits_of(focus_samples, {"": "focus"}, [heads])
     both = joined(found)
     assert both.trained_on.startswith("FOCUS")
     assert "before that on HC18" in both.trained_on
@@ -106,17 +106,17 @@ def test_weights_carry_the_credit_of_what_they_have_seen(hc18_samples, focus_sam
     hearts = tmp_path / "hearts"
     hearts.mkdir()
     write_credits(hearts, found)
-    again = joined(credits_of(focus_samples, {"": "focus"}, hearts / "best.keras"))
+    again = joined(credits_of(focus_samples, {"": "focus"}, [hearts]))
     assert again.attribution == both.attribution
 
 
 def test_weights_that_have_seen_a_phantom_say_so(focus_samples, tmp_path):
     write_credits(tmp_path, [PHANTOM])
-    assert joined(credits_of(focus_samples, {"": "focus"}, tmp_path / "best.keras")).phantom
+    assert joined(credits_of(focus_samples, {"": "focus"}, [tmp_path])).phantom
 
 
 def test_weights_of_unknown_origin_are_called_so(focus_samples, tmp_path):
-    found = joined(credits_of(focus_samples, {"": "focus"}, tmp_path / "somewhere" / "best.keras"))
+    found = joined(credits_of(focus_samples, {"": "focus"}, [tmp_path / "somewhere"]))
     assert "unknown origin" in found.trained_on
 
 
@@ -124,12 +124,12 @@ def test_weights_out_of_a_bundle_carry_its_credit(focus_samples, tmp_path):
     """As those in the zoo do, whose float model training may start from."""
     manifest = {"trained_on": "HC18", "phantom": False, "attribution": ["HC18: CC BY 4.0"]}
     (tmp_path / "bundle.json").write_text(json.dumps(manifest))
-    found = joined(credits_of(focus_samples, {"": "focus"}, tmp_path / "model.keras"))
+    found = joined(credits_of(focus_samples, {"": "focus"}, [tmp_path]))
     assert found.trained_on.endswith("before that on HC18")
     assert found.attribution[-1] == "HC18: CC BY 4.0"
     (tmp_path / "bundle.json").write_text("{}")
     with pytest.raises(FetalTFError, match=r"bundle\.json: damaged"):
-        credits_of(focus_samples, {"": "focus"}, tmp_path / "model.keras")
+        credits_of(focus_samples, {"": "focus"}, [tmp_path])
 
 
 def test_a_damaged_file_is_named(tmp_path):
@@ -190,5 +190,5 @@ def test_hc18_is_credited_under_the_landmark_table_too(real_data, labels):
 def test_the_dataset_of_negatives_is_credited(real_data):
     frames = named_source(as_negatives(read_focus(real_data / "focus")), "focus")
     assert any(
-        "FOCUS" in line for line in credits_of(frames, {"focus": "focus"}, None)[0].attribution
+        "FOCUS" in line for line in credits_of(frames, {"focus": "focus"}, [])[0].attribution
     )

@@ -138,6 +138,23 @@ def test_the_run_that_measures_a_refit_is_trained_and_exported_before_it(
     assert commands[2][1] == "runs/measured"
 
 
+def test_a_teacher_is_trained_and_exported_before_the_net_that_it_teaches(
+    recipes, commands, monkeypatch
+):
+    recipes(first=None, taught=None)
+    taught = Path("configs/taught.yaml")
+    taught.write_text(taught.read_text() + "teacher: {bundles: [runs/first, zoo:hc18]}\n")
+    shelf = SimpleNamespace(open=lambda path: SimpleNamespace(name="taught"))
+    monkeypatch.setattr(fetal_tf.edge.bundle, "Bundle", shelf)
+    assert tools.rebuild.main(["hc18"]) == 0
+    assert commands == [
+        ["fetal_tf.train", "--config", "configs/first.yaml"],
+        ["export", "runs/first", "--formats", "int8"],
+        ["fetal_tf.train", "--config", "configs/taught.yaml"],
+        ["tools.shelve", "runs/taught", "hc18"],
+    ]
+
+
 def test_weights_that_are_there_need_no_recipe(recipes):
     recipes(alone="weights.keras", elsewhere="other/first", first=None)
     Path("weights.keras").touch()

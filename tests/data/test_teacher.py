@@ -1,0 +1,124 @@
+"""What a teacher adds to a target: its own answer to the same frame, in the stated share."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from fetal_tf.data.augment import Augmenter
+from fetal_tf.data.pipeline import FrameCache, training_dataset
+from fetal_tf.data.sample import Sample
+from fetal_tf.data.targets import Target, coverage_shares
+from fetal_tf.data.teacher import Teacher
+from fetal_tf.edge.bundle import Bundle, resolve_bundle
+from fetal_tf.edge.errors import BundleError, ConfigError
+from fetal_tf.edge.images import write_png
+from fetal_tf.edge.preprocess import letterboxed
+
+CLASSES = ("head", "axis_cos", "axis_sin")
+SHAPE = (192, 288, 1)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """A bright ring on speckle, large and small, and nothing at all."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:192, :288]
+    made = []
+    for radius in (70, 40):
+        distance = np.hypot((rows - 96) * 1.25, columns - 144)
+        frame = rng.integers(10, 60, SHAPE[:2])
+        frame[np.abs(distance - radius) < 4] = 220
+        made.append(frame[..., None].astype(np.uint8))
+    return [*made, np.zeros(SHAPE, np.uint8)]
+
+
+def answer(name, frame):
+    bundle = Bundle.open(resolve_bundle(name))
+    return bundle.predictor().predict(frame[None])[0]
+
+
+def test_the_target_is_the_experts_and_the_teachers_by_their_shares(frames):
+    teacher = Teacher.of(["zoo:hc18"], 0.3, SHAPE, CLASSES)
+    target = np.random.default_rng(1).random((192, 288, 3), np.float32)
+    for frame in frames:
+        blended = teacher.blend(frame, target)
+        assert blended.dtype == np.float32
+        expected = 0.7 * target + 0.3 * answer("zoo:hc18", frame)
+        np.testing.assert_allclose(blended, expected, atol=1e-6)
+
+
+def test_several_teach_by_their_mean(frames):
+    both = ["zoo:hc18", "zoo:landmarks"]
+    teacher = Teacher.of(both, 1.0, SHAPE, CLASSES)
+    one, other = (answer(name, frames[0]) for name in both)
+    assert np.abs(one - other).max() > 0.01
+    np.testing.assert_allclose(teacher.answer(frames[0]), (one + other) / 2, atol=1e-6)
+
+
+def test_threads_may_share_it(frames):
+    teacher = Teacher.of(["zoo:hc18"], 0.5, SHAPE, CLASSES)
+    alone = [teacher.answer(frame) for frame in frames]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(teacher.answer, frames * 8))
+    for i, found in enumerate(together):
+        np.testing.assert_array_equal(found, alone[i % len(frames)])
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "classes", "error", "message"),
+    [
+        ("zoo:hc18", (96, 144, 1), CLASSES, ConfigError, r"zoo:hc18 has other frames: \(192"),
+        ("zoo:hc18", SHAPE, ("head",), ConfigError, "zoo:hc18 has other classes: .*'axis_cos'"),
+        ("zoo:heads", SHAPE, CLASSES, BundleError, "the zoo holds no 'heads'"),
+        ("runs/gone", SHAPE, CLASSES, BundleError, "runs/gone: no such folder"),
+    ],
+)
+def test_one_that_cannot_answer_is_refused(name, shape, classes, error, message):
+    with pytest.raises(error, match=message):
+        Teacher.of([name], 0.5, shape, classes)
+
+
+def test_it_sees_the_augmented_frame_that_the_net_sees(tmp_path, frames):
+    samples = []
+    for i, frame in enumerate(frames):
+        write_png(tmp_path / f"{i}.png", frame[..., 0])
+        samples.append(Sample(str(i), tmp_path / f"{i}.png", group=str(i)))
+
+    def batches(teacher, workers=1, first=0):
+        cache = FrameCache(
+            samples,
+            lambda sample, letterbox: Target(np.zeros((192, 288, 3), np.uint8)),
+            SHAPE[:2],
+            lambda target: coverage_shares(target.maps),
+        )
+        dataset = training_dataset(
+            cache,
+            Augmenter([{"name": "VerticalFlip", "p": 0.5}, {"name": "GaussNoise", "p": 1.0}]),
+            batch_size=3,
+            seed=0,
+            first_epoch=first,
+            last_epoch=2,
+            workers=workers,
+            teacher=teacher,
+        )
+        return [(image.numpy(), target.numpy()) for image, target in dataset]
+
+    teacher = Teacher.of(["zoo:hc18"], 1.0, SHAPE, CLASSES)
+    taught, alone = batches(teacher), batches(None)
+    assert len(taught) == 2
+    for (image, target), (same, empty) in zip(taught, alone, strict=True):
+        np.testing.assert_array_equal(image, same)
+        assert not empty.any()
+        for frame, learnt in zip(image, target, strict=True):
+            shown, _ = letterboxed(frame[..., 0].astype(np.uint8), SHAPE)
+            np.testing.assert_array_equal(shown, frame)
+            np.testing.assert_array_equal(learnt, answer("zoo:hc18", shown))
+    # Threads change nothing, nor does going on from a later epoch.
+    for again, before in (
+        (batches(teacher, workers=3), taught),
+        (batches(teacher, 2, 1), taught[1:]),
+    ):
+        for (image, target), (image2, target2) in zip(again, before, strict=True):
+            np.testing.assert_array_equal(image, image2)
+            np.testing.assert_array_equal(target, target2)

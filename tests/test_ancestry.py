@@ -1,0 +1,176 @@
+"""What a net inherits from those that it starts from or learns from."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fetal_tf.ancestry import check_ancestors
+from fetal_tf.config import load_config, save_config
+from fetal_tf.data.credit import HC18, PHANTOM, read_credits, write_credits
+from fetal_tf.data.phantom import write_phantom
+from fetal_tf.data.splits import SplitRow, write_splits
+from fetal_tf.data.teacher import Teacher
+from fetal_tf.edge.bundle import Bundle
+from fetal_tf.edge.errors import ConfigError
+from fetal_tf.edge.files import sha256_of
+from fetal_tf.edge.seal import SEAL
+from fetal_tf.experiment import open_experiment
+from fetal_tf.portable_config import portable
+from fetal_tf.train import main as train
+from fetal_tf.training import load_frames
+from tests.export.test_export_command import export_untimed
+from tests.test_negatives import HEADS
+
+QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
+MIXED = "data.mixed_with={heads: {root: h, dataset: hc18}}"
+
+
+def write_source(run, dataset, parts):
+    """A run that has learnt from what `parts` calls train."""
+    run.mkdir(parents=True, exist_ok=True)
+    config = load_config(QUICKSTART, [f"data.dataset={dataset}"])
+    save_config(config, run / "config.yaml")
+    write_splits(run / "splits.csv", rows(parts))
+
+
+def rows(parts):
+    return {id: SplitRow(id, id, split) for id, split in parts.items()}
+
+
+def starting_from(init, *changes):
+    return load_config(QUICKSTART, ["data.dataset=hc18", f"model.init={init}", *changes])
+
+
+def taught_by(*bundles):
+    return load_config(QUICKSTART, [f"teacher.bundles=[{', '.join(map(str, bundles))}]"])
+
+
+def test_weights_that_know_the_held_out_images_are_refused(tmp_path):
+    first = tmp_path / "first"
+    write_source(first, "hc18", {"a": "train", "b": "val", "c": "train"})
+    check_ancestors(starting_from(first), rows({"a": "train", "b": "val", "c": "train"}))
+    other_fold = rows({"a": "train", "b": "train", "c": "val"})
+    message = r"^model\.init: .*1 images that this run holds out \(first: c\)"
+    for init in (first, first / "best.keras"):
+        with pytest.raises(ConfigError, match=message):
+            check_ancestors(starting_from(init), other_fold)
+    # Other images under like names, and weights of which nothing is known.
+    check_ancestors(starting_from(first, "data.dataset=focus"), other_fold)
+    check_ancestors(starting_from(tmp_path / "nowhere.keras"), other_fold)
+
+
+def test_images_are_known_again_where_they_are_mixed_with_others(tmp_path):
+    first = tmp_path / "first"
+    write_source(first, "hc18", {"a": "train", "b": "val"})
+    config = starting_from(first, "data.dataset=focus", MIXED)
+    check_ancestors(config, rows({"heads:a": "train", "a": "val"}))
+    with pytest.raises(ConfigError, match=r"holds out \(first: heads:a\)"):
+        check_ancestors(config, rows({"heads:a": "val", "a": "train"}))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a run that has been exported, and a config of one that it teaches."""
+    folder = tmp_path_factory.mktemp("taught")
+    for name, count in (("hc18", 12), ("planes", 8), ("focus", 12)):
+        write_phantom(name, folder / name, count, seed=1)
+    (folder / "heads.yaml").write_text(HEADS)
+    (folder / "taught.yaml").write_text(
+        "extends: heads.yaml\nname: taught\nteacher: {bundles: [runs/heads], share: 0.5}\n"
+        "train: {epochs: 2}\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert train(["--config", "heads.yaml"]) == 0
+        assert export_untimed(["runs/heads", "--formats", "int8"]) in (0, 1)
+        assert train(["--config", "taught.yaml"]) == 0
+        yield folder
+
+
+def test_who_taught_is_on_record_and_credited(place):
+    bundle, run = place / "runs" / "heads" / "bundle", place / "runs" / "taught"
+    record = json.loads((run / "environment.json").read_text())
+    assert record["teachers"] == [{"name": "heads", "seal_sha256": sha256_of(bundle / SEAL)}]
+    credits = read_credits(run)
+    assert credits[0] == read_credits(place / "runs" / "heads")[0]
+    assert all(credit.phantom for credit in credits)
+
+
+def test_a_teachers_answers_change_what_is_learnt(place):
+    plain = ["--config", "taught.yaml", "--name", "alone", "--set", "teacher=null"]
+    assert train(plain) == 0
+    taught, alone = ((place / "runs" / n / "metrics.csv").read_text() for n in ("taught", "alone"))
+    assert taught.splitlines()[1:] != alone.splitlines()[1:]
+
+
+def test_a_net_that_was_taught_is_shipped_with_the_names_of_its_teachers(place):
+    assert export_untimed(["runs/taught", "--formats", "int8"]) in (0, 1)
+    card = (place / "runs" / "taught" / "bundle" / "MODEL_CARD.md").read_text()
+    assert "50 % the answers of `runs/heads` (`teacher.bundles`)" in card
+
+
+@pytest.mark.parametrize("how", [["--name", "other"], ["--name", "other", "--dry-run"]])
+def test_a_teacher_that_knows_the_held_out_frames_is_refused(place, capsys, how):
+    assert train(["--config", "taught.yaml", "--set", "split.seed=5", *how]) == 2
+    assert "teacher.bundles: runs/heads/bundle was trained on" in capsys.readouterr().err
+    assert not (place / "runs" / "other").exists()
+
+
+def test_a_teacher_of_another_size_is_refused_before_a_run_is_made(place, capsys):
+    change = ["--set", "data.image_size=[64, 96]"]
+    assert train(["--config", "taught.yaml", "--name", "other", *change]) == 2
+    assert "teacher.bundles: runs/heads has other frames" in capsys.readouterr().err
+    assert not (place / "runs" / "other").exists()
+
+
+def test_a_target_that_is_no_output_cannot_be_blended(place, monkeypatch):
+    """An autoencoder's says where the frame is, a regressor's which ends are in it."""
+
+    class Fake:
+        def answer(self, image):
+            return np.zeros((32, 48, 1), np.float32)
+
+    monkeypatch.setattr(Teacher, "of", lambda *arguments: Fake())
+    changes = [
+        "data.mixed_with={}",
+        "task={name: reconstruction, classes: [head], measurement: plane}",
+        "loss={name: mse}",
+    ]
+    with pytest.raises(ConfigError, match=r"^teacher: answers with an array \(32, 48, 1\)"):
+        load_frames(open_experiment(load_config(Path("taught.yaml"), changes)))
+
+
+def test_credits_of_a_teacher_are_due_as_those_of_first_weights_are(place):
+    known = place / "known"
+    known.mkdir()
+    bundle = Bundle.open(place / "runs" / "heads" / "bundle")
+    for file in bundle.path.iterdir():
+        (known / file.name).write_bytes(file.read_bytes())
+    credit = HC18.attribution[0]
+    write_credits(known, [HC18])
+    changes = ["--set", "teacher.bundles=[known]", "--set", "train.epochs=1"]
+    assert train(["--config", "taught.yaml", "--name", "credited", *changes]) == 0
+    found = read_credits(place / "runs" / "credited")
+    assert HC18 in found and credit in found[-1].attribution
+    assert PHANTOM.trained_on in found[0].trained_on
+
+
+def test_of_a_teacher_elsewhere_the_last_name_ships():
+    config = portable(taught_by("/home/somebody/heads", "zoo:hc18", "runs/heads"))
+    assert config.teacher is not None
+    assert config.teacher.bundles == [Path("heads"), Path("zoo:hc18"), Path("runs/heads")]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("teacher.bundles=[]", "teacher.bundles"),
+        ("teacher={share: 0.5}", "teacher.bundles"),
+        ("teacher={bundles: [a], share: 1.5}", "teacher.share"),
+    ],
+)
+def test_a_teacher_that_says_nothing_is_refused(change, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(QUICKSTART, [change])
