@@ -33,10 +33,11 @@ def read_axis(maps: np.ndarray, weights: np.ndarray) -> np.ndarray:
         maps: float32 [h, w, 2], the maps of AXIS, 0..1.
         weights: float32 [h, w], not negative: the head's probability.
     """
-    total = float(weights.sum(dtype=np.float64))
+    flat = weights.astype(np.float64).ravel()
+    total = float(flat.sum())
     if not total > 0:
         return np.zeros(2)
-    sums = [(weights * maps[..., k]).sum(dtype=np.float64) for k in range(maps.shape[-1])]
+    sums = [flat @ maps[..., k].astype(np.float64).ravel() for k in range(maps.shape[-1])]
     return 2 * np.array(sums) / total - 1
 
 

@@ -11,6 +11,8 @@ from fetal_tf.edge.ellipse import Ellipse
 _TUKEY = 4.685
 # Half a pixel of jitter is what a rasterised border has; a smaller scale would reject good points.
 _MIN_SCALE_PX = 0.5
+# Where no point is farther off than so many scales, there is no minority to be outvoted.
+_CLEAN = 3.5
 # The rounds for the majority are a start and need no rest. On every fourth head of HC18, 3 and 10
 # end nearer to the ellipse at rest than 6 and 6 (0.009 mm of HC in the mean), with fewer fits.
 _MAJORITY_ROUNDS = 3
@@ -22,8 +24,8 @@ def fit_ellipse(points: np.ndarray, robust: bool = False) -> Ellipse:
     """Least-squares ellipse through points (N, 2), px.
 
     A direct fit is repeated with weights that turn algebraic residuals into distances (first
-    order), until the ellipse rests. With `robust`, points far off are left out (Tukey's biweight,
-    after rounds with weights 1/distance that find the majority).
+    order), until the ellipse rests. With `robust`, points far off are left out (Tukey's biweight;
+    where there are any, after rounds with weights 1/distance that find the majority).
 
     Raises:
         ValueError: fewer than 6 points, or points that no ellipse fits (all on a line).
@@ -37,9 +39,9 @@ def fit_ellipse(points: np.ndarray, robust: bool = False) -> Ellipse:
     center = points.mean(axis=0)
     spread = max(float(np.abs(points - center).max()), 1e-9)
     x, y = ((points - center) / spread).T
-    monomials = np.column_stack([x * x, x * y, y * y, x, y, np.ones_like(x)])
+    monomials = np.stack([x * x, x * y, y * y, x, y, np.ones_like(x)])  # (6, N)
     conic = _direct_fit(monomials, np.ones_like(x))
-    if robust:
+    if robust and not _is_clean(np.abs(_distances(conic, monomials)[0]) * spread):
         conic = _refined(conic, monomials, spread, _majority_weights, _MAJORITY_ROUNDS)
     conic = _refined(conic, monomials, spread, _tukey_weights if robust else np.ones_like, _ROUNDS)
     return _ellipse(conic).stretched(spread, spread, center[0], center[1])
@@ -68,10 +70,10 @@ def _refined(
 def _distances(conic: np.ndarray, monomials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distance of each point to the conic, first order, positive outside; and the slope there."""
     a, b, c, d, e, _ = conic
-    x, y = monomials[:, 3], monomials[:, 4]
+    x, y = monomials[3:5]
     slopes = np.hypot(2 * a * x + b * y + d, b * x + 2 * c * y + e)
     slopes = np.maximum(slopes, 1e-3 * slopes.max())  # it vanishes at the centre
-    return monomials @ conic / slopes, slopes
+    return conic @ monomials / slopes, slopes
 
 
 def _majority_weights(distances_px: np.ndarray) -> np.ndarray:
@@ -80,27 +82,36 @@ def _majority_weights(distances_px: np.ndarray) -> np.ndarray:
 
 
 def _tukey_weights(distances_px: np.ndarray) -> np.ndarray:
+    reach_px = _TUKEY * _scale_px(distances_px)
+    return np.maximum(1.0 - (distances_px / reach_px) ** 2, 0.0) ** 2
+
+
+def _is_clean(distances_px: np.ndarray) -> bool:
+    return bool(distances_px.max() <= _CLEAN * _scale_px(distances_px))
+
+
+def _scale_px(distances_px: np.ndarray) -> float:
+    """Of the good points, by the median absolute deviation."""
     middle = len(distances_px) // 2
     median = float(np.partition(distances_px, middle)[middle])  # a third of np.median's time
-    scale = max(1.4826 * median, _MIN_SCALE_PX)
-    return np.maximum(1.0 - (distances_px / (_TUKEY * scale)) ** 2, 0.0) ** 2
+    return max(1.4826 * median, _MIN_SCALE_PX)
 
 
 def _direct_fit(monomials: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Coefficients of a x² + b xy + c y² + d x + e y + f, negative inside the ellipse."""
-    scatter = monomials.T @ (weights[:, None] / weights.max() * monomials)
+    scatter = (weights / weights.max() * monomials) @ monomials.T
     try:
         to_linear = -np.linalg.solve(scatter[3:, 3:], scatter[3:, :3])
         reduced = scatter[:3, :3] + scatter[:3, 3:] @ to_linear
         # Times the inverse of the constraint 4ac - b² = 1.
         _, vectors = np.linalg.eig(np.array([reduced[2] / 2, -reduced[1], reduced[0] / 2]))
     except np.linalg.LinAlgError as error:
-        raise ValueError(f"no ellipse fits these {len(monomials)} points: {error}") from error
+        raise ValueError(f"no ellipse fits these {len(weights)} points: {error}") from error
     vectors = np.real(vectors)
     elliptic = 4 * vectors[0] * vectors[2] - vectors[1] ** 2
     best = int(np.argmax(elliptic))
     if not elliptic[best] > 0:
-        raise ValueError(f"no ellipse fits these {len(monomials)} points: they lie on a line")
+        raise ValueError(f"no ellipse fits these {len(weights)} points: they lie on a line")
     quadratic = vectors[:, best] * np.sign(vectors[0, best])
     return np.concatenate([quadratic, to_linear @ quadratic])
 
