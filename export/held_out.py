@@ -11,7 +11,7 @@ from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.experiment import select
 from fetal_tf.measurement_settings import read_settings
 from fetal_tf.refit import check_recipe, settings_of
-from fetal_tf.run import Run
+from fetal_tf.run import Run, read_environment
 
 MEASURED_BY = "measured_by"  # in parity.json: the run whose figures stand there
 
@@ -32,7 +32,7 @@ def held_out_record(run: Run, split: str, formats: Sequence[str]) -> dict[str, A
     refit = _held_out_by(run, split)
     if refit is None:
         return None
-    check_recipe(run.config, refit)
+    check_recipe(run.config, refit, read_environment(run.path))
     if run.task.fits_measurer and settings_of(refit) != read_settings(run.path):
         raise FetalTFError(
             f"train.refit: {refit} was trained anew: {run.path} has other thresholds, so its "

@@ -13,7 +13,6 @@ from fetal_tf.ancestry import weights_file
 from fetal_tf.config import Config
 from fetal_tf.edge.bundle import Bundle, resolve_bundle
 from fetal_tf.edge.files import sha256_of
-from fetal_tf.edge.seal import SEAL
 
 # Every package that can change a figure.
 PACKAGES = (
@@ -45,13 +44,21 @@ def environment(config: Config, command: list[str], *, resumed: bool = False) ->
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": [Path(command[0]).name, *command[1:]],
         "git_commit": _git_commit(),
-        "initial_weights": None if resumed else _initial_weights(config),
-        "teachers": _teachers(config),
+        **({} if resumed else descent(config)),
         "seeds": {"training": config.seed, "split": config.split.seed},
         "platform": f"{platform.system()} {platform.machine()}",
         "keras_backend": keras.backend.backend(),
         "versions": versions(),
     }
+
+
+def descent(config: Config) -> dict[str, object]:
+    """The weights that a run starts with and the nets that teach it, by checksum.
+
+    Raises:
+        OSError, BundleError: they are not there.
+    """
+    return {"initial_weights": _initial_weights(config), "teachers": teachers(config)}
 
 
 def _initial_weights(config: Config) -> dict[str, str] | None:
@@ -63,12 +70,16 @@ def _initial_weights(config: Config) -> dict[str, str] | None:
     return {"file": "/".join(file.parts[-2:]), "sha256": sha256_of(file)}
 
 
-def _teachers(config: Config) -> list[dict[str, str]]:
-    """The bundles that `teacher` names, each by its name and the checksum of its seal."""
+def teachers(config: Config) -> list[dict[str, str]]:
+    """The files whose answers are in the targets, by checksum; none without `teacher`."""
     if config.teacher is None:
         return []
     found = [Bundle.open(resolve_bundle(str(path))) for path in config.teacher.bundles]
-    return [{"name": b.name, "seal_sha256": sha256_of(b.path / SEAL)} for b in found]
+    files = [bundle.manifest["files"][bundle.default_format] for bundle in found]
+    return [
+        {"file": f"{bundle.name}/{file['path']}", "sha256": file["sha256"]}
+        for bundle, file in zip(found, files, strict=True)
+    ]
 
 
 def _git_commit() -> str | None:

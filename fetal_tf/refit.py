@@ -5,7 +5,7 @@ thresholds and the expected error that were fitted to those frames, and the figu
 taken from there. Test frames and negatives stay held out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from fetal_tf.config import Config, differences, load_config
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, read_splits
 from fetal_tf.edge.errors import ConfigError
+from fetal_tf.environment import descent
 from fetal_tf.measurement_settings import read_settings
-from fetal_tf.run import read_history
+from fetal_tf.run import read_environment, read_history
 from fetal_tf.tracking.run_folder import RunFolder
 
 # What may differ from the measured run: nothing that a weight depends on.
@@ -37,7 +38,7 @@ def refit_split(config: Config, refit: Path, samples: Sequence[Sample]) -> dict[
         ConfigError: no trained run there, or one of another recipe, by the first key that differs.
         DataError: it was made of other samples.
     """
-    check_recipe(config, refit)
+    check_recipe(config, refit, descent(config))
     negative = {sample.id for sample in samples if sample.negative}
     return {
         id: replace(row, split="train") if row.split == "val" and id not in negative else row
@@ -45,8 +46,17 @@ def refit_split(config: Config, refit: Path, samples: Sequence[Sample]) -> dict[
     }
 
 
-def check_recipe(config: Config, refit: Path) -> None:
-    """Raises ConfigError where the measured run is not finished, or was made otherwise."""
+def check_recipe(config: Config, refit: Path, descended: Mapping[str, Any]) -> None:
+    """Make sure that the figures of the measured run stand for another one.
+
+    Args:
+        config: of the other one.
+        refit: the measured run.
+        descended: from which files the other one descends, see `environment.descent`.
+
+    Raises:
+        ConfigError: the measured run is not finished, or was made otherwise.
+    """
     measured = _measured_config(refit)
     if measured.train.refit is not None:
         raise ConfigError(f"train.refit: {refit} is a refit itself; name the run that was measured")
@@ -55,6 +65,14 @@ def check_recipe(config: Config, refit: Path) -> None:
             raise ConfigError(
                 f"train.refit: {refit} has another recipe, so its figures do not stand for this "
                 f"run: {key} is {there!r} there and {here!r} here"
+            )
+    record = read_environment(refit)
+    for key, name in (("initial_weights", "model.init"), ("teachers", "teacher.bundles")):
+        there, here = record.get(key) or None, descended.get(key) or None
+        if there != here:
+            raise ConfigError(
+                f"train.refit: {refit} descends from another model, so its figures do not stand "
+                f"for this run: {name} is {there} there and {here} here"
             )
 
 

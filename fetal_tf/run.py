@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,7 +20,7 @@ from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, read_splits, write_splits
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.edge.files import write_text_atomic
-from fetal_tf.environment import environment
+from fetal_tf.environment import environment, teachers
 from fetal_tf.experiment import Experiment, open_experiment
 from fetal_tf.measurement_settings import read_settings
 from fetal_tf.staging import staged_folder
@@ -154,8 +155,9 @@ def reopen_run(path: Path, experiment: Experiment, command: list[str]) -> dict[s
     """A run is resumed with the config it was started with.
 
     `train.epochs` may have grown: the run goes on, and a schedule that depends on the number of
-    epochs is read anew from there. Data may have moved, and there may be more threads. The
-    resumption is noted in environment.json, beside the start.
+    epochs is read anew from there. (A refit's may not: it has those of the measured run.) Data may
+    have moved, and there may be more threads. The resumption is noted in environment.json, beside
+    the start.
 
     Returns:
         The run's own split.
@@ -173,26 +175,38 @@ def reopen_run(path: Path, experiment: Experiment, command: list[str]) -> dict[s
         )
     saved = load_config(path / "config.yaml")
     for key, old, new in differences(saved, config):
-        grown = key == "train.epochs" and config.train.epochs > saved.train.epochs
+        longer = config.train.epochs > saved.train.epochs and config.train.refit is None
+        grown = key == "train.epochs" and longer
         if not grown and not _may_move(key):
             raise ConfigError(
                 f"{path}: {key} was {old!r} when the run started and is {new!r} "
                 "now; resume with the run's own config.yaml, or choose another --name"
             )
     splits = read_splits(path / "splits.csv", experiment.read_samples())
+    record = read_environment(path)
+    if record.get("teachers", []) != teachers(config):
+        raise ConfigError(
+            f"{path}: teacher.bundles: another model lies there than when the run started; put "
+            "the old one back, or choose another --name"
+        )
     if saved != config:
         save_config(config, path / "config.yaml")
-    _note_resumption(path / "environment.json", config, command)
+    record.setdefault("resumed", []).append(environment(config, command, resumed=True))
+    write_text_atomic(path / "environment.json", json.dumps(record, indent=2))
     return splits
 
 
-def _note_resumption(path: Path, config: Config, command: list[str]) -> None:
+def read_environment(run: Path) -> dict[str, Any]:
+    """A run's environment.json.
+
+    Raises:
+        FetalTFError: it is not there, or damaged.
+    """
+    path = run / "environment.json"
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise FetalTFError(f"{path}: cannot be read: {error}") from error
-    record.setdefault("resumed", []).append(environment(config, command, resumed=True))
-    write_text_atomic(path, json.dumps(record, indent=2))
 
 
 def read_history(path: Path) -> list[dict[str, float]]:

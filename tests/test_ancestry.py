@@ -1,6 +1,7 @@
 """What a net inherits from those that it starts from or learns from."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ from fetal_tf.data.teacher import Teacher
 from fetal_tf.edge.bundle import Bundle
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.edge.files import sha256_of
-from fetal_tf.edge.seal import SEAL
 from fetal_tf.experiment import open_experiment
 from fetal_tf.portable_config import portable
 from fetal_tf.train import main as train
@@ -90,9 +90,10 @@ def place(tmp_path_factory):
 
 
 def test_who_taught_is_on_record_and_credited(place):
-    bundle, run = place / "runs" / "heads" / "bundle", place / "runs" / "taught"
+    model, run = place / "runs/heads/bundle/model_int8.tflite", place / "runs" / "taught"
     record = json.loads((run / "environment.json").read_text())
-    assert record["teachers"] == [{"name": "heads", "seal_sha256": sha256_of(bundle / SEAL)}]
+    (teacher,) = record["teachers"]
+    assert teacher == {"file": "heads/model_int8.tflite", "sha256": sha256_of(model)}
     credits = read_credits(run)
     assert credits[0] == read_credits(place / "runs" / "heads")[0]
     assert all(credit.phantom for credit in credits)
@@ -103,6 +104,25 @@ def test_a_teachers_answers_change_what_is_learnt(place):
     assert train(plain) == 0
     taught, alone = ((place / "runs" / n / "metrics.csv").read_text() for n in ("taught", "alone"))
     assert taught.splitlines()[1:] != alone.splitlines()[1:]
+
+
+def test_it_goes_on_with_the_same_teacher_alone(place, capsys):
+    more = ["--config", "taught.yaml", "--resume", "--set", "train.epochs=3"]
+    bundle, kept = place / "runs" / "heads" / "bundle", place / "kept"
+    shutil.copytree(bundle, kept)
+    longer = ["--set", "optimizer.learning_rate=1e-2", "--set", "split.seed=0"]
+    assert train(["--config", "heads.yaml", "--name", "second", *longer]) == 0
+    assert export_untimed(["runs/second", "--formats", "int8"]) in (0, 1)
+    shutil.rmtree(bundle)
+    shutil.copytree(place / "runs" / "second" / "bundle", bundle)
+    try:
+        assert train(more) == 2
+        assert "teacher.bundles: another model lies there" in capsys.readouterr().err
+    finally:
+        shutil.rmtree(bundle)
+        kept.rename(bundle)
+    assert train(more) == 0
+    assert len((place / "runs" / "taught" / "metrics.csv").read_text().splitlines()) == 4
 
 
 def test_a_net_that_was_taught_is_shipped_with_the_names_of_its_teachers(place):

@@ -1,12 +1,13 @@
 """A refit: from the config to the card, which states the figures of the run that it refits."""
 
 import json
-import shutil
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+import fetal_tf.tracking.tracker
 from fetal_tf.config import load_config
 from fetal_tf.data.phantom import write_phantom
 from fetal_tf.data.splits import read_splits
@@ -25,7 +26,7 @@ MEASURED = """
 extends: plain.yaml
 name: hearts
 split: {val: 0.25, test: 0.25}
-train: {monitor: loss, ema_decay: 0.5}
+train: {epochs: 2, monitor: loss, ema_decay: 0.5}
 export: {parity_split: val, formats: [int8], calibration_images: 4}
 """
 FINAL = "extends: hearts.yaml\nname: final\ntrain: {refit: runs/hearts}\n"
@@ -90,18 +91,26 @@ def test_nothing_is_validated_and_what_was_fitted_is_taken_over(place, capsys):
     assert evaluate(["runs/final", "--split", "test"]) == 0
 
 
-def test_it_goes_on_where_it_broke_off(place):
-    more = ["--config", "final.yaml", "--resume", "--set", "train.epochs=2"]
-    kept = place / "kept"
-    shutil.copytree(place / "runs" / "final", kept)
-    try:
-        assert train(more) == 0
-        lines = (place / "runs" / "final" / "metrics.csv").read_text().splitlines()
-        assert len(lines) == 3
-        assert parts(place / "runs" / "final") == parts(kept)
-    finally:
-        shutil.rmtree(place / "runs" / "final")
-        kept.rename(place / "runs" / "final")
+def test_it_goes_on_where_it_broke_off_and_no_further_than_the_other(place, monkeypatch, capsys):
+    again = ["--config", "final.yaml", "--name", "broken"]
+
+    @contextmanager
+    def breaking_off(config, run):
+        def after_epoch():
+            raise KeyboardInterrupt
+
+        yield after_epoch
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fetal_tf.tracking.tracker, "tracked", breaking_off)
+        assert train(again) not in (0, 2)
+    runs = place / "runs"
+    assert len((runs / "broken" / "metrics.csv").read_text().splitlines()) == 2
+    assert train([*again, "--resume", "--set", "train.epochs=3"]) == 2
+    assert "train.epochs was 2 when the run started and is 3 now" in capsys.readouterr().err
+    assert train([*again, "--resume"]) == 0
+    assert len((runs / "broken" / "metrics.csv").read_text().splitlines()) == 3
+    assert parts(runs / "broken") == parts(runs / "final")
 
 
 def test_the_bundle_states_the_held_out_figures_and_whose_they_are(exported):
@@ -158,7 +167,7 @@ def test_another_training_of_the_other_run_is_noticed(exported, capsys):
     other = {**json.loads(kept_settings), "settings": {"n": 1}}
     try:
         for file, content, why in (
-            (log, "epoch,loss\n", "has finished 0 of 1 epochs"),
+            (log, "epoch,loss\n", "has finished 0 of 2 epochs"),
             (settings, json.dumps(other), "was trained anew"),
         ):
             kept = file.read_text()
@@ -189,7 +198,7 @@ def test_on_test_images_its_own_figures_stand(exported):
     [
         ("train.refit=runs/gone", "runs/gone is no trained run"),
         ("train.refit=runs/final", "is a refit itself"),
-        ("train.epochs=2", "another recipe.*train.epochs is 1 there and 2 here"),
+        ("train.epochs=3", "another recipe.*train.epochs is 2 there and 3 here"),
         ("loss.name=bce", "another recipe.*loss.name"),
         ("seed=9", "another recipe.*seed"),
     ],
@@ -197,6 +206,18 @@ def test_on_test_images_its_own_figures_stand(exported):
 def test_a_run_whose_figures_would_not_stand_for_it_is_refused(place, change, message):
     with pytest.raises(ConfigError, match=message):
         split_of(change)
+
+
+def test_other_first_weights_under_the_same_name_are_noticed(place):
+    record = place / "runs" / "hearts" / "environment.json"
+    kept = record.read_text()
+    other = {"file": "heads/best.keras", "sha256": "0" * 64}
+    try:
+        record.write_text(json.dumps({**json.loads(kept), "initial_weights": other}))
+        with pytest.raises(ConfigError, match=r"descends from another model.*model\.init is"):
+            split_of()
+    finally:
+        record.write_text(kept)
 
 
 def test_what_no_weight_depends_on_may_differ(place):
