@@ -54,13 +54,18 @@ def report_plots(
     if quantity:
         yield from _agreement_plots(quantity.pairs(rows), quantity)
     if figure := figures.learning_curves(history, overlap):
+        validated = any(key.startswith("val_") for key in history[-1])
         yield Plot(
             "learning_curves",
             "Learning curves",
             figure,
-            f"Training and validation curves over {plural(len(history), 'epoch')}.",
+            f"Training{' and validation' * validated} curves over "
+            f"{plural(len(history), 'epoch')}.",
             "Both curves should level off together; validation turning away from training means "
-            "that the model began to memorise.",
+            "that the model began to memorise."
+            if validated
+            else "The curve should level off. No frame was held out to validate on, so it cannot "
+            "show whether the model began to memorise.",
             wide=True,
         )
 

@@ -86,9 +86,19 @@ def _train(config: "Config", resume: bool) -> int:
     why = "stopped early" if outcome.stopped_early else "finished"
     print(
         f"{why} after {len(outcome.history)} epochs; best epoch {outcome.best_epoch + 1}: "
-        f"{monitor} {best[monitor]:.4f}\nnext: python -m fetal_tf.evaluate {run}"
+        f"{monitor} {best[monitor]:.4f}\n"
+        f"next: python -m {'fetal_tf.evaluate' if _holds_out(config, frames.splits) else 'export'} "
+        f"{run}"
     )
     return 0
+
+
+def _holds_out(config: "Config", splits) -> bool:
+    """Whether any frame is left to judge the run by; those that show something else are none."""
+    from fetal_tf.experiment import negative_ids
+
+    negative = negative_ids(config, splits)
+    return any(row.split != "train" and id not in negative for id, row in splits.items())
 
 
 def _train_folds(

@@ -1,6 +1,7 @@
 """A refit: from the config to the card, which states the figures of the run that it refits."""
 
 import json
+import shutil
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,6 +90,22 @@ def test_nothing_is_validated_and_what_was_fitted_is_taken_over(place, capsys):
     assert evaluate(["runs/final", "--split", "val"]) == 2
     assert "learnt the validation frames too; hearts was measured" in capsys.readouterr().err
     assert evaluate(["runs/final", "--split", "test"]) == 0
+    for run, validated in (("final", False), ("hearts", True)):
+        assert evaluate([f"runs/{run}", "--split", "test", "--out", f"report_{run}"]) == 0
+        page = (place / f"report_{run}" / "report.html").read_text()
+        assert ("No frame was held out to validate on" in page) is not validated
+        assert ("Training and validation curves" in page) is validated
+
+
+def test_where_nothing_is_held_out_the_next_step_is_export(place, capsys):
+    shutil.copytree(place / "focus", place / "untested")
+    shutil.rmtree(place / "untested" / "testing")
+    shorter = ["--set", "data.root=untested", "--set", "train.epochs=1"]
+    assert train(["--config", "hearts.yaml", "--name", "all", *shorter]) == 0
+    assert capsys.readouterr().out.endswith("next: python -m fetal_tf.evaluate runs/all\n")
+    refit = ["--set", "train.refit=runs/all", "--name", "all_final"]
+    assert train(["--config", "hearts.yaml", *shorter, *refit]) == 0
+    assert capsys.readouterr().out.endswith("next: python -m export runs/all_final\n")
 
 
 def test_it_goes_on_where_it_broke_off_and_no_further_than_the_other(place, monkeypatch, capsys):
