@@ -16,6 +16,7 @@ from fetal_tf.checkpoint import best_epoch
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.evaluation import summarise_rows
+from fetal_tf.negatives import ANSWERS
 from fetal_tf.result_files import csv_text, json_text, read_rows
 from fetal_tf.run import read_history
 from fetal_tf.scores import finite
@@ -76,7 +77,10 @@ def pool_folds(name: str, folds: Sequence[Fold], task: Task, monitor: str, seed:
         `metrics`: the headline, what the task pools of it over pixels, and the monitor. Each has
         `folds`, one value per fold; `mean` and `sd` (n - 1) over folds; and `pooled`, the `value`
         over all out-of-fold images together with `ci95` over groups, and `n` images; null for the
-        monitor, which is no figure of an image.
+        monitor, which is no figure of an image. `negatives`, where there are any: all folds'
+        answers to frames that show something else, of `n` how many were `refused`, `flagged` and
+        `passed`, beside `failed`; a frame that several folds hold out counts as often. `folds` has
+        each fold's own.
 
     Raises:
         DataError: an image that two folds validate on.
@@ -96,6 +100,7 @@ def pool_folds(name: str, folds: Sequence[Fold], task: Task, monitor: str, seed:
             [fold.summary["pooled"][column]["value"] for fold in folds],
             _pooled(whole["pooled"][column], "value", scored),
         )
+    answers = [_answers(fold.summary) for fold in folds]
     best = [best_epoch(fold.history, monitor) for fold in folds]
     at_best = [fold.history[epoch][monitor] for fold, epoch in zip(folds, best, strict=True)]
     figures[BEST + monitor] = (at_best, None)
@@ -108,6 +113,7 @@ def pool_folds(name: str, folds: Sequence[Fold], task: Task, monitor: str, seed:
             column: {"folds": values, **_over_folds(values), "pooled": pooled}
             for column, (values, pooled) in figures.items()
         },
+        **({"negatives": _summed(answers)} if any(answers) else {}),
         "folds": [
             {
                 "run": fold.run.name,
@@ -116,8 +122,9 @@ def pool_folds(name: str, folds: Sequence[Fold], task: Task, monitor: str, seed:
                 "epochs": len(fold.history),
                 "best_epoch": epoch + 1,
                 "evaluated": fold.summary["evaluated"],
+                **({"negatives": found} if found else {}),
             }
-            for fold, epoch in zip(folds, best, strict=True)
+            for fold, epoch, found in zip(folds, best, answers, strict=True)
         ],
     }
 
@@ -165,6 +172,16 @@ def _lines(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _pooled(figure: Mapping[str, Any], value: str, n: int) -> dict[str, Any]:
     return {"value": figure[value], "ci95": figure["ci95"], "n": n}
+
+
+def _answers(summary: Mapping[str, Any]) -> dict[str, int]:
+    """How a fold answered to negatives; empty where it was shown none."""
+    found = summary.get("negatives", {})
+    return {name: found[name] for name in ("n", "failed", *ANSWERS)} if found else {}
+
+
+def _summed(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    return {name: sum(c.get(name, 0) for c in counts) for name in ("n", "failed", *ANSWERS)}
 
 
 def _over_folds(values: Sequence[float | None]) -> dict[str, float | None]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fetal_tf.cross_validation import BEST, POOLED
+from fetal_tf.negatives import ANSWERS
 from fetal_tf.report_tables import DASH, interval, metric_label, number, plural
 
 
@@ -20,6 +21,8 @@ def screen_text(record: Mapping[str, Any]) -> str:
         _counts(name, name, record) for name in ("refused", "failed") if record["images"][name]
     ]
     table += [_line(metric, figure) for metric, figure in record["metrics"].items()]
+    if "negatives" in record:
+        table += [_answers(name, record) for name in ANSWERS]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = [
         "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
@@ -33,6 +36,13 @@ def screen_text(record: Mapping[str, Any]) -> str:
 def _counts(label: str, key: str, record: Mapping[str, Any]) -> list[str]:
     per_fold = [str(fold["images"][key]) for fold in record["folds"]]
     return [label, *per_fold, DASH, str(record["images"][key])]
+
+
+def _answers(name: str, record: Mapping[str, Any]) -> list[str]:
+    parts = [fold.get("negatives") for fold in record["folds"]]
+    per_fold = [DASH if found is None else str(found[name]) for found in parts]
+    total = record["negatives"]
+    return [f"negatives {name}", *per_fold, DASH, f"{total[name]} of {total['n']} answers"]
 
 
 def _line(metric: str, figure: Mapping[str, Any]) -> list[str]:

@@ -59,8 +59,7 @@ def report_plots(
             "learning_curves",
             "Learning curves",
             figure,
-            f"Training{' and validation' * validated} curves over "
-            f"{plural(len(history), 'epoch')}.",
+            f"Training{' and validation' * validated} curves over {plural(len(history), 'epoch')}.",
             "Both curves should level off together; validation turning away from training means "
             "that the model began to memorise."
             if validated

@@ -111,6 +111,20 @@ def test_files_and_screen_say_the_same(tmp_path):
     assert "6 images of 4 groups" in text
 
 
+def test_answers_to_negatives_are_counted_over_all_folds(tmp_path):
+    folds = [fold(tmp_path, n, dice) for n, dice in enumerate([*DICE, [0.6]])]
+    for number, (refused, flagged, passed) in enumerate([(5, 1, 0), (4, 1, 1)]):
+        counts = {"refused": refused, "flagged": flagged, "passed": passed}
+        folds[number].summary["negatives"] = {"n": 6, "failed": number, **counts, "flags": {}}
+    record = pooled(folds)
+    assert record["negatives"] == {"n": 12, "failed": 1, "refused": 9, "flagged": 2, "passed": 1}
+    assert record["folds"][1]["negatives"]["refused"] == 4
+    assert "negatives" not in record["folds"][2]
+    *_, line, _ = screen_text(record).splitlines()
+    assert line.split() == ["negatives", "passed", "0", "1", DASH, DASH, *"1 of 12 answers".split()]
+    assert "negatives" not in screen_text(pooled(folds[2:]))
+
+
 def test_folds_are_configs_like_any_other(tmp_path):
     config = fake_config("net", tmp_path)
     parts = fold_configs(config, 3)
