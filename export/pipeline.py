@@ -20,9 +20,11 @@ from export.held_out import MEASURED_BY, held_out_record, judged_samples, with_h
 from export.latency import whole_way
 from export.model_card import benchmark_table, model_card, parity_table
 from export.tables import text_table
+from fetal_tf.ancestry import ancestors, read_inherited, write_inherited
 from fetal_tf.calibration import calibrated
-from fetal_tf.config import save_config
-from fetal_tf.data.credit import credits_of, joined, read_credits
+from fetal_tf.config import Config, save_config
+from fetal_tf.data.credit import DataCredit, credits_of, joined, read_credits
+from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import write_splits
 from fetal_tf.edge.bundle import Bundle
 from fetal_tf.edge.files import write_text_atomic
@@ -93,7 +95,7 @@ def export_run(
         print(text_table(*benchmark_table(timing)) + "\n")
 
         measure = whole_way(KerasPredictor(model), images, run.task.measurer)
-        data = joined(read_credits(run.path) or credits_of(samples, config.data.readers, []))
+        data = joined(read_credits(run.path) or _credits(config, samples))
         bundle = bundle_record(
             run,
             files,
@@ -108,11 +110,17 @@ def export_run(
         card = model_card(bundle, parity, timing, run, data.grouping)
         save_config(portable(config), folder / "config.yaml")
         write_splits(folder / "splits.csv", run.splits)
+        write_inherited(folder, read_inherited(run.path))
         for name, tree in (("bundle", bundle), ("parity", parity), ("benchmark", timing)):
             write_json(folder / f"{name}.json", tree)
         write_text_atomic(folder / "MODEL_CARD.md", card)
         write_checksums(folder)
     return comparison.failures
+
+
+def _credits(config: Config, samples: Sequence[Sample]) -> list[DataCredit]:
+    folders = [ancestor.folder for ancestor in ancestors(config)]
+    return credits_of(samples, config.data.readers, folders)
 
 
 def _convert(

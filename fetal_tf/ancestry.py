@@ -4,15 +4,21 @@ What they have learnt is in it, too: frames that it holds out must not be among 
 credits of their data are due wherever it goes.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from fetal_tf.config import Config, DataConfig, load_config
 from fetal_tf.data.mixture import SEPARATOR
 from fetal_tf.data.splits import SplitRow, read_splits
-from fetal_tf.edge.bundle import resolve_bundle
-from fetal_tf.edge.errors import ConfigError
+from fetal_tf.edge.bundle import Bundle, resolve_bundle
+from fetal_tf.edge.errors import BundleError, ConfigError, FetalTFError
+from fetal_tf.edge.files import write_text_atomic
+from fetal_tf.result_files import json_text
+
+INHERITED_NAME = "inherited.json"  # in a run or bundle: what its ancestors have learnt
+Origin = tuple[str, str]  # a dataset's name and an image's id there
 
 
 @dataclass(frozen=True)
@@ -33,18 +39,29 @@ def weights_file(init: Path) -> Path:
     return init / "best.keras" if init.is_dir() else init
 
 
+def teacher_bundles(config: Config) -> list[Bundle]:
+    """The bundles that `teacher` names; none without it.
+
+    Raises:
+        ConfigError: one that is not there, or not whole.
+    """
+    paths = config.teacher.bundles if config.teacher else []
+    try:
+        return [Bundle.open(resolve_bundle(str(path))) for path in paths]
+    except BundleError as error:
+        raise ConfigError(f"teacher.bundles: {error}") from error
+
+
 def ancestors(config: Config) -> list[Ancestor]:
     """Of a run with this config, the weights that it starts from first.
 
     Raises:
-        BundleError: a teacher that is not there.
+        ConfigError: a teacher that is not there.
     """
     found = []
     if config.model.init is not None:
         found.append(Ancestor("model.init", weights_file(config.model.init).parent))
-    for path in config.teacher.bundles if config.teacher else ():
-        found.append(Ancestor("teacher.bundles", resolve_bundle(str(path))))
-    return found
+    return found + [Ancestor("teacher.bundles", bundle.path) for bundle in teacher_bundles(config)]
 
 
 def check_ancestors(config: Config, splits: Mapping[str, SplitRow]) -> None:
@@ -55,34 +72,70 @@ def check_ancestors(config: Config, splits: Mapping[str, SplitRow]) -> None:
         splits: its samples.
 
     Raises:
-        BundleError: a teacher that is not there.
-        ConfigError: the same dataset, of which an ancestor has learnt from images that are val or
-            test here.
+        ConfigError: a teacher that is not there, or an image that is val or test here and that an
+            ancestor, or one of its own ancestors, has learnt.
     """
-    for ancestor in ancestors(config):
-        _check_split(ancestor, config.data, splits)
-
-
-def _check_split(ancestor: Ancestor, data: DataConfig, splits: Mapping[str, SplitRow]) -> None:
-    folder = ancestor.folder
-    if not ((folder / "splits.csv").is_file() and (folder / "config.yaml").is_file()):
-        return
-    theirs = load_config(folder / "config.yaml").data
-    rows = read_splits(folder / "splits.csv")
-    learnt = {_origin(id, theirs) for id, row in rows.items() if row.split == "train"}
     held_out = [id for id, row in splits.items() if row.split != "train"]
-    leaked = [id for id in held_out if _origin(id, data) in learnt]
-    if leaked:
-        raise ConfigError(
-            f"{ancestor.key}: {folder} was trained on {len(leaked)} images that this run holds out "
-            f"(first: {leaked[0]}), so its figures would measure memory; take the same split (and "
-            "fold) for both"
-        )
+    for ancestor in ancestors(config):
+        learnt = learnt_by(ancestor.folder)
+        leaked = [id for id in held_out if _origin(id, config.data) in learnt]
+        if leaked:
+            raise ConfigError(
+                f"{ancestor.key}: {ancestor.folder} was trained on {len(leaked)} images that this "
+                f"run holds out (first: {leaked[0]}), so its figures would measure memory; take "
+                "the same split (and fold) for both"
+            )
 
 
-def _origin(id: str, data: DataConfig) -> tuple[str | None, str]:
+def inherited(config: Config) -> set[Origin]:
+    """What the ancestors of a run with this config have learnt."""
+    return set().union(*(learnt_by(ancestor.folder) for ancestor in ancestors(config)))
+
+
+def learnt_by(folder: Path) -> set[Origin]:
+    """The images that the net of a run or bundle has learnt, itself or by its ancestors.
+
+    Nothing where the folder does not say: then its weights are of unknown origin.
+
+    Raises:
+        FetalTFError: a file of the folder is damaged.
+    """
+    learnt = read_inherited(folder)
+    if (folder / "splits.csv").is_file() and (folder / "config.yaml").is_file():
+        data = load_config(folder / "config.yaml").data
+        rows = read_splits(folder / "splits.csv")
+        learnt |= {_origin(id, data) for id, row in rows.items() if row.split == "train"}
+    return learnt
+
+
+def write_inherited(folder: Path, origins: Set[Origin]) -> None:
+    """Keep what the ancestors have learnt in a run or bundle; no file where that is nothing."""
+    if origins:
+        by_dataset: dict[str, list[str]] = {}
+        for dataset, id in sorted(origins):
+            by_dataset.setdefault(dataset, []).append(id)
+        write_text_atomic(folder / INHERITED_NAME, json_text(by_dataset))
+
+
+def read_inherited(folder: Path) -> set[Origin]:
+    """What the ancestors of a run or bundle have learnt; nothing where there is no such file.
+
+    Raises:
+        FetalTFError: it is damaged.
+    """
+    path = folder / INHERITED_NAME
+    if not path.is_file():
+        return set()
+    try:
+        by_dataset = json.loads(path.read_text(encoding="utf-8"))
+        return {(dataset, str(id)) for dataset, ids in by_dataset.items() for id in ids}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise FetalTFError(f"{path}: damaged ({error})") from error
+
+
+def _origin(id: str, data: DataConfig) -> Origin:
     """A sample's dataset and its id there, whether or not it was mixed with others."""
     name, separator, rest = id.partition(SEPARATOR)
     if separator and name in data.mixed_with:
-        return data.sources[name].dataset, rest
+        return str(data.sources[name].dataset), rest
     return data.dataset, id

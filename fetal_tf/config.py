@@ -158,11 +158,9 @@ class MixConfig(Section):
 
 
 class TeacherConfig(Section):
-    """Exported nets from whose answers this one learns too, see `fetal_tf.teacher`."""
+    """Exported nets from whose answers this one learns too, see `fetal_tf.data.teacher`."""
 
-    bundles: Annotated[
-        list[PathValue], Field(min_length=1)
-    ]  # bundles, runs that hold one, zoo:NAME
+    bundles: Annotated[list[PathValue], Field(min_length=1)]  # also runs that hold one, zoo:NAME
     share: Annotated[float, Field(gt=0, le=1)] = 0.5  # of their mean answer in the target
 
 

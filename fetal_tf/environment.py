@@ -9,9 +9,8 @@ from pathlib import Path
 import keras
 
 import fetal_tf
-from fetal_tf.ancestry import weights_file
+from fetal_tf.ancestry import teacher_bundles, weights_file
 from fetal_tf.config import Config
-from fetal_tf.edge.bundle import Bundle, resolve_bundle
 from fetal_tf.edge.files import sha256_of
 
 # Every package that can change a figure.
@@ -56,7 +55,7 @@ def descent(config: Config) -> dict[str, object]:
     """The weights that a run starts with and the nets that teach it, by checksum.
 
     Raises:
-        OSError, BundleError: they are not there.
+        OSError, ConfigError: they are not there.
     """
     return {"initial_weights": _initial_weights(config), "teachers": teachers(config)}
 
@@ -72,14 +71,11 @@ def _initial_weights(config: Config) -> dict[str, str] | None:
 
 def teachers(config: Config) -> list[dict[str, str]]:
     """The files whose answers are in the targets, by checksum; none without `teacher`."""
-    if config.teacher is None:
-        return []
-    found = [Bundle.open(resolve_bundle(str(path))) for path in config.teacher.bundles]
-    files = [bundle.manifest["files"][bundle.default_format] for bundle in found]
-    return [
-        {"file": f"{bundle.name}/{file['path']}", "sha256": file["sha256"]}
-        for bundle, file in zip(found, files, strict=True)
-    ]
+    found = []
+    for bundle in teacher_bundles(config):
+        file = bundle.manifest["files"][bundle.default_format]
+        found.append({"file": f"{bundle.name}/{file['path']}", "sha256": file["sha256"]})
+    return found
 
 
 def _git_commit() -> str | None:

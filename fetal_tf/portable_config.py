@@ -23,7 +23,9 @@ def portable(config: Config) -> Config:
     mlflow = config.mlflow.model_copy(update={"uri": MlflowConfig().uri})
     teacher = config.teacher
     if teacher is not None:
-        bundles = [_portable(path) for path in teacher.bundles]
+        # A run's own bundle is called like any other: the run has the name.
+        runs = [path.parent if path.name == "bundle" else path for path in teacher.bundles]
+        bundles = [_portable(path) for path in runs]
         teacher = teacher.model_copy(update={"bundles": bundles})
     refit = config.train.refit
     train = config.train.model_copy(update={"refit": refit and _portable(refit)})

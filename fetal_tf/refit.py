@@ -19,9 +19,10 @@ from fetal_tf.measurement_settings import read_settings
 from fetal_tf.run import read_environment, read_history
 from fetal_tf.tracking.run_folder import RunFolder
 
-# What may differ from the measured run: nothing that a weight depends on.
+# What may differ from the measured run: nothing that a weight depends on. (Other nets that it
+# descends from are compared by their checksums, wherever they lie.)
 FREE = (
-    "name", "train.refit", "train.workers", "train.overlay_every",
+    "name", "train.refit", "train.workers", "train.overlay_every", "model.init", "teacher.bundles",
     "export.", "tracking", "mlflow.", "published",
 )  # fmt: skip
 
@@ -68,12 +69,17 @@ def check_recipe(config: Config, refit: Path, descended: Mapping[str, Any]) -> N
             )
     record = read_environment(refit)
     for key, name in (("initial_weights", "model.init"), ("teachers", "teacher.bundles")):
-        there, here = record.get(key) or None, descended.get(key) or None
-        if there != here:
+        if _checksums(record.get(key)) != _checksums(descended.get(key)):
             raise ConfigError(
                 f"train.refit: {refit} descends from another model, so its figures do not stand "
-                f"for this run: {name} is {there} there and {here} here"
+                f"for this run: {name} is {record.get(key)} there and {descended.get(key)} here"
             )
+
+
+def _checksums(files: Mapping[str, str] | Sequence[Mapping[str, str]] | None) -> list[str]:
+    """Of one file, of several, or of none: where they lie does not matter."""
+    listed = [files] if isinstance(files, Mapping) else files or []
+    return [file["sha256"] for file in listed]
 
 
 def settings_of(refit: Path) -> dict[str, Any]:

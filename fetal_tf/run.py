@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from fetal_tf.ancestry import inherited, write_inherited
 from fetal_tf.checkpoint import load_model
 from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.config import Config, differences, load_config, save_config
@@ -132,6 +133,7 @@ def create_run(
         record = json.dumps(environment(config, command), indent=2)
         write_text_atomic(folder / "environment.json", record)
         write_splits(folder / "splits.csv", splits)
+        write_inherited(folder, inherited(config))
         if class_pixels is not None:
             counts = json.dumps(class_pixels.as_record(), indent=2)
             write_text_atomic(folder / "class_pixels.json", counts)
@@ -140,10 +142,11 @@ def create_run(
         save_config(config, folder / "config.yaml")
 
 
-# What may differ when a run is resumed, since it cannot change a batch.
+# What may differ when a run is resumed, since it cannot change a batch. (That a teacher has only
+# moved is seen by its checksum.)
 MOVABLE = (
     "data.root", "train.workers", "train.overlay_every",
-    "model.init", "tracking", "mlflow.", "published",
+    "model.init", "teacher.bundles", "tracking", "mlflow.", "published",
 )  # fmt: skip
 
 

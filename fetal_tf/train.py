@@ -87,18 +87,23 @@ def _train(config: "Config", resume: bool) -> int:
     print(
         f"{why} after {len(outcome.history)} epochs; best epoch {outcome.best_epoch + 1}: "
         f"{monitor} {best[monitor]:.4f}\n"
-        f"next: python -m {'fetal_tf.evaluate' if _holds_out(config, frames.splits) else 'export'} "
-        f"{run}"
+        f"next: python -m {_next_command(config, frames.splits)}"
     )
     return 0
 
 
-def _holds_out(config: "Config", splits) -> bool:
-    """Whether any frame is left to judge the run by; those that show something else are none."""
+def _next_command(config: "Config", splits) -> str:
+    """What shows how good the run is: on test frames, else on those of validation."""
     from fetal_tf.experiment import negative_ids
 
+    run = f"runs/{config.name}"
     negative = negative_ids(config, splits)
-    return any(row.split != "train" and id not in negative for id, row in splits.items())
+    parts = {row.split for id, row in splits.items() if id not in negative}
+    if "test" in parts:
+        return f"fetal_tf.evaluate {run}"
+    if "val" in parts:
+        return f"fetal_tf.evaluate {run} --split val"
+    return f"export {run} --parity-split val"  # it states the figures of the run that it refits
 
 
 def _train_folds(
@@ -131,6 +136,7 @@ def _train_folds(
 
 def _dry_run_folds(configs: "Sequence[Config]") -> int:
     """Everything of the first fold, then the frames of each other one: a class may be missing."""
+    from fetal_tf.ancestry import check_ancestors
     from fetal_tf.experiment import open_experiment
     from fetal_tf.training import load_frames
 
@@ -138,6 +144,7 @@ def _dry_run_folds(configs: "Sequence[Config]") -> int:
     _dry_run(configs[0])
     for number, config in enumerate(configs[1:], start=1):
         frames = load_frames(open_experiment(config))
+        check_ancestors(config, frames.splits)
         print(f"fold {number} of {len(configs)}: {_sizes(config, frames.splits)}")
     return 0
 

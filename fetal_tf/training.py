@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from fetal_tf import callbacks
+from fetal_tf.ancestry import teacher_bundles
 from fetal_tf.checkpoint import TrainingState, best_epoch, epochs_without_gain, restore
 from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.config import Config
@@ -23,7 +24,7 @@ from fetal_tf.data.pipeline import (
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.sampler import oversampling_weights
 from fetal_tf.data.splits import SplitRow
-from fetal_tf.data.teacher import Teacher
+from fetal_tf.data.teacher import Teacher, check_bundles
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.experiment import Experiment, belonging_to, select
@@ -127,23 +128,18 @@ def _mixer(config: Config, cache: FrameCache) -> Mixer | None:
 
 def _teacher(experiment: Experiment, cache: FrameCache) -> Teacher | None:
     """Raises ConfigError where its answer is no target of this task."""
-    config = experiment.config.teacher
-    if config is None:
+    config, task = experiment.config, experiment.task
+    if config.teacher is None:
         return None
-    teacher = Teacher.of(
-        [str(path) for path in config.bundles],
-        config.share,
-        experiment.input_shape,
-        experiment.task.classes,
-    )
+    bundles = teacher_bundles(config)
+    check_bundles(bundles, experiment.input_shape, task.classes)
+    teacher = Teacher(bundles, config.teacher.share, task.known_channels, config.train.workers)
     example = cache[0]
-    target = cache.encode(example.target)
-    answer = teacher.answer(example.image)
+    answer, target = teacher.answer(example.image), cache.encode(example.target)
     if answer.shape != target.shape:
         raise ConfigError(
-            f"teacher: answers with an array {answer.shape}, and {experiment.config.task.name} "
-            f"learns from {target.shape}: only a target in the form of the net's output can be "
-            "blended"
+            f"teacher: answers with an array {answer.shape}, and {task.name} learns from "
+            f"{target.shape}: only a target in the form of the net's output can be blended"
         )
     return teacher
 

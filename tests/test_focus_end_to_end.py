@@ -18,7 +18,7 @@ from PIL import Image
 from scipy import ndimage, stats
 
 from fetal_tf.checkpoint import load_model
-from fetal_tf.data.credit import HC18, PHANTOM, read_credits, write_credits
+from fetal_tf.data.credit import HC18, PHANTOM, joined, read_credits, write_credits
 from fetal_tf.data.phantom import write_phantom
 from fetal_tf.data.phantom_heart import FRAME_SHAPES
 from fetal_tf.edge.bundle import Bundle
@@ -463,7 +463,7 @@ def test_the_bundle_holds_gate_credits_and_proof(bundle, views):
     # Derived from both: the generated hearts, and the heads that the weights had seen before.
     assert manifest["phantom"] is True
     assert manifest["attribution"] == list(HC18.attribution)
-    assert manifest["trained_on"] == f"{PHANTOM.trained_on}, and before that on {HC18.trained_on}"
+    assert manifest["trained_on"] == joined([PHANTOM, HC18]).trained_on
     card = " ".join((bundle / "MODEL_CARD.md").read_text(encoding="utf-8").split())
     assert "starts with the weights of `runs/heads` (`model.init`)" in card
     assert "PHANTOM" in card and HC18.attribution[0] in card

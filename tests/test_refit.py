@@ -102,10 +102,14 @@ def test_where_nothing_is_held_out_the_next_step_is_export(place, capsys):
     shutil.rmtree(place / "untested" / "testing")
     shorter = ["--set", "data.root=untested", "--set", "train.epochs=1"]
     assert train(["--config", "hearts.yaml", "--name", "all", *shorter]) == 0
-    assert capsys.readouterr().out.endswith("next: python -m fetal_tf.evaluate runs/all\n")
+    assert capsys.readouterr().out.endswith(
+        "next: python -m fetal_tf.evaluate runs/all --split val\n"
+    )
     refit = ["--set", "train.refit=runs/all", "--name", "all_final"]
     assert train(["--config", "hearts.yaml", *shorter, *refit]) == 0
-    assert capsys.readouterr().out.endswith("next: python -m export runs/all_final\n")
+    assert capsys.readouterr().out.endswith(
+        "next: python -m export runs/all_final --parity-split val\n"
+    )
 
 
 def test_it_goes_on_where_it_broke_off_and_no_further_than_the_other(place, monkeypatch, capsys):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CONFIGS = Path("configs")
 RUNS = Path("runs")
+TEACHER = "teacher.bundles"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,7 +76,7 @@ def _add_lineage(recipe: Path, steps: "dict[Path, Config]", below: tuple[Path, .
         earlier = recipe.parent / f"{needed.name}.yaml"
         if needed.parent == RUNS and earlier.is_file():
             _add_lineage(earlier, steps, (*below, recipe))
-        elif not (needed.exists() or str(needed).startswith("zoo:")):
+        elif not (needed.exists() or (key == TEACHER and str(needed).startswith("zoo:"))):
             raise ConfigError(
                 f"{recipe}: {key}: {needed} is not there, and no config in {recipe.parent} makes it"
             )
@@ -86,7 +87,7 @@ def _rests_on(config: "Config") -> list[tuple[str, Path]]:
     """The runs that have to be there, each with the key that names it."""
     named = [("model.init", config.model.init), ("train.refit", config.train.refit)]
     if config.teacher is not None:
-        named += [("teacher.bundles", path) for path in config.teacher.bundles]
+        named += [(TEACHER, path) for path in config.teacher.bundles]
     return [(key, path) for key, path in named if path is not None]
 
 
@@ -126,8 +127,16 @@ def _train(recipe: Path, overrides: Sequence[str], *, dry_run: bool) -> None:
 
 
 def _export(run: Path, *options: str, dry_run: bool) -> None:
+    """Raises FetalTFError where int8 does not measure as well as the float model."""
+    from fetal_tf.edge.bundle import Bundle
+
     if not (run / "bundle" / "parity.json").is_file():
         _call("export", str(run), "--formats", "int8", *options, dry_run=dry_run)
+    elif Bundle.open(run / "bundle").failed_parity("int8"):
+        raise FetalTFError(
+            f"{run / 'bundle'}: int8 does not measure as well as the float model; nothing can rest "
+            "on it"
+        )
 
 
 def _call(module: str, *arguments: str, dry_run: bool) -> None:

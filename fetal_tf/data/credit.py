@@ -176,12 +176,11 @@ def credits_of(
             credits are inherited, for a model is derived from all that these have seen.
     """
     own = _together([credit(part, datasets[source]) for source, part in by_source(samples).items()])
-    inherited = [
-        credit
-        for folder in ancestors
-        for credit in read_credits(folder) or _bundle_credits(folder) or [UNKNOWN_START]
-    ]
-    return list(dict.fromkeys([own, *inherited]))
+    found = {(own.trained_on, own.attribution): own}
+    for folder in ancestors:
+        for inherited in read_credits(folder) or _bundle_credits(folder) or [UNKNOWN_START]:
+            found.setdefault((inherited.trained_on, inherited.attribution), inherited)
+    return list(found.values())
 
 
 def _together(parts: Sequence[DataCredit]) -> DataCredit:
@@ -237,7 +236,7 @@ def _from_record(record: Mapping) -> DataCredit:
 def joined(found: Sequence[DataCredit]) -> DataCredit:
     """One credit for a model that descends from others."""
     own, *inherited = found
-    origins = ", and before that on ".join(c.trained_on for c in found)
+    origins = ", and, by the nets that it descends from, on ".join(c.trained_on for c in found)
     return DataCredit(
         trained_on=origins if inherited else own.trained_on,
         phantom=any(c.phantom for c in found),

@@ -11,8 +11,6 @@ from fetal_tf.edge.ellipse import Ellipse
 _TUKEY = 4.685
 # Half a pixel of jitter is what a rasterised border has; a smaller scale would reject good points.
 _MIN_SCALE_PX = 0.5
-# Where no point is farther off than so many scales, there is no minority to be outvoted.
-_CLEAN = 3.5
 # The rounds for the majority are a start and need no rest. On every fourth head of HC18, 3 and 10
 # end nearer to the ellipse at rest than 6 and 6 (0.009 mm of HC in the mean), with fewer fits.
 _MAJORITY_ROUNDS = 3
@@ -24,8 +22,9 @@ def fit_ellipse(points: np.ndarray, robust: bool = False) -> Ellipse:
     """Least-squares ellipse through points (N, 2), px.
 
     A direct fit is repeated with weights that turn algebraic residuals into distances (first
-    order), until the ellipse rests. With `robust`, points far off are left out (Tukey's biweight;
-    where there are any, after rounds with weights 1/distance that find the majority).
+    order), until the ellipse rests. With `robust`, points far off are left out (Tukey's biweight,
+    after rounds with weights 1/distance that find the majority: without these, points of one bulge
+    drag the ellipse until none of them seems far off).
 
     Raises:
         ValueError: fewer than 6 points, or points that no ellipse fits (all on a line).
@@ -41,7 +40,7 @@ def fit_ellipse(points: np.ndarray, robust: bool = False) -> Ellipse:
     x, y = ((points - center) / spread).T
     monomials = np.stack([x * x, x * y, y * y, x, y, np.ones_like(x)])  # (6, N)
     conic = _direct_fit(monomials, np.ones_like(x))
-    if robust and not _is_clean(np.abs(_distances(conic, monomials)[0]) * spread):
+    if robust:
         conic = _refined(conic, monomials, spread, _majority_weights, _MAJORITY_ROUNDS)
     conic = _refined(conic, monomials, spread, _tukey_weights if robust else np.ones_like, _ROUNDS)
     return _ellipse(conic).stretched(spread, spread, center[0], center[1])
@@ -82,19 +81,10 @@ def _majority_weights(distances_px: np.ndarray) -> np.ndarray:
 
 
 def _tukey_weights(distances_px: np.ndarray) -> np.ndarray:
-    reach_px = _TUKEY * _scale_px(distances_px)
-    return np.maximum(1.0 - (distances_px / reach_px) ** 2, 0.0) ** 2
-
-
-def _is_clean(distances_px: np.ndarray) -> bool:
-    return bool(distances_px.max() <= _CLEAN * _scale_px(distances_px))
-
-
-def _scale_px(distances_px: np.ndarray) -> float:
-    """Of the good points, by the median absolute deviation."""
     middle = len(distances_px) // 2
     median = float(np.partition(distances_px, middle)[middle])  # a third of np.median's time
-    return max(1.4826 * median, _MIN_SCALE_PX)
+    scale = max(1.4826 * median, _MIN_SCALE_PX)
+    return np.maximum(1.0 - (distances_px / (_TUKEY * scale)) ** 2, 0.0) ** 2
 
 
 def _direct_fit(monomials: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from fetal_tf.tasks.segmentation import SegmentationTask
 from fetal_tf.tasks.task import Task
 
 CLASSES = ("head", *AXIS)
+UNKNOWN = 0.5  # in both maps: no direction at all
 
 
 class HeadAxisTask(SegmentationTask):
@@ -47,12 +48,17 @@ class HeadAxisTask(SegmentationTask):
         """
         coverage = coverage_shares(target.maps)
         x, y = np.diff(target.points[AXES["ofd"]], axis=0)[0]
-        values = (0.5, 0.5)
+        values = (UNKNOWN, UNKNOWN)
         if np.isfinite([x, y]).all():
             values = axis_maps(np.degrees(np.arctan2(y, x)))
         shape = (*coverage.shape[:2], len(AXIS))
         maps = np.broadcast_to(np.array(values, np.float32), shape)
         return np.concatenate([coverage, maps], axis=-1)
+
+    def known_channels(self, target: np.ndarray) -> np.ndarray:
+        """The mask, and the maps where there is an axis that is known."""
+        axis_known = bool((target[..., 1:] != UNKNOWN).any())
+        return np.array([True, *[axis_known] * len(AXIS)])
 
     def training_metrics(self, image_size: tuple[int, int]) -> list[keras.metrics.Metric]:
         """Dice per image of the mask, and by how many degrees the axis is off."""

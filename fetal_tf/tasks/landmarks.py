@@ -111,6 +111,12 @@ class LandmarkTask(PlainTask):
         maps = [self._heatmap(p, s, height, width) for p, s in zip(points, shown, strict=True)]
         return np.concatenate([coverage_shares(target.maps), np.stack(maps, axis=-1)], axis=-1)
 
+    def known_channels(self, target: np.ndarray) -> np.ndarray:
+        """The mask, and the maps of landmarks that the frame shows."""
+        known = np.asarray(target.reshape(-1, target.shape[-1]).any(axis=0))
+        known[: int(self._masked)] = True
+        return known
+
     def _heatmap(self, point: np.ndarray, shown: bool, height: int, width: int) -> np.ndarray:
         """A gaussian of height 1 about a landmark, float32 [h, w]; empty where it is not shown."""
         if not shown:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 from fetal_tf.class_pixels import ClassPixels
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.targets import Target
@@ -21,6 +23,10 @@ class PlainTask:
     target_interpolation: Literal["linear", "nearest"] = "linear"
 
     measurer: Measurer
+
+    def known_channels(self, target: np.ndarray) -> np.ndarray:
+        """Every channel says something."""
+        return np.ones(target.shape[-1], bool)
 
     def measurer_of(self, sample: Sample) -> Measurer:
         """The experts of every dataset measure alike."""

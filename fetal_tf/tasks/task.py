@@ -69,6 +69,13 @@ class Task(Protocol):
         """A target as the loss takes it, float32, most often [h, w, K] in 0..1."""
         ...
 
+    def known_channels(self, target: np.ndarray) -> np.ndarray:
+        """Which channels of an encoded target say something, bool [K].
+
+        The loss leaves the others out, which it knows by exact values: they must stay as they are.
+        """
+        ...
+
     def measurer_of(self, sample: Sample) -> Measurer:
         """What measures a frame as the experts of its dataset do; most often `measurer`."""
         ...

@@ -99,7 +99,7 @@ def test_weights_carry_the_credit_of_what_they_have_seen(hc18_samples, focus_sam
     found = credits_of(focus_samples, {"": "focus"}, [heads])
     both = joined(found)
     assert both.trained_on.startswith("FOCUS")
-    assert "before that on HC18" in both.trained_on
+    assert "descends from, on HC18" in both.trained_on
     assert [line[:5] for line in both.attribution] == ["FOCUS", "HC18:"]
     assert "217 patients" in both.grouping
     # And on to a third run.
@@ -125,7 +125,7 @@ def test_weights_out_of_a_bundle_carry_its_credit(focus_samples, tmp_path):
     manifest = {"trained_on": "HC18", "phantom": False, "attribution": ["HC18: CC BY 4.0"]}
     (tmp_path / "bundle.json").write_text(json.dumps(manifest))
     found = joined(credits_of(focus_samples, {"": "focus"}, [tmp_path]))
-    assert found.trained_on.endswith("before that on HC18")
+    assert found.trained_on.endswith("descends from, on HC18")
     assert found.attribution[-1] == "HC18: CC BY 4.0"
     (tmp_path / "bundle.json").write_text("{}")
     with pytest.raises(FetalTFError, match=r"bundle\.json: damaged"):

@@ -66,6 +66,20 @@ def test_outliers_move_only_the_plain_fit():
     assert abs(fit_ellipse(points, robust=True).perimeter / HEAD.perimeter - 1) < 1e-3
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_bulge_drags_nothing_along(seed):
+    """A fifth of the outline, all on one side: a plain fit follows, and then none seems far off."""
+    rng = np.random.default_rng(seed)
+    along = (np.arange(400) / 400 + rng.random()) % 1
+    bulge = 15.0 * np.sin(np.pi * along / 0.2) * (along < 0.2)
+    angle = 2 * np.pi * np.arange(400) / 400
+    points = np.column_stack([(100 + bulge) * np.cos(angle), (75 + bulge) * np.sin(angle)])
+    points += rng.normal(0, 0.3, points.shape)
+    truth = Ellipse(0, 0, 100, 75, 0).perimeter
+    assert fit_ellipse(points, robust=True).perimeter == pytest.approx(truth, rel=3e-3)
+    assert fit_ellipse(points).perimeter > 1.01 * truth
+
+
 @pytest.mark.parametrize(
     "points",
     [

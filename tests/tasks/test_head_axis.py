@@ -121,9 +121,11 @@ def test_an_axis_that_has_lost_an_end_is_unknown(task):
         points[hidden] = np.nan
         encoded = task.encode(Target(target.maps, points))
         assert (encoded[..., 1:] == 0.5).all()
+        assert task.known_channels(encoded).tolist() == [True, False, False]
         np.testing.assert_array_equal(encoded[..., 0], target.maps[..., 0] / np.float32(255))
     points = target.points.copy()
     points[2:] = np.nan  # the BPD has no say
+    assert task.known_channels(task.encode(Target(target.maps, points))).all()
     np.testing.assert_array_equal(task.encode(Target(target.maps, points)), task.encode(target))
 
 

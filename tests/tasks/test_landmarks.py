@@ -108,6 +108,8 @@ def test_a_landmark_outside_the_frame_is_no_target(task):
     else:
         maps = encoded[..., -4:]
         assert [bool(maps[..., k].any()) for k in range(4)] == [True, False, False, True]
+        known = task.known_channels(encoded)  # an empty mask is known to be empty
+        assert known.tolist() == [True] * ("head" in task.classes) + [True, False, False, True]
 
 
 def test_the_labels_order_can_be_taken_at_its_word():
