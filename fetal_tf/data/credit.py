@@ -9,6 +9,7 @@ credits in `credits.json`, its own first, then those of the nets that it descend
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from fetal_tf.data.mixture import by_source, unnamed_source
@@ -176,11 +177,19 @@ def credits_of(
             credits are inherited, for a model is derived from all that these have seen.
     """
     own = _together([credit(part, datasets[source]) for source, part in by_source(samples).items()])
-    found = {(own.trained_on, own.attribution): own}
+    found = [own]
     for folder in ancestors:
         for inherited in read_credits(folder) or _bundle_credits(folder) or [UNKNOWN_START]:
-            found.setdefault((inherited.trained_on, inherited.attribution), inherited)
-    return list(found.values())
+            if not any(map(partial(_covers, inherited), found)):
+                found.append(inherited)
+    return found
+
+
+def _covers(inherited: DataCredit, credit: DataCredit) -> bool:
+    """Whether all whom `inherited` thanks are thanked by `credit`; generated data by its name."""
+    if not inherited.attribution:
+        return inherited.trained_on == credit.trained_on
+    return set(inherited.attribution) <= set(credit.attribution)
 
 
 def _together(parts: Sequence[DataCredit]) -> DataCredit:

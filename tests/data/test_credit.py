@@ -110,6 +110,18 @@ def test_weights_carry_the_credit_of_what_they_have_seen(hc18_samples, focus_sam
     assert again.attribution == both.attribution
 
 
+def test_the_same_data_are_thanked_once(hc18_samples, tmp_path):
+    """A net that descends from one of the same data, by way of a run or of a bundle."""
+    write_credits(tmp_path, credits_of(hc18_samples, {"": "hc18"}, []))
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    manifest = {"trained_on": "HC18", "phantom": False, "attribution": list(HC18.attribution)}
+    (bundle / "bundle.json").write_text(json.dumps(manifest))
+    assert credits_of(hc18_samples, {"": "hc18"}, [tmp_path, bundle]) == [HC18]
+    write_credits(tmp_path, [PHANTOM])
+    assert credits_of(hc18_samples, {"": "hc18"}, [tmp_path, tmp_path]) == [HC18, PHANTOM]
+
+
 def test_weights_that_have_seen_a_phantom_say_so(focus_samples, tmp_path):
     write_credits(tmp_path, [PHANTOM])
     assert joined(credits_of(focus_samples, {"": "focus"}, [tmp_path])).phantom
