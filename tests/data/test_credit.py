@@ -7,6 +7,7 @@ import pytest
 
 from fetal_tf.data.credit import (
     FOCUS_ROWS,
+    HC18,
     HC18_ROWS,
     PHANTOM,
     PLANES_ROWS,
