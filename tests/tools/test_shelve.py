@@ -93,6 +93,12 @@ def test_config_card_and_weights_of_the_zoo_belong_together(shelf):
         assert np.abs(as_float - from_int8).mean() < 0.02
 
 
+def test_one_net_measures_heads_and_their_ends():
+    """As the README says."""
+    heads, ends = (Bundle.open(ZOO / name).manifest for name in ("hc18", "landmarks"))
+    assert heads["files"]["int8"]["sha256"] == ends["files"]["int8"]["sha256"]
+
+
 @pytest.mark.parametrize("shelf", SHELF, ids=lambda path: path.name)
 def test_a_frame_of_nothing_is_refused(shelf):
     """A blank screen, a probe in the air: nets that never saw one found a head or a chest there."""
