@@ -20,7 +20,7 @@ from export.held_out import MEASURED_BY, held_out_record, judged_samples, with_h
 from export.latency import whole_way
 from export.model_card import benchmark_table, model_card, parity_table
 from export.tables import text_table
-from fetal_tf.ancestry import ancestors, read_inherited, write_inherited
+from fetal_tf.ancestry import INHERITED_NAME, ancestors, read_inherited, write_inherited
 from fetal_tf.calibration import calibrated
 from fetal_tf.config import Config, save_config
 from fetal_tf.data.credit import DataCredit, credits_of, joined, read_credits
@@ -110,12 +110,18 @@ def export_run(
         card = model_card(bundle, parity, timing, run, data.grouping)
         save_config(portable(config), folder / "config.yaml")
         write_splits(folder / "splits.csv", run.splits)
-        write_inherited(folder, read_inherited(run.path))
+        _keep_inherited(run.path, folder)
         for name, tree in (("bundle", bundle), ("parity", parity), ("benchmark", timing)):
             write_json(folder / f"{name}.json", tree)
         write_text_atomic(folder / "MODEL_CARD.md", card)
         write_checksums(folder)
     return comparison.failures
+
+
+def _keep_inherited(run: Path, folder: Path) -> None:
+    """Of a run that was made before there were such lists, nobody can say."""
+    if (run / INHERITED_NAME).is_file():
+        write_inherited(folder, read_inherited(run))
 
 
 def _credits(config: Config, samples: Sequence[Sample]) -> list[DataCredit]:

@@ -18,6 +18,9 @@ from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.result_files import json_text
 
 INHERITED_NAME = "inherited.json"  # in a run or bundle: what its ancestors have learnt
+# Readers of another one's images, under the same ids: a table of HC18's landmarks; brain structures
+# and head axes in frames of FETAL_PLANES_DB.
+SAME_IMAGES = {"landmarks": "hc18", "fetal_head_biometry": "planes"}
 Origin = tuple[str, str]  # a dataset's name and an image's id there
 
 
@@ -100,42 +103,52 @@ def learnt_by(folder: Path) -> set[Origin]:
     Raises:
         FetalTFError: a file of the folder is damaged.
     """
-    learnt = read_inherited(folder)
-    if (folder / "splits.csv").is_file() and (folder / "config.yaml").is_file():
-        data = load_config(folder / "config.yaml").data
+    if not (folder / "config.yaml").is_file():
+        return set()
+    config = load_config(folder / "config.yaml")
+    learnt = set()
+    if (folder / "splits.csv").is_file():
         rows = read_splits(folder / "splits.csv")
-        learnt |= {_origin(id, data) for id, row in rows.items() if row.split == "train"}
-    return learnt
+        learnt = {_origin(id, config.data) for id, row in rows.items() if row.split == "train"}
+    if (folder / INHERITED_NAME).is_file():
+        return learnt | read_inherited(folder)
+    # Made before there were such lists: the weights that it started from may still be there.
+    init = config.model.init and weights_file(config.model.init).parent
+    return learnt | (learnt_by(init) if init and init != folder else set())
 
 
 def write_inherited(folder: Path, origins: Set[Origin]) -> None:
-    """Keep what the ancestors have learnt in a run or bundle; no file where that is nothing."""
-    if origins:
-        by_dataset: dict[str, list[str]] = {}
-        for dataset, id in sorted(origins):
-            by_dataset.setdefault(dataset, []).append(id)
-        write_text_atomic(folder / INHERITED_NAME, json_text(by_dataset))
+    """Keep what the ancestors have learnt in a run or bundle: image ids by dataset, maybe none."""
+    by_dataset: dict[str, list[str]] = {}
+    for dataset, id in sorted(origins):
+        by_dataset.setdefault(dataset, []).append(id)
+    write_text_atomic(folder / INHERITED_NAME, json_text(by_dataset))
 
 
 def read_inherited(folder: Path) -> set[Origin]:
-    """What the ancestors of a run or bundle have learnt; nothing where there is no such file.
+    """What `write_inherited` has kept.
 
     Raises:
         FetalTFError: it is damaged.
     """
     path = folder / INHERITED_NAME
-    if not path.is_file():
-        return set()
     try:
         by_dataset = json.loads(path.read_text(encoding="utf-8"))
-        return {(dataset, str(id)) for dataset, ids in by_dataset.items() for id in ids}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise FetalTFError(f"{path}: damaged ({error})") from error
+    except (OSError, ValueError) as error:
+        raise FetalTFError(f"{path}: cannot be read: {error}") from error
+    lists = isinstance(by_dataset, dict) and all(isinstance(v, list) for v in by_dataset.values())
+    if not lists:
+        raise FetalTFError(f"{path}: damaged: an object of lists of image ids is expected")
+    return {(dataset, str(id)) for dataset, ids in by_dataset.items() for id in ids}
 
 
 def _origin(id: str, data: DataConfig) -> Origin:
     """A sample's dataset and its id there, whether or not it was mixed with others."""
     name, separator, rest = id.partition(SEPARATOR)
     if separator and name in data.mixed_with:
-        return str(data.sources[name].dataset), rest
-    return data.dataset, id
+        return _images_of(str(data.sources[name].dataset)), rest
+    return _images_of(data.dataset), id
+
+
+def _images_of(dataset: str) -> str:
+    return SAME_IMAGES.get(dataset, dataset)

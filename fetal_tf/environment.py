@@ -4,7 +4,9 @@ import datetime
 import importlib.metadata
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -58,6 +60,12 @@ def descent(config: Config) -> dict[str, object]:
         OSError, ConfigError: they are not there.
     """
     return {"initial_weights": _initial_weights(config), "teachers": teachers(config)}
+
+
+def checksums(files: Any) -> list[str | None]:
+    """Of an entry of `descent`: of one file, several or none, wherever they lie."""
+    listed = [files] if isinstance(files, Mapping) else files or []
+    return [file.get("sha256") if isinstance(file, Mapping) else None for file in listed]
 
 
 def _initial_weights(config: Config) -> dict[str, str] | None:

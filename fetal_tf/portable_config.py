@@ -24,8 +24,7 @@ def portable(config: Config) -> Config:
     teacher = config.teacher
     if teacher is not None:
         # A run's own bundle is called like any other: the run has the name.
-        runs = [path.parent if path.name == "bundle" else path for path in teacher.bundles]
-        bundles = [_portable(path) for path in runs]
+        bundles = [_portable(_run_of(path)) for path in teacher.bundles]
         teacher = teacher.model_copy(update={"bundles": bundles})
     refit = config.train.refit
     train = config.train.model_copy(update={"refit": refit and _portable(refit)})
@@ -43,3 +42,8 @@ def portable(config: Config) -> Config:
 def _portable(path: Path) -> Path:
     elsewhere = path.is_absolute() or ".." in path.parts
     return Path(path.name) if elsewhere else path
+
+
+def _run_of(bundle: Path) -> Path:
+    named = bundle.name == "bundle" and bundle.parent.name not in ("", "..")
+    return bundle.parent if named else bundle

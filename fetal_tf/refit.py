@@ -14,7 +14,7 @@ from fetal_tf.config import Config, differences, load_config
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, read_splits
 from fetal_tf.edge.errors import ConfigError
-from fetal_tf.environment import descent
+from fetal_tf.environment import checksums, descent
 from fetal_tf.measurement_settings import read_settings
 from fetal_tf.run import read_environment, read_history
 from fetal_tf.tracking.run_folder import RunFolder
@@ -69,17 +69,11 @@ def check_recipe(config: Config, refit: Path, descended: Mapping[str, Any]) -> N
             )
     record = read_environment(refit)
     for key, name in (("initial_weights", "model.init"), ("teachers", "teacher.bundles")):
-        if _checksums(record.get(key)) != _checksums(descended.get(key)):
+        if checksums(record.get(key)) != checksums(descended.get(key)):
             raise ConfigError(
                 f"train.refit: {refit} descends from another model, so its figures do not stand "
                 f"for this run: {name} is {record.get(key)} there and {descended.get(key)} here"
             )
-
-
-def _checksums(files: Mapping[str, str] | Sequence[Mapping[str, str]] | None) -> list[str]:
-    """Of one file, of several, or of none: where they lie does not matter."""
-    listed = [files] if isinstance(files, Mapping) else files or []
-    return [file["sha256"] for file in listed]
 
 
 def settings_of(refit: Path) -> dict[str, Any]:

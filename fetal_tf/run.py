@@ -21,7 +21,7 @@ from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, read_splits, write_splits
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.edge.files import write_text_atomic
-from fetal_tf.environment import environment, teachers
+from fetal_tf.environment import checksums, descent, environment, teachers
 from fetal_tf.experiment import Experiment, open_experiment
 from fetal_tf.measurement_settings import read_settings
 from fetal_tf.staging import staged_folder
@@ -187,11 +187,16 @@ def reopen_run(path: Path, experiment: Experiment, command: list[str]) -> dict[s
             )
     splits = read_splits(path / "splits.csv", experiment.read_samples())
     record = read_environment(path)
-    if record.get("teachers", []) != teachers(config):
-        raise ConfigError(
-            f"{path}: teacher.bundles: another model lies there than when the run started; put "
-            "the old one back, or choose another --name"
-        )
+    # First weights no longer matter once an epoch is finished, and may be gone; teachers go on.
+    begun = (path / "last.keras").is_file()
+    now = {"teachers": teachers(config)} if begun else descent(config)
+    for key, files in now.items():
+        if checksums(record.get(key)) != checksums(files):
+            name = {"teachers": "teacher.bundles", "initial_weights": "model.init"}[key]
+            raise ConfigError(
+                f"{path}: {name}: another model lies there than when the run started; put the old "
+                "one back, or choose another --name"
+            )
     if saved != config:
         save_config(config, path / "config.yaml")
     record.setdefault("resumed", []).append(environment(config, command, resumed=True))
@@ -207,9 +212,12 @@ def read_environment(run: Path) -> dict[str, Any]:
     """
     path = run / "environment.json"
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise FetalTFError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(record, dict):
+        raise FetalTFError(f"{path}: found {type(record).__name__}, an object is expected")
+    return record
 
 
 def read_history(path: Path) -> list[dict[str, float]]:

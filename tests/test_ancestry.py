@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -35,10 +36,10 @@ QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
 MIXED = "data.mixed_with={heads: {root: h, dataset: hc18}}"
 
 
-def write_source(run, dataset, parts):
+def write_source(run, dataset, parts, *changes):
     """A run that has learnt from what `parts` calls train."""
     run.mkdir(parents=True, exist_ok=True)
-    config = load_config(QUICKSTART, [f"data.dataset={dataset}"])
+    config = load_config(QUICKSTART, [f"data.dataset={dataset}", *changes])
     save_config(config, run / "config.yaml")
     write_splits(run / "splits.csv", rows(parts))
 
@@ -90,10 +91,37 @@ def test_what_an_ancestors_ancestor_has_learnt_is_known_too(tmp_path):
         check_ancestors(config, rows({"p": "test", "q": "train"}))
 
 
-@pytest.mark.parametrize("content", ["{", "[1]", '{"hc18": 3}'])
+def test_of_a_run_without_such_a_list_the_first_weights_are_asked(tmp_path):
+    """As runs have none that were trained before there were such lists."""
+    grandmother, mother = tmp_path / "grandmother", tmp_path / "mother"
+    write_source(grandmother, "planes", {"p": "train"})
+    write_source(mother, "hc18", {"a": "train"}, f"model.init={grandmother}")
+    assert learnt_by(mother) == {("planes", "p"), ("hc18", "a")}
+    write_inherited(mother, set())
+    assert learnt_by(mother) == {("hc18", "a")}
+
+
+def test_another_readers_view_of_the_same_images_is_known(tmp_path):
+    first = tmp_path / "first"
+    write_source(first, "hc18", {"a": "train"})
+    with pytest.raises(ConfigError, match="holds out"):
+        check_ancestors(starting_from(first, "data.dataset=landmarks"), rows({"a": "test"}))
+
+
+def test_every_ancestor_is_asked(tmp_path, place):
+    first = tmp_path / "first"
+    write_source(first, "focus", {"z": "train"})
+    config = load_config(place / "taught.yaml", [f"model.init={first}"])
+    bundle = place / "runs" / "heads" / "bundle"
+    learnt = next(id for _, id in sorted(learnt_by(bundle)) if _ == "hc18")
+    with pytest.raises(ConfigError, match=r"^teacher\.bundles: "):
+        check_ancestors(config, rows({learnt: "val"}))
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '{"hc18": 3}', '{"hc18": "abc"}'])
 def test_a_damaged_list_of_what_is_inherited_is_named(tmp_path, content):
     (tmp_path / INHERITED_NAME).write_text(content)
-    with pytest.raises(FetalTFError, match=rf"{INHERITED_NAME}: damaged"):
+    with pytest.raises(FetalTFError, match=rf"{INHERITED_NAME}: (damaged|cannot be read)"):
         read_inherited(tmp_path)
 
 
@@ -136,6 +164,29 @@ def test_a_teachers_answers_change_what_is_learnt(place):
         for name in ("taught", "alone")
     )
     assert taught != pytest.approx(alone, rel=1e-2)
+
+
+def test_a_teacher_may_move(place, monkeypatch):
+    """From its run to its bundle, or with the whole project."""
+    moved = ["--set", "teacher.bundles=[runs/heads/bundle]"]
+    assert train(["--config", "taught.yaml", *moved, "--resume"]) == 0
+
+
+def test_before_its_first_epoch_is_over_a_run_goes_on_with_the_same_weights_alone(place, capsys):
+    start = ["--config", "heads.yaml", "--name", "started"]
+    for name in ("one", "two"):
+        assert train(["--config", "heads.yaml", "--name", name, "--set", "seed=7"]) == 0
+    assert train([*start, "--set", "model.init=runs/one"]) == 0
+    run = place / "runs" / "started"
+    for name in ("last.keras", "best.keras", "metrics.csv", "measurement.json"):
+        (run / name).unlink(missing_ok=True)
+    with keras.saving.custom_object_scope({}):
+        other = keras.saving.load_model(place / "runs" / "two" / "best.keras", compile=False)
+    other.layers[-1].set_weights([w + 1 for w in other.layers[-1].get_weights()])
+    other.save(place / "runs" / "two" / "best.keras")
+    assert train([*start, "--set", "model.init=runs/two", "--resume"]) == 2
+    assert "model.init: another model lies there than when" in capsys.readouterr().err
+    assert train([*start, "--set", "model.init=runs/one", "--resume"]) == 0
 
 
 def test_it_goes_on_with_the_same_teacher_alone(place, capsys):
@@ -196,6 +247,15 @@ def test_a_teacher_of_another_size_is_refused_before_a_run_is_made(place, capsys
     assert not (place / "runs" / "other").exists()
 
 
+def test_channels_in_which_nothing_is_known_are_the_experts(place):
+    """The axis of a negative: of a frame without a head there is none to learn."""
+    experiment = open_experiment(load_config(Path("taught.yaml")))
+    teacher = load_frames(experiment).teacher
+    target = np.full((32, 48, 3), 0.5, np.float32)
+    blended = teacher.blend(np.zeros((32, 48, 1), np.uint8), target)
+    assert (blended[..., 1:] == 0.5).all() and (blended[..., 0] != 0.5).any()
+
+
 def test_a_target_that_is_no_output_cannot_be_blended(place, monkeypatch):
     """An autoencoder's says where the frame is, a regressor's which ends are in it."""
 
@@ -230,9 +290,11 @@ def test_credits_of_a_teacher_are_due_as_those_of_first_weights_are(place):
 
 
 def test_of_a_teacher_elsewhere_the_last_name_ships():
-    config = portable(taught_by("/home/somebody/heads/bundle", "zoo:hc18", "runs/heads"))
+    config = portable(taught_by("/home/somebody/heads/bundle", "zoo:hc18", "runs/heads", "bundle"))
     assert config.teacher is not None
-    assert config.teacher.bundles == [Path("heads"), Path("zoo:hc18"), Path("runs/heads")]
+    assert config.teacher.bundles == [
+        Path("heads"), Path("zoo:hc18"), Path("runs/heads"), Path("bundle"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

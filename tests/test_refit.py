@@ -233,10 +233,16 @@ def test_other_first_weights_under_the_same_name_are_noticed(place):
     record = place / "runs" / "hearts" / "environment.json"
     kept = record.read_text()
     other = {"file": "heads/best.keras", "sha256": "0" * 64}
+    damaged = {"file": "heads/best.keras"}
     try:
-        record.write_text(json.dumps({**json.loads(kept), "initial_weights": other}))
-        with pytest.raises(ConfigError, match=r"descends from another model.*model\.init is"):
-            split_of()
+        for key, files, name in (
+            ("initial_weights", other, r"model\.init"),
+            ("initial_weights", damaged, r"model\.init"),
+            ("teachers", [other], r"teacher\.bundles"),
+        ):
+            record.write_text(json.dumps({**json.loads(kept), key: files}))
+            with pytest.raises(ConfigError, match=rf"descends from another model.*{name} is"):
+                split_of()
     finally:
         record.write_text(kept)
 

@@ -7,6 +7,7 @@ credits in `credits.json`, its own first, then those of the nets that it descend
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -54,6 +55,8 @@ PLANES_ROWS: dict[str, tuple[float, float]] = {
 # Read from a rectangle the same ellipse differs by 0.1 px, fitted to a mask by up to 1.4.
 _SAME_ELLIPSE_PX = 2.0
 _SAME_MM = 0.01  # the rows above are rounded
+_BESIDE = ", and together with it "
+_BY_DESCENT = ", and, by the nets that it descends from, on "
 _KNOWN_ROWS = 2  # as many present and equal tell a dataset from one that only shares its names
 
 
@@ -186,10 +189,18 @@ def credits_of(
 
 
 def _covers(inherited: DataCredit, credit: DataCredit) -> bool:
-    """Whether all whom `inherited` thanks are thanked by `credit`; generated data by its name."""
-    if not inherited.attribution:
-        return inherited.trained_on == credit.trained_on
-    return set(inherited.attribution) <= set(credit.attribution)
+    """Whether `credit` says all that `inherited` does: whom to thank, what was seen."""
+    return (
+        _origins(inherited) <= _origins(credit)
+        and set(inherited.attribution) <= set(credit.attribution)
+        and inherited.phantom <= credit.phantom
+    )
+
+
+def _origins(credit: DataCredit) -> set[str]:
+    """The datasets that one line names; older bundles called what came before otherwise."""
+    between = "|".join(map(re.escape, (_BESIDE, _BY_DESCENT, ", and before that on ")))
+    return set(re.split(between, credit.trained_on))
 
 
 def _together(parts: Sequence[DataCredit]) -> DataCredit:
@@ -197,7 +208,7 @@ def _together(parts: Sequence[DataCredit]) -> DataCredit:
     if len(parts) == 1:
         return parts[0]
     return DataCredit(
-        trained_on=", and together with it ".join(c.trained_on for c in parts),
+        trained_on=_BESIDE.join(c.trained_on for c in parts),
         phantom=any(c.phantom for c in parts),
         attribution=tuple(dict.fromkeys(line for c in parts for line in c.attribution)),
         grouping=" ".join(dict.fromkeys(c.grouping for c in parts)),
@@ -245,7 +256,7 @@ def _from_record(record: Mapping) -> DataCredit:
 def joined(found: Sequence[DataCredit]) -> DataCredit:
     """One credit for a model that descends from others."""
     own, *inherited = found
-    origins = ", and, by the nets that it descends from, on ".join(c.trained_on for c in found)
+    origins = _BY_DESCENT.join(c.trained_on for c in found)
     return DataCredit(
         trained_on=origins if inherited else own.trained_on,
         phantom=any(c.phantom for c in found),

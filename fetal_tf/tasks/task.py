@@ -72,7 +72,7 @@ class Task(Protocol):
     def known_channels(self, target: np.ndarray) -> np.ndarray:
         """Which channels of an encoded target say something, bool [K].
 
-        The loss leaves the others out, which it knows by exact values: they must stay as they are.
+        Losses know the others by exact values and treat them otherwise: they stay as they are.
         """
         ...
 

@@ -11,6 +11,7 @@ from fetal_tf.data.credit import (
     HC18_ROWS,
     PHANTOM,
     PLANES_ROWS,
+    UNKNOWN_START,
     credit,
     credits_of,
     joined,
@@ -116,11 +117,31 @@ def test_the_same_data_are_thanked_once(hc18_samples, tmp_path):
     write_credits(tmp_path, credits_of(hc18_samples, {"": "hc18"}, []))
     bundle = tmp_path / "bundle"
     bundle.mkdir()
-    manifest = {"trained_on": "HC18", "phantom": False, "attribution": list(HC18.attribution)}
+    manifest = {
+        "trained_on": f"{HC18.trained_on}, and before that on {HC18.trained_on}",
+        "phantom": False,
+        "attribution": list(HC18.attribution),
+    }
     (bundle / "bundle.json").write_text(json.dumps(manifest))
     assert credits_of(hc18_samples, {"": "hc18"}, [tmp_path, bundle]) == [HC18]
     write_credits(tmp_path, [PHANTOM])
     assert credits_of(hc18_samples, {"": "hc18"}, [tmp_path, tmp_path]) == [HC18, PHANTOM]
+
+
+@pytest.mark.parametrize("other", [PHANTOM, UNKNOWN_START], ids=["phantom", "unknown"])
+@pytest.mark.parametrize("in_bundle", [False, True])
+def test_what_thanks_nobody_is_not_covered_by_what_stood_beside_it(
+    hc18_samples, tmp_path, other, in_bundle
+):
+    both = joined([HC18, other])
+    if in_bundle:
+        record = {"trained_on": both.trained_on, "phantom": both.phantom}
+        manifest = {**record, "attribution": list(both.attribution)}
+        (tmp_path / "bundle.json").write_text(json.dumps(manifest))
+    else:
+        write_credits(tmp_path, [both])
+    found = joined(credits_of(hc18_samples, {"": "hc18"}, [tmp_path]))
+    assert found.phantom == other.phantom and other.trained_on in found.trained_on
 
 
 def test_weights_that_have_seen_a_phantom_say_so(focus_samples, tmp_path):

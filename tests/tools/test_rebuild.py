@@ -10,7 +10,7 @@ import fetal_tf.fold_runs
 import tools.rebuild
 from fetal_tf.config import load_config
 from fetal_tf.edge.bundle import ZOO, Bundle
-from fetal_tf.edge.errors import ConfigError
+from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.portable_config import portable
 
 ROOT = Path(__file__).parents[2]
@@ -155,6 +155,22 @@ def test_a_teacher_is_trained_and_exported_before_the_net_that_it_teaches(
     ]
 
 
+@pytest.mark.parametrize(("formats", "exported"), [(["int8"], 0), (["float32"], 1)])
+def test_what_is_exported_already_is_not_exported_again(
+    recipes, commands, monkeypatch, formats, exported
+):
+    bundle = SimpleNamespace(formats=formats, failed_parity=lambda name: False)
+    monkeypatch.setattr(fetal_tf.edge.bundle, "Bundle", SimpleNamespace(open=lambda path: bundle))
+    parity = Path("runs/first/bundle/parity.json")
+    parity.parent.mkdir(parents=True)
+    parity.touch()
+    tools.rebuild._export(Path("runs/first"), dry_run=False)
+    assert len(commands) == exported
+    bundle.formats, bundle.failed_parity = ["int8"], lambda name: True
+    with pytest.raises(FetalTFError, match="runs/first/bundle: int8 does not measure as well"):
+        tools.rebuild._export(Path("runs/first"), dry_run=False)
+
+
 def test_weights_that_are_there_need_no_recipe(recipes):
     recipes(alone="weights.keras", elsewhere="other/first", first=None)
     Path("weights.keras").touch()
@@ -169,6 +185,7 @@ def test_weights_that_are_there_need_no_recipe(recipes):
     [
         ({"net": "runs/gone"}, "runs/gone is not there, and no config"),
         ({"net": "gone.keras"}, r"gone\.keras is not there"),
+        ({"net": "zoo:hc18"}, "zoo:hc18 is not there"),
         ({"net": "runs/other", "other": "runs/net"}, r"rests on itself by way of other\.yaml"),
     ],
 )
