@@ -201,6 +201,7 @@ def test_what_a_run_leaves_and_what_it_refuses(finished, capsys):
     assert names == {
         "config.yaml", "environment.json", "metrics.csv", "best.keras", "last.keras",
         "tensorboard", "splits.csv", "loss.json", "credits.json", "measurement.json",
+        "inherited.json",
     }  # fmt: skip
     environment = json.loads((finished / "environment.json").read_text())
     assert environment["seeds"] == {"training": 3, "split": 0}
