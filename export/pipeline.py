@@ -20,11 +20,10 @@ from export.held_out import MEASURED_BY, held_out_record, judged_samples, with_h
 from export.latency import whole_way
 from export.model_card import benchmark_table, model_card, parity_table
 from export.tables import text_table
-from fetal_tf.ancestry import INHERITED_NAME, ancestors, read_inherited, write_inherited
+from fetal_tf.ancestry import INHERITED_NAME, credits_due, read_inherited, write_inherited
 from fetal_tf.calibration import calibrated
-from fetal_tf.config import Config, save_config
-from fetal_tf.data.credit import DataCredit, credits_of, joined, read_credits
-from fetal_tf.data.sample import Sample
+from fetal_tf.config import save_config
+from fetal_tf.data.credit import joined, read_credits
 from fetal_tf.data.splits import write_splits
 from fetal_tf.edge.bundle import Bundle
 from fetal_tf.edge.files import write_text_atomic
@@ -95,7 +94,7 @@ def export_run(
         print(text_table(*benchmark_table(timing)) + "\n")
 
         measure = whole_way(KerasPredictor(model), images, run.task.measurer)
-        data = joined(read_credits(run.path) or _credits(config, samples))
+        data = joined(read_credits(run.path) or credits_due(config, samples))
         bundle = bundle_record(
             run,
             files,
@@ -122,11 +121,6 @@ def _keep_inherited(run: Path, folder: Path) -> None:
     """Of a run that was made before there were such lists, nobody can say."""
     if (run / INHERITED_NAME).is_file():
         write_inherited(folder, read_inherited(run))
-
-
-def _credits(config: Config, samples: Sequence[Sample]) -> list[DataCredit]:
-    folders = [ancestor.folder for ancestor in ancestors(config)]
-    return credits_of(samples, config.data.readers, folders)
 
 
 def _convert(

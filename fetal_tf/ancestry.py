@@ -5,12 +5,14 @@ credits of their data are due wherever it goes.
 """
 
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from fetal_tf.config import Config, DataConfig, load_config
+from fetal_tf.data.credit import DataCredit, credits_of
 from fetal_tf.data.mixture import SEPARATOR
+from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, read_splits
 from fetal_tf.edge.bundle import Bundle, resolve_bundle
 from fetal_tf.edge.errors import BundleError, ConfigError, FetalTFError
@@ -88,6 +90,12 @@ def check_ancestors(config: Config, splits: Mapping[str, SplitRow]) -> None:
                 f"run holds out (first: {leaked[0]}), so its figures would measure memory; take "
                 "the same split (and fold) for both"
             )
+
+
+def credits_due(config: Config, samples: Sequence[Sample]) -> list[DataCredit]:
+    """The credits of a run with this config: for `samples`, and those of its ancestors."""
+    folders = [ancestor.folder for ancestor in ancestors(config)]
+    return credits_of(samples, config.data.readers, folders)
 
 
 def inherited(config: Config) -> set[Origin]:

@@ -4,7 +4,7 @@ import datetime
 import importlib.metadata
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ PACKAGES = (
     "numpy", "opencv-python-headless", "keras", "tensorflow", "tensorflow-cpu", "jax",
     "albumentations", "ai-edge-litert", "onnxruntime",
 )  # fmt: skip
+
+# What `descent` records, by the key of the config that names it.
+ANCESTORS = {"initial_weights": "model.init", "teachers": "teacher.bundles"}
 
 
 def versions() -> dict[str, str]:
@@ -62,8 +65,21 @@ def descent(config: Config) -> dict[str, object]:
     return {"initial_weights": _initial_weights(config), "teachers": teachers(config)}
 
 
-def checksums(files: Any) -> list[str | None]:
-    """Of an entry of `descent`: of one file, several or none, wherever they lie."""
+def other_ancestor(
+    there: Mapping[str, Any], here: Mapping[str, Any], keys: Iterable[str] = ANCESTORS
+) -> str | None:
+    """The first of `keys` under which two runs descend from other files, wherever these lie.
+
+    Args:
+        there: as `descent` gives it; a run's environment.json holds it, too.
+        here: likewise.
+        keys: of ANCESTORS.
+    """
+    return next((k for k in keys if _checksums(there.get(k)) != _checksums(here.get(k))), None)
+
+
+def _checksums(files: Any) -> list[str | None]:
+    """Of an entry of `descent`: of one file, several or none."""
     listed = [files] if isinstance(files, Mapping) else files or []
     return [file.get("sha256") if isinstance(file, Mapping) else None for file in listed]
 

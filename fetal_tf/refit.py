@@ -14,7 +14,7 @@ from fetal_tf.config import Config, differences, load_config
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, read_splits
 from fetal_tf.edge.errors import ConfigError
-from fetal_tf.environment import checksums, descent
+from fetal_tf.environment import ANCESTORS, descent, other_ancestor
 from fetal_tf.measurement_settings import read_settings
 from fetal_tf.run import read_environment, read_history
 from fetal_tf.tracking.run_folder import RunFolder
@@ -68,12 +68,13 @@ def check_recipe(config: Config, refit: Path, descended: Mapping[str, Any]) -> N
                 f"run: {key} is {there!r} there and {here!r} here"
             )
     record = read_environment(refit)
-    for key, name in (("initial_weights", "model.init"), ("teachers", "teacher.bundles")):
-        if checksums(record.get(key)) != checksums(descended.get(key)):
-            raise ConfigError(
-                f"train.refit: {refit} descends from another model, so its figures do not stand "
-                f"for this run: {name} is {record.get(key)} there and {descended.get(key)} here"
-            )
+    other = other_ancestor(record, descended)
+    if other is not None:
+        raise ConfigError(
+            f"train.refit: {refit} descends from another model, so its figures do not stand for "
+            f"this run: {ANCESTORS[other]} is {record.get(other)} there and "
+            f"{descended.get(other)} here"
+        )
 
 
 def settings_of(refit: Path) -> dict[str, Any]:

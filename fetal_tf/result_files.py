@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fetal_tf.edge.errors import DataError
+from fetal_tf.edge.errors import DataError, FetalTFError
 from fetal_tf.tasks.task import Row
 
 TEXT_COLUMNS = ("id", "group", "flags", "refused", "error")  # whatever number a cell looks like
@@ -20,6 +20,21 @@ TEXT_COLUMNS = ("id", "group", "flags", "refused", "error")  # whatever number a
 def json_text(tree: Mapping[str, Any]) -> str:
     """Indented JSON with 6 decimals, integers exactly; what is missing, NaN or infinite is null."""
     return json.dumps(_jsonable(tree), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        FetalTFError: it is not there, or holds anything else.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FetalTFError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(record, dict):
+        raise FetalTFError(f"{path}: found {type(record).__name__}, an object is expected")
+    return record
 
 
 def _jsonable(value: Any) -> Any:

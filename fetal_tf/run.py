@@ -21,9 +21,10 @@ from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, read_splits, write_splits
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.edge.files import write_text_atomic
-from fetal_tf.environment import checksums, descent, environment, teachers
+from fetal_tf.environment import ANCESTORS, descent, environment, other_ancestor, teachers
 from fetal_tf.experiment import Experiment, open_experiment
 from fetal_tf.measurement_settings import read_settings
+from fetal_tf.result_files import read_object
 from fetal_tf.staging import staged_folder
 from fetal_tf.tasks.task import Task
 
@@ -190,13 +191,12 @@ def reopen_run(path: Path, experiment: Experiment, command: list[str]) -> dict[s
     # First weights no longer matter once an epoch is finished, and may be gone; teachers go on.
     begun = (path / "last.keras").is_file()
     now = {"teachers": teachers(config)} if begun else descent(config)
-    for key, files in now.items():
-        if checksums(record.get(key)) != checksums(files):
-            name = {"teachers": "teacher.bundles", "initial_weights": "model.init"}[key]
-            raise ConfigError(
-                f"{path}: {name}: another model lies there than when the run started; put the old "
-                "one back, or choose another --name"
-            )
+    other = other_ancestor(record, now, now)
+    if other is not None:
+        raise ConfigError(
+            f"{path}: {ANCESTORS[other]}: another model lies there than when the run started; put "
+            "the old one back, or choose another --name"
+        )
     if saved != config:
         save_config(config, path / "config.yaml")
     record.setdefault("resumed", []).append(environment(config, command, resumed=True))
@@ -210,14 +210,7 @@ def read_environment(run: Path) -> dict[str, Any]:
     Raises:
         FetalTFError: it is not there, or damaged.
     """
-    path = run / "environment.json"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FetalTFError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(record, dict):
-        raise FetalTFError(f"{path}: found {type(record).__name__}, an object is expected")
-    return record
+    return read_object(run / "environment.json")
 
 
 def read_history(path: Path) -> list[dict[str, float]]:

@@ -52,9 +52,8 @@ def _choose_folds(config: "Config", args: argparse.Namespace) -> int:
 
 
 def _train(config: "Config", resume: bool) -> int:
-    from fetal_tf.ancestry import ancestors, check_ancestors
+    from fetal_tf.ancestry import check_ancestors, credits_due
     from fetal_tf.calibration import calibrated
-    from fetal_tf.data.credit import credits_of
     from fetal_tf.data.phantom import is_phantom
     from fetal_tf.experiment import open_experiment
     from fetal_tf.run import create_run, open_run, reopen_run
@@ -68,8 +67,7 @@ def _train(config: "Config", resume: bool) -> int:
     frames = load_frames(experiment, splits)
     if not resume:
         check_ancestors(config, frames.splits)
-        folders = [ancestor.folder for ancestor in ancestors(config)]
-        credits = credits_of(frames.train.samples, config.data.readers, folders)
+        credits = credits_due(config, frames.train.samples)
         create_run(run, config, frames.splits, sys.argv, frames.class_pixels, credits)
     print(f"{run}: {_sizes(config, frames.splits)}; tensorboard --logdir {run / 'tensorboard'}")
     if any(is_phantom(source.root) for source in config.data.sources.values()):

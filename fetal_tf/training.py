@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from fetal_tf import callbacks
 from fetal_tf.ancestry import teacher_bundles
@@ -202,18 +203,7 @@ def train(
     if _has_stopped(experiment, state):
         last_epoch = first_epoch
     model.fit(
-        training_dataset(
-            frames.train,
-            experiment.augmenter,
-            batch_size=options.batch_size,
-            seed=config.seed,
-            first_epoch=first_epoch,
-            last_epoch=last_epoch,
-            workers=options.workers,
-            weights=frames.weights,
-            mixer=frames.mixer,
-            teacher=frames.teacher,
-        ),
+        _training_batches(experiment, frames, first_epoch, last_epoch),
         validation_data=evaluation_dataset(
             frames.val, batch_size=options.batch_size, workers=options.workers
         )
@@ -231,6 +221,24 @@ def train(
     )
     return Outcome(
         state.history, best_epoch(state.history, options.monitor), _has_stopped(experiment, state)
+    )
+
+
+def _training_batches(
+    experiment: Experiment, frames: Frames, first_epoch: int, last_epoch: int
+) -> tf.data.Dataset:
+    config = experiment.config
+    return training_dataset(
+        frames.train,
+        experiment.augmenter,
+        batch_size=config.train.batch_size,
+        seed=config.seed,
+        first_epoch=first_epoch,
+        last_epoch=last_epoch,
+        workers=config.train.workers,
+        weights=frames.weights,
+        mixer=frames.mixer,
+        teacher=frames.teacher,
     )
 
 
@@ -311,20 +319,7 @@ def _telling(samples: Sequence[Sample], count: int) -> list[Sample]:
 
 def first_batch_shapes(experiment: Experiment, frames: Frames) -> dict[str, tuple]:
     """Shapes and types of one training batch, for the dry run."""
-    config = experiment.config
-    dataset = training_dataset(
-        frames.train,
-        experiment.augmenter,
-        batch_size=config.train.batch_size,
-        seed=config.seed,
-        first_epoch=0,
-        last_epoch=1,
-        workers=config.train.workers,
-        weights=frames.weights,
-        mixer=frames.mixer,
-        teacher=frames.teacher,
-    )
-    image, target = next(iter(dataset))
+    image, target = next(iter(_training_batches(experiment, frames, 0, 1)))
     return {
         "image": (tuple(image.shape), image.dtype.name),
         "target": (tuple(target.shape), target.dtype.name),

@@ -19,6 +19,7 @@ from fetal_tf.data.phantom import is_phantom
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.negatives import ANSWERS
 from fetal_tf.portable_config import portable
+from fetal_tf.result_files import read_object
 from fetal_tf.run import read_history
 
 MEMORY_NAME = "mlflow.json"
@@ -49,7 +50,7 @@ class RunFolder:
     @property
     def environment(self) -> dict[str, Any]:
         """Without the commands: they hold the paths of one machine, and the config says it all."""
-        record = _read_json(self.path / "environment.json")
+        record = read_object(self.path / "environment.json")
         for part in (record, *record.get("resumed", [])):
             part.pop("command", None)
         return record
@@ -116,7 +117,7 @@ class RunFolder:
         """The means of every evaluation, `SPLIT-FORMAT/metric`; pooled ones say so in the name."""
         found = []
         for path in sorted(self.path.glob("evaluation/*/summary.json")):
-            summary = _read_json(path)
+            summary = read_object(path)
             try:
                 moment_ms = _moment_ms(summary["evaluated"]["date"], path)
                 values = _means(summary)
@@ -190,13 +191,3 @@ def _means(summary: Mapping[str, Any]) -> dict[str, float]:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FetalTFError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(record, dict):
-        raise FetalTFError(f"{path}: found {type(record).__name__}, an object is expected")
-    return record
