@@ -30,8 +30,8 @@ def error_features(fit: EllipseFit, content: np.ndarray, structure: str = "") ->
         pixel of the ellipse's perimeter, the width on which the net cannot decide; of a border that
         rises as a logistic function it is 4 times its scale. In pixels of the map.
     """
-    p = np.clip(content, 0, 1, dtype=np.float64).ravel()  # dot products make no further maps
-    undecided = 4 * float(p.sum() - p @ p)
+    p = np.clip(content, 0, 1).ravel()
+    undecided = 4 * float(p @ (1 - p))
     values = (1 - fit.iou, undecided / fit.ellipse.perimeter)
     return dict(zip(feature_names([structure]), values, strict=True))
 

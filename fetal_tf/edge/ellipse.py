@@ -80,6 +80,14 @@ class Ellipse:
         """Both ends of the short axis, (2, 2)."""
         return self._from_axes(np.array([[0.0, -self.semi_minor], [0.0, self.semi_minor]]))
 
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Half the extent along x and along y, px."""
+        reach_x, reach_y = np.linalg.norm(
+            self._rotation() * [self.semi_major, self.semi_minor], axis=1
+        ).tolist()
+        return reach_x, reach_y
+
     def points(self, n: int = 360) -> np.ndarray:
         """`n` points on the ellipse, (n, 2), evenly spaced in the eccentric angle."""
         t = np.linspace(0.0, 2 * np.pi, n, endpoint=False)
@@ -120,10 +128,14 @@ class Ellipse:
         self, scale_x: float, scale_y: float, shift_x: float = 0.0, shift_y: float = 0.0
     ) -> "Ellipse":
         """The exact image of the ellipse under (x, y) -> (x * scale_x + shift_x, y * …)."""
+        center = (self.center_x * scale_x + shift_x, self.center_y * scale_y + shift_y)
+        if scale_x == scale_y > 0:
+            long, short = self.semi_major * scale_x, self.semi_minor * scale_x
+            return Ellipse(*center, long, short, self.angle_deg)
         # Conjugate diameters stay conjugate under every affine map, the axes do not stay axes.
         along, across = (self._rotation() * [self.semi_major, self.semi_minor]).T
         return Ellipse.of_conjugate_diameters(
-            np.array([self.center_x * scale_x + shift_x, self.center_y * scale_y + shift_y]),
+            np.array(center),
             along * [scale_x, scale_y],
             across * [scale_x, scale_y],
         )
@@ -172,17 +184,20 @@ def rasterise(ellipse: Ellipse, shape: tuple[int, int]) -> np.ndarray:
     Parts outside the frame are cut off.
     """
     height, width = shape
-    (cos, minus_sin), (sin, _) = rotation = ellipse._rotation()
-    # Half the extent along x and along y: only this box is looked at, a frame is mostly background.
-    reach_x, reach_y = np.linalg.norm(rotation * [ellipse.semi_major, ellipse.semi_minor], axis=1)
+    (cos, _), (sin, _) = ellipse._rotation()
+    reach_x, reach_y = ellipse.reach  # only this box is looked at, a frame is mostly background
     columns = _span(ellipse.center_x, reach_x, width)
     rows = _span(ellipse.center_y, reach_y, height)
     x = np.arange(columns.start, columns.stop) - ellipse.center_x
     y = np.arange(rows.start, rows.stop)[:, None] - ellipse.center_y
-    along = (x * cos + y * sin) / ellipse.semi_major
-    across = (x * minus_sin + y * cos) / ellipse.semi_minor
+    long, short = ellipse.semi_major**2, ellipse.semi_minor**2
+    # The quadratic form of the ellipse, term by term: the fewest passes over the box. Times both
+    # squares, so that whole numbers stay exact.
+    level = y * (2 * cos * sin * (short - long) * x)
+    level += (cos**2 * short + sin**2 * long) * x**2
+    level += (sin**2 * short + cos**2 * long) * y**2
     mask = np.zeros(shape, bool)
-    mask[rows, columns] = along**2 + across**2 <= 1.0
+    mask[rows, columns] = level <= long * short
     return mask
 
 

@@ -89,7 +89,8 @@ def fit_mask_ellipse(probability: np.ndarray, level: float = 0.5) -> EllipseFit 
     Returns:
         The fit in pixels of the map, or None where nothing above `level` can hold an ellipse.
     """
-    probability = np.asarray(probability, np.float32)
+    # By itself: as one of a net's channels, every look at it would stride over the others.
+    probability = np.ascontiguousarray(probability, np.float32)
     fragments = _significant_fragments(probability >= level)
     if not fragments:
         return None
@@ -163,8 +164,9 @@ def _fit_or_none(points: np.ndarray, shape: tuple[int, ...]) -> Ellipse | None:
         ellipse = fit_ellipse(points, robust=True)
     except ValueError:  # a fragment of a few pixels, or a straight line: no candidate
         return None
-    # A streak fits an endless ellipse perfectly.
-    return ellipse if ellipse.semi_major <= max(shape) else None
+    # A streak fits an endless ellipse perfectly, or one that is thinner than a pixel.
+    streak = ellipse.semi_major > max(shape) or ellipse.semi_minor < 0.5
+    return None if streak else ellipse
 
 
 def _disagreement(ellipse: Ellipse, outline: np.ndarray, support_px: float) -> float:
@@ -178,6 +180,15 @@ def _iou(first: np.ndarray, second: np.ndarray) -> float:
 
 def _border_fraction(ellipse: Ellipse, shape: tuple[int, ...]) -> float:
     """Share of the perimeter within half a pixel of the outermost pixel centres, or beyond them."""
+    right, bottom = shape[1] - 1.5, shape[0] - 1.5
+    reach_x, reach_y = ellipse.reach
+    if (
+        ellipse.center_x - reach_x >= 0.5
+        and ellipse.center_y - reach_y >= 0.5
+        and ellipse.center_x + reach_x <= right
+        and ellipse.center_y + reach_y <= bottom
+    ):
+        return 0.0
     x, y = ellipse.points(720).T
-    outside = (x < 0.5) | (y < 0.5) | (x > shape[1] - 1.5) | (y > shape[0] - 1.5)
+    outside = (x < 0.5) | (y < 0.5) | (x > right) | (y > bottom)
     return float(outside.mean())

@@ -87,6 +87,32 @@ def test_stretching_moves_every_point(ellipse, sx, sy, dx, dy):
     assert stretched.area == pytest.approx(ellipse.area * sx * sy, rel=1e-9)
 
 
+@given(ellipses, st.floats(0.2, 4))
+def test_stretching_alike_in_both_directions_keeps_the_axes(ellipse, scale):
+    """As the general way has it, which is taken for any other pair of scales."""
+    alike = ellipse.stretched(scale, scale, 3, -5)
+    general = ellipse.stretched(scale, scale * (1 + 1e-9), 3, -5)
+    assert alike.angle_deg == ellipse.angle_deg
+    assert (alike.semi_major, alike.semi_minor) == pytest.approx(
+        (general.semi_major, general.semi_minor), rel=1e-7
+    )
+    np.testing.assert_allclose(general.distances(alike.points(50)), 0, atol=1e-5)
+
+
+@given(ellipses)
+def test_the_reach_is_that_of_the_outermost_points(ellipse):
+    offsets = np.abs(ellipse.points(20_000) - [ellipse.center_x, ellipse.center_y])
+    np.testing.assert_allclose(ellipse.reach, offsets.max(axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("radius", range(1, 40))
+def test_pixels_on_a_circle_of_whole_numbers_belong_to_it(radius):
+    size = 2 * radius + 1
+    drawn = rasterise(Ellipse(radius, radius, radius, radius, 0), (size, size))
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    np.testing.assert_array_equal(drawn, x**2 + y**2 <= radius**2)
+
+
 @given(ellipses, st.integers(1, 120), st.integers(1, 160))
 def test_rasterise_asks_every_pixel_centre(ellipse, height, width):
     y, x = np.mgrid[:height, :width]

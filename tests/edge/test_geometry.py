@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fetal_tf.edge.geometry import (
     Ellipse,
+    _border_fraction,
     fit_ellipse,
     fit_mask_ellipse,
     rasterise,
@@ -147,6 +148,15 @@ def test_a_head_beyond_the_edge():
     assert fit_mask_ellipse(coverage(HEAD)).border_fraction == 0
 
 
+@given(st.floats(-8, 8), st.floats(-8, 8), st.floats(0, 180))
+def test_the_share_beyond_the_edge_is_that_of_its_points(dx, dy, angle):
+    """A head as high as the frame: in some places it touches the edge and in others it does not."""
+    head = Ellipse(144.0 + dx, 95.5 + dy, 100.0, 88.0, angle)
+    x, y = head.points(720).T
+    beyond = (x < 0.5) | (x > 286.5) | (y < 0.5) | (y > 190.5)
+    assert _border_fraction(head, SHAPE) == beyond.mean()
+
+
 @pytest.mark.parametrize(
     "mask",
     [
@@ -159,6 +169,17 @@ def test_a_head_beyond_the_edge():
 )
 def test_nothing_to_fit(mask):
     assert fit_mask_ellipse(mask) is None
+
+
+def test_a_streak_thinner_than_a_pixel_is_nothing():
+    """However it lies: its outline is two parallel lines, which no ellipse fits, or many."""
+    for slope in (0.3, 0.7, 1.0, 2.5):
+        mask = np.zeros(SHAPE, np.float32)
+        for x in range(60, 200):
+            y = round(20 + slope * (x - 60))
+            if y < SHAPE[0]:
+                mask[y, x] = 0.9
+        assert fit_mask_ellipse(mask) is None, slope
 
 
 def test_one_pixel_and_a_line_are_nothing():
