@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, ops
 
+from fetal_tf.edge.axis import UNKNOWN
 from fetal_tf.head_losses import HeadAndMore
 from fetal_tf.metrics import MeanOfKnown
 
@@ -25,7 +26,7 @@ class HeadAndAxis(HeadAndMore):
     The 4 takes maps of 0..1 to the unit circle: a direction that is off by d degrees costs
     2 - 2 cos 2d. A net that cannot tell lowers its cost by answering with a shorter vector, so the
     length of the mean says how sure it is. An image without a head, or one whose axis is unknown
-    (`t` is (0.5, 0.5), no direction at all), costs nothing here.
+    (`t` is UNKNOWN twice), costs nothing here.
 
     Args:
         head_loss: takes (N, h, w, 1) twice.
@@ -51,7 +52,7 @@ class HeadAndAxis(HeadAndMore):
     def beside(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
         """(N, h, w, 3) twice to (N,)."""
         inside, truth = y_true[..., 0], y_true[..., 1:]
-        known = ops.cast(ops.any(ops.abs(truth - 0.5) > 0, axis=-1), inside.dtype)
+        known = ops.cast(ops.any(ops.abs(truth - UNKNOWN) > 0, axis=-1), inside.dtype)
         weight = inside * known
         squared = 4 * ops.sum(ops.square(truth - y_pred[..., 1:]), axis=-1)
         axis = ops.divide_no_nan(

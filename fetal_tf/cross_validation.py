@@ -4,7 +4,6 @@ Each was judged on the images that it held out, so that no image was judged by a
 learnt from it.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from fetal_tf.checkpoint import best_epoch
-from fetal_tf.edge.errors import DataError
+from fetal_tf.edge.errors import DataError, FetalTFError
 from fetal_tf.edge.files import write_text_atomic
 from fetal_tf.evaluation import summarise_rows
 from fetal_tf.negatives import ANSWERS
-from fetal_tf.result_files import csv_text, json_text, read_rows
+from fetal_tf.result_files import csv_text, json_text, read_object, read_rows
 from fetal_tf.run import read_history
 from fetal_tf.scores import finite
 from fetal_tf.staging import staged_entries
@@ -45,6 +44,22 @@ class Fold:
     summary: Mapping[str, Any]
     history: list[dict[str, float]]
 
+    def found(self, *keys: str) -> Any:
+        """What the summary says under these nested keys.
+
+        Raises:
+            DataError: nothing.
+        """
+        value: Any = self.summary
+        for depth, key in enumerate(keys, 1):
+            if not isinstance(value, Mapping) or key not in value:
+                folder = self.run / EVALUATION
+                raise DataError(
+                    f"{folder / 'summary.json'}: has no {'.'.join(keys[:depth])}; {_again(folder)}"
+                )
+            value = value[key]
+        return value
+
 
 def read_fold(run: Path) -> Fold:
     """Read a fold that is trained and evaluated.
@@ -52,12 +67,12 @@ def read_fold(run: Path) -> Fold:
     Raises:
         DataError: its results are missing or damaged.
     """
-    path = run / EVALUATION / "summary.json"
+    folder = run / EVALUATION
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); remove {path.parent}") from error
-    rows = read_rows(path.parent / "per_image.csv")
+        summary = read_object(folder / "summary.json")
+    except FetalTFError as error:
+        raise DataError(f"{error}; {_again(folder)}") from error
+    rows = read_rows(folder / "per_image.csv")
     return Fold(run, rows, summary, read_history(run / "metrics.csv"))
 
 
@@ -83,13 +98,13 @@ def pool_folds(name: str, folds: Sequence[Fold], task: Task, monitor: str, seed:
         each fold's own.
 
     Raises:
-        DataError: an image that two folds validate on.
+        DataError: an image that two folds validate on, a fold's summary that lacks a figure.
     """
     rows = pooled_rows(folds)
     whole = summarise_rows(rows, task, seed)
     figures: dict[str, tuple[list[Any], dict[str, Any] | None]] = {
         column: (
-            [fold.summary["metrics"][column]["mean"] for fold in folds],
+            [fold.found("metrics", column, "mean") for fold in folds],
             _pooled(whole["metrics"][column], "mean", whole["metrics"][column]["n"]),
         )
         for column in task.headline
@@ -97,17 +112,17 @@ def pool_folds(name: str, folds: Sequence[Fold], task: Task, monitor: str, seed:
     scored = sum(not row.get("error") for row in rows)
     for column in task.pooled_headline:
         figures[POOLED + column] = (
-            [fold.summary["pooled"][column]["value"] for fold in folds],
+            [fold.found("pooled", column, "value") for fold in folds],
             _pooled(whole["pooled"][column], "value", scored),
         )
-    answers = [_answers(fold.summary) for fold in folds]
+    answers = [_answers(fold) for fold in folds]
     best = [best_epoch(fold.history, monitor) for fold in folds]
     at_best = [fold.history[epoch][monitor] for fold, epoch in zip(folds, best, strict=True)]
     figures[BEST + monitor] = (at_best, None)
     return {
         "schema": SCHEMA,
         "name": name,
-        "phantom": any(fold.summary["evaluated"]["phantom"] for fold in folds),
+        "phantom": any(fold.found("evaluated", "phantom") for fold in folds),
         **{key: whole[key] for key in ("images", "groups", "bootstrap")},
         "metrics": {
             column: {"folds": values, **_over_folds(values), "pooled": pooled}
@@ -117,11 +132,11 @@ def pool_folds(name: str, folds: Sequence[Fold], task: Task, monitor: str, seed:
         "folds": [
             {
                 "run": fold.run.name,
-                "images": fold.summary["images"],
-                "groups": fold.summary["groups"],
+                "images": fold.found("images"),
+                "groups": fold.found("groups"),
                 "epochs": len(fold.history),
                 "best_epoch": epoch + 1,
-                "evaluated": fold.summary["evaluated"],
+                "evaluated": fold.found("evaluated"),
                 **({"negatives": found} if found else {}),
             }
             for fold, epoch, found in zip(folds, best, answers, strict=True)
@@ -174,10 +189,15 @@ def _pooled(figure: Mapping[str, Any], value: str, n: int) -> dict[str, Any]:
     return {"value": figure[value], "ci95": figure["ci95"], "n": n}
 
 
-def _answers(summary: Mapping[str, Any]) -> dict[str, int]:
+def _answers(fold: Fold) -> dict[str, int]:
     """How a fold answered to negatives; empty where it was shown none."""
-    found = summary.get("negatives", {})
-    return {name: found[name] for name in ("n", "failed", *ANSWERS)} if found else {}
+    if not fold.summary.get("negatives"):
+        return {}
+    return {name: fold.found("negatives", name) for name in ("n", "failed", *ANSWERS)}
+
+
+def _again(folder: Path) -> str:
+    return f"remove {folder} and start the command again"
 
 
 def _summed(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:

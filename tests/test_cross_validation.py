@@ -9,7 +9,7 @@ import pytest
 
 import fetal_tf.fold_runs
 from fetal_tf.config import parse_config, save_config
-from fetal_tf.cross_validation import Fold, pool_folds, pooled_rows, write_folds
+from fetal_tf.cross_validation import Fold, pool_folds, pooled_rows, read_fold, write_folds
 from fetal_tf.cross_validation_text import screen_text
 from fetal_tf.data.phantom import write_phantom
 from fetal_tf.data.splits import read_splits
@@ -40,6 +40,29 @@ def fold(tmp_path, number, dice, task=None, **extra):
 
 def pooled(folds, task=None):
     return pool_folds("net", folds, task or BrightnessTask(), "val_loss", seed=0)
+
+
+@pytest.mark.parametrize("damage", [("metrics", "dice", "mean"), ("evaluated",), ("images",)])
+def test_a_summary_that_lacks_a_figure_is_named(tmp_path, damage):
+    broken = fold(tmp_path, 0, [0.9, 0.8])
+    tree = broken.summary
+    for key in damage[:-1]:
+        tree = tree[key]
+    del tree[damage[-1]]
+    with pytest.raises(DataError) as caught:
+        pooled([broken, fold(tmp_path, 1, [0.7])])
+    message = str(caught.value)
+    assert f"net-fold0/evaluation/val-keras/summary.json: has no {'.'.join(damage)}" in message
+    assert "remove" in message
+
+
+@pytest.mark.parametrize("text", ["[]", "{", ""])
+def test_a_summary_that_is_no_object_is_named(tmp_path, text):
+    folder = tmp_path / "net-fold0" / "evaluation" / "val-keras"
+    folder.mkdir(parents=True)
+    (folder / "summary.json").write_text(text)
+    with pytest.raises(DataError, match=r"summary\.json: .*; remove .*val-keras and start"):
+        read_fold(tmp_path / "net-fold0")
 
 
 def test_the_table_is_arithmetic(tmp_path):

@@ -13,6 +13,7 @@ import numpy as np
 from fetal_tf.edge.ellipse import Ellipse
 
 AXIS = ("axis_cos", "axis_sin")
+UNKNOWN = 0.5  # in both maps: no direction at all
 
 # What the outline says beside the maps, in units of a net that is sure: the ellipse's own axis
 # enters with this weight times (a² - b²) / (a² + b²), which is 0.22 for a cephalic index of 80.

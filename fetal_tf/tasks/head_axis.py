@@ -9,7 +9,7 @@ import numpy as np
 from fetal_tf.axis_losses import AxisError
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.targets import Target, coverage_shares
-from fetal_tf.edge.axis import AXIS, axis_maps
+from fetal_tf.edge.axis import AXIS, UNKNOWN, axis_maps
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.landmarks import AXES
 from fetal_tf.edge.preprocess import Letterbox
@@ -19,7 +19,6 @@ from fetal_tf.tasks.segmentation import SegmentationTask
 from fetal_tf.tasks.task import Task
 
 CLASSES = ("head", *AXIS)
-UNKNOWN = 0.5  # in both maps: no direction at all
 
 
 class HeadAxisTask(SegmentationTask):
@@ -44,7 +43,7 @@ class HeadAxisTask(SegmentationTask):
         """Coverage and both maps of `fetal_tf.edge.axis`, float32 [h, w, 3], 0..1.
 
         The axis is the OFD's direction wherever augmentation has moved its ends; one that it has
-        torn apart (NaN) is unknown: 0.5 twice.
+        torn apart (NaN) is UNKNOWN.
         """
         coverage = coverage_shares(target.maps)
         x, y = np.diff(target.points[AXES["ofd"]], axis=0)[0]
