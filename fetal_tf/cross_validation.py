@@ -48,7 +48,7 @@ class Fold:
         """What the summary says under these nested keys.
 
         Raises:
-            DataError: nothing.
+            DataError: it has no such key.
         """
         value: Any = self.summary
         for depth, key in enumerate(keys, 1):
@@ -197,7 +197,7 @@ def _answers(fold: Fold) -> dict[str, int]:
 
 
 def _again(folder: Path) -> str:
-    return f"remove {folder} and start the command again"
+    return f"remove {folder} and start the command again with --resume"
 
 
 def _summed(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:

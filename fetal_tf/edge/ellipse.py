@@ -31,6 +31,9 @@ class Ellipse:
             raise ValueError(
                 f"an ellipse needs finite semi_major >= semi_minor > 0, found {numbers}"
             )
+        for name in ("center_x", "center_y", "semi_major", "semi_minor", "angle_deg"):
+            # NumPy's whole numbers overflow when they are squared.
+            object.__setattr__(self, name, float(getattr(self, name)))
         # `x % 180` is 180.0 for a tiny negative x.
         object.__setattr__(self, "angle_deg", self.angle_deg % 180.0 % 180.0)
 

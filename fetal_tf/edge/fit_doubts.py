@@ -45,6 +45,8 @@ def refusal(
     name: str, content: np.ndarray, fit: EllipseFit | None, limits: FitLimits
 ) -> str | None:
     """Why the fit to a map (h, w) without padding is no structure `name`: "no_NAME: …", or None."""
+    if fit is None and content.max() >= LEVEL:
+        return f"no_{name}: what is above {LEVEL:.2f} has no outline that an ellipse fits"
     if fit is None:
         return (
             f"no_{name}: no structure above {LEVEL:.2f}, the highest probability is "

@@ -44,7 +44,7 @@ def fit_ellipse(points: np.ndarray, robust: bool = False) -> Ellipse:
     if robust:
         conic = _refined(conic, monomials, spread, _majority_weights, _MAJORITY_ROUNDS)
     conic = _refined(conic, monomials, spread, _tukey_weights if robust else np.ones_like, _ROUNDS)
-    return _ellipse(conic).stretched(spread, spread, *center.tolist())
+    return _ellipse(conic).stretched(spread, spread, center[0], center[1])
 
 
 def _refined(
@@ -91,23 +91,25 @@ def _tukey_weights(distances_px: np.ndarray) -> np.ndarray:
 def _direct_fit(monomials: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Coefficients of a x² + b xy + c y² + d x + e y + f, negative inside the ellipse."""
     scatter = (weights / weights.max() * monomials) @ monomials.T
+    no_ellipse = f"no ellipse fits these {len(weights)} points"
     # OpenCV's solvers take a quarter of NumPy's time for 3x3, and a fit needs nine of each.
     solved, to_linear = cv2.solve(scatter[3:, 3:], -scatter[3:, :3], flags=cv2.DECOMP_LU)
     if not solved or not np.isfinite(to_linear).all():
-        raise ValueError(_on_a_line(weights))
+        raise ValueError(no_ellipse)
     reduced = scatter[:3, :3] + scatter[:3, 3:] @ to_linear
     # Times the inverse of the constraint 4ac - b² = 1.
-    _, vectors = cv2.eigenNonSymmetric(np.array([reduced[2] / 2, -reduced[1], reduced[0] / 2]))
+    matrix = np.array([reduced[2] / 2, -reduced[1], reduced[0] / 2])
+    # Scaled: OpenCV takes a matrix of very small numbers for one of zeros.
+    largest = float(np.abs(matrix).max())
+    if not largest > 0:
+        raise ValueError(no_ellipse)
+    _, vectors = cv2.eigenNonSymmetric(matrix / largest)
     elliptic = 4 * vectors[:, 0] * vectors[:, 2] - vectors[:, 1] ** 2
     best = int(np.argmax(elliptic))
     if not elliptic[best] > 0:
-        raise ValueError(_on_a_line(weights))
+        raise ValueError(no_ellipse)
     quadratic = vectors[best] * np.sign(vectors[best, 0])
     return np.concatenate([quadratic, to_linear @ quadratic])
-
-
-def _on_a_line(points: np.ndarray) -> str:
-    return f"no ellipse fits these {len(points)} points: they lie on a line"
 
 
 def _ellipse(conic: np.ndarray) -> Ellipse:

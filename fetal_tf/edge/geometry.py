@@ -25,6 +25,8 @@ _SIGNIFICANT_SHARE = 0.05
 # Outline points within this share of the mean radius speak for an ellipse. On masks with bites,
 # bumps and ragged borders 8 % chose better than 3 or 5 %, and far better than overlap does.
 _SUPPORT_SHARE = 0.08
+# The outline of a line one pixel wide is half a pixel away from it, a little more at its ends.
+_THINNEST_PX = 0.6
 # Below this disagreement (root mean square 2.5 % of the radius) no second candidate is tried.
 _CLEAR = 0.1
 
@@ -87,7 +89,8 @@ def fit_mask_ellipse(probability: np.ndarray, level: float = 0.5) -> EllipseFit 
     taken.
 
     Returns:
-        The fit in pixels of the map, or None where nothing above `level` can hold an ellipse.
+        The fit in pixels of the map, or None where nothing above `level` can hold an ellipse: a
+        line one pixel wide does not.
     """
     # By itself: as one of a net's channels, every look at it would stride over the others.
     probability = np.ascontiguousarray(probability, np.float32)
@@ -97,7 +100,7 @@ def fit_mask_ellipse(probability: np.ndarray, level: float = 0.5) -> EllipseFit 
     union = _filled(fragments, probability.shape)
     outline = _crossings(probability, union, level)
     ellipse = _best_ellipse(probability, fragments, outline, level)
-    if ellipse is None:
+    if ellipse is None or ellipse.semi_minor < _THINNEST_PX:
         return None
     return EllipseFit(
         ellipse=ellipse,
@@ -164,9 +167,8 @@ def _fit_or_none(points: np.ndarray, shape: tuple[int, ...]) -> Ellipse | None:
         ellipse = fit_ellipse(points, robust=True)
     except ValueError:  # a fragment of a few pixels, or a straight line: no candidate
         return None
-    # A streak fits an endless ellipse perfectly, or one that is thinner than a pixel.
-    streak = ellipse.semi_major > max(shape) or ellipse.semi_minor < 0.5
-    return None if streak else ellipse
+    # A streak fits an endless ellipse perfectly.
+    return ellipse if ellipse.semi_major <= max(shape) else None
 
 
 def _disagreement(ellipse: Ellipse, outline: np.ndarray, support_px: float) -> float:

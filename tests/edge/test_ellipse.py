@@ -48,6 +48,14 @@ def test_impossible_ellipses(axes):
         Ellipse(0, 0, *axes, 0)
 
 
+@pytest.mark.parametrize("kind", [np.int16, np.uint8, np.float32, int])
+def test_numbers_of_any_type_become_floats(kind):
+    numbers = [kind(n) for n in (60, 50, 40, 30, 0)]
+    assert {type(n) for n in vars(Ellipse(*numbers)).values()} == {float}
+    expected = rasterise(Ellipse(60.0, 50.0, 40.0, 30.0, 0.0), (100, 120))
+    np.testing.assert_array_equal(rasterise(Ellipse(*numbers), (100, 120)), expected)
+
+
 @given(st.floats(-1e3, 1e3))
 def test_angle_is_folded_into_half_a_turn(angle):
     assert 0 <= Ellipse(0, 0, 2, 1, angle).angle_deg < 180

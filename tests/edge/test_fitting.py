@@ -92,3 +92,14 @@ def test_a_bulge_drags_nothing_along(seed):
 def test_points_that_hold_no_ellipse(points):
     with pytest.raises(ValueError, match="ellipse"):
         fit_ellipse(points)
+
+
+@pytest.mark.parametrize("seed", [11, 16, 27, 190])
+def test_a_short_arc_among_far_outliers(seed):
+    """In units of all points' spread its scatter is tiny, and yet it is an ellipse's."""
+    rng = np.random.default_rng(seed)
+    t = np.sort(rng.uniform(0, 0.2, 60))
+    points = np.column_stack([350 * np.cos(t), 50 * np.sin(t)])
+    points[rng.choice(60, 12, replace=False)] += rng.normal(0, 105, (12, 2))
+    fit = fit_ellipse(points, robust=True)
+    assert (fit.semi_major, fit.semi_minor) == pytest.approx((350, 50), rel=1e-3)

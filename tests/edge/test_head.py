@@ -96,7 +96,7 @@ def test_centiles_only_with_an_age_from_elsewhere():
         (np.zeros((192, 288), np.float32), "highest probability is 0.00"),
         (seen(HEAD) * np.float32(0.49), "highest probability is 0.49"),
         (seen(Ellipse(400, 270, 22, 18, 0)), "covers 0.2"),
-        (np.ones((192, 288), np.float32), "no structure"),
+        (np.ones((192, 288), np.float32), "no outline that an ellipse fits"),
     ],
 )
 def test_no_head_is_refused_with_the_reason(probability, said):
