@@ -11,6 +11,7 @@ from fetal_tf.edge.errors import ConfigError
 Norm = Literal["batch", "group", "none"]
 Head = Literal["sigmoid", "softmax"]
 Upsampling = Literal["transpose", "bilinear"]
+Enlarging = Literal["bilinear", "sub_pixel"]
 InputRange = Literal["zero_one", "minus_one_one"]
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)  # gray levels 0..255 of red, green, blue
@@ -166,7 +167,14 @@ def double_size(
     return norm_relu6(up(x), norm=norm, name=name)
 
 
-def probabilities(x: KerasTensor, classes: int, head: Head, *, enlarge: int = 1) -> KerasTensor:
+def probabilities(
+    x: KerasTensor,
+    classes: int,
+    head: Head,
+    *,
+    enlarge: int = 1,
+    enlarging: Enlarging = "bilinear",
+) -> KerasTensor:
     """The output (N, H, W, classes), float32 under every policy, named "probabilities".
 
     `sigmoid` gives independent channels, which may overlap (heart inside thorax) and need no
@@ -177,8 +185,11 @@ def probabilities(x: KerasTensor, classes: int, head: Head, *, enlarge: int = 1)
         x: (N, H / enlarge, W / enlarge, any), the decoder's last features.
         classes: channels of the output.
         head: see above.
-        enlarge: for a decoder that ends on a coarser grid: the logits are interpolated by this
+        enlarge: for a decoder that ends on a coarser grid: the logits are brought back by this
             factor, before the activation.
+        enlarging: `bilinear` interpolates them; `sub_pixel` gives each of the enlarge x enlarge
+            pixels of a cell logits of its own, which is finer, and faster on a tablet: TFLite
+            interpolates few channels slowly.
 
     Raises:
         ConfigError: if `head` is softmax for a single class, which would be 1 everywhere.
@@ -190,11 +201,25 @@ def probabilities(x: KerasTensor, classes: int, head: Head, *, enlarge: int = 1)
         )
     if enlarge == 1:
         return layers.Conv2D(classes, 1, activation=head, dtype="float32", name="probabilities")(x)
-    x = layers.Conv2D(classes, 1, dtype="float32", name="logits")(x)
-    x = layers.UpSampling2D(
-        enlarge, interpolation="bilinear", dtype="float32", name="logits_resize"
-    )(x)
+    if enlarging == "bilinear":
+        x = layers.Conv2D(classes, 1, dtype="float32", name="logits")(x)
+        x = layers.UpSampling2D(
+            enlarge, interpolation="bilinear", dtype="float32", name="logits_resize"
+        )(x)
+    else:
+        x = layers.Conv2D(enlarge**2 * classes, 1, dtype="float32", name="logits")(x)
+        x = _pixels_of_cells(x, enlarge)
     return layers.Activation(head, dtype="float32", name="probabilities")(x)
+
+
+def _pixels_of_cells(x: KerasTensor, size: int) -> KerasTensor:
+    """(N, h, w, size * size * K), row by row of a cell's pixels, to (N, h * size, w * size, K)."""
+    _, height, width, channels = x.shape
+    row = channels // size  # of one cell: its pixels with all their channels lie side by side
+    x = layers.Reshape((height, width, size, row), dtype="float32", name="logits_rows")(x)
+    x = layers.Permute((1, 3, 2, 4), dtype="float32", name="logits_turned")(x)
+    shape = (height * size, width * size, row // size)
+    return layers.Reshape(shape, dtype="float32", name="logits_pixels")(x)
 
 
 def _check_size(input_shape: tuple[int, int, int], multiple: int) -> None:

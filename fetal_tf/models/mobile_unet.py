@@ -2,11 +2,13 @@
 
 An ordinary U-Net spends most of its time on its first level, where features are few and pixels
 many. Here a convolution of stride 2 or 4 makes the frame's grid coarser first, and what the decoder
-says on that grid is interpolated as logits: a measurement that fits an ellipse to a contour between
-the pixels loses little by it. What is saved goes into width and depth, or into a larger frame.
+says on that grid is brought back as logits, interpolated or one by one for each pixel: a
+measurement that fits an ellipse to a contour between the pixels loses little by it. What is saved
+goes into width and depth, or into a larger frame.
 
 Source of the parts: Ronneberger, Fischer, Brox 2015, arXiv 1505.04597, for encoder, decoder and
-skips; Sandler et al. 2018, arXiv 1801.04381, for the stem of stride 2 and ReLU6.
+skips; Sandler et al. 2018, arXiv 1801.04381, for the stem of stride 2 and ReLU6; Shi et al. 2016,
+arXiv 1609.05158, for pixels from channels.
 """
 
 from typing import Annotated, Literal
@@ -17,6 +19,7 @@ from pydantic import Field, PositiveInt
 
 from fetal_tf.models import MODELS
 from fetal_tf.models.blocks import (
+    Enlarging,
     Head,
     Upsampling,
     contracting_path,
@@ -42,6 +45,7 @@ def mobile_unet(
     stem_filters: PositiveInt | None = None,
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     upsampling: Upsampling = "bilinear",
+    enlarging: Enlarging = "bilinear",
     head: Head = "sigmoid",
 ) -> keras.Model:
     """A U-Net at a half or a quarter of the frame's resolution, made to be quantized.
@@ -58,6 +62,7 @@ def mobile_unet(
         stem_filters: of the stem; none for as many as the first level has.
         dropout: rate of spatial dropout at the deep end, see `blocks.contracting_path`.
         upsampling: see `unet`.
+        enlarging: of the logits to the frame's grid, see `blocks.probabilities`.
         head: see `blocks.probabilities`.
 
     Returns:
@@ -84,5 +89,5 @@ def mobile_unet(
         x = double_size(x, widths[level], norm="batch", upsampling=upsampling, name=f"up_{level}")
         x = layers.Concatenate(name=f"skip_{level}")([x, skips[level]])
         x = conv_block(x, widths[level], convs=decoder_convs, norm="batch", name=f"decoder_{level}")
-    output = probabilities(x, classes, head, enlarge=stem_stride)
+    output = probabilities(x, classes, head, enlarge=stem_stride, enlarging=enlarging)
     return keras.Model(pixels, output, name="mobile_unet")

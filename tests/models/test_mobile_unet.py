@@ -94,6 +94,20 @@ def test_logits_are_interpolated_not_probabilities():
     np.testing.assert_allclose(model(pixels())[0], 1 / (1 + np.exp(-enlarged)), atol=1e-5)
 
 
+def test_pixels_from_channels_are_a_cell_s_pixels_row_by_row():
+    """Each 1x1 convolution of a cell's features is one of its pixels: counted out by hand."""
+    model = mobile(classes=2, stem_stride=4, enlarging="sub_pixel")
+    cells = keras.Model(model.input, model.get_layer("logits").output)
+    logits = np.asarray(cells(pixels()))[0]
+    assert logits.shape == (8, 12, 32) and np.ptp(logits) > 0.1
+    by_hand = np.zeros((*SHAPE[:2], 2))
+    for y in range(SHAPE[0]):
+        for x in range(SHAPE[1]):
+            for k in range(2):
+                by_hand[y, x, k] = logits[y // 4, x // 4, 2 * (4 * (y % 4) + x % 4) + k]
+    np.testing.assert_allclose(model(pixels())[0], 1 / (1 + np.exp(-by_hand)), atol=1e-6)
+
+
 def test_convolutions_before_a_norm_have_no_bias():
     model = mobile()
     for layer in model.layers:
@@ -153,6 +167,7 @@ def test_an_odd_size_names_the_sizes_that_work():
         {"stem_filters": 0},
         {"dropout": 1.0},
         {"upsampling": "nearest"},
+        {"enlarging": "nearest"},
         {"head": "linear"},
     ],
 )
@@ -166,3 +181,9 @@ def test_int8_holds_nothing_but_convolutions_and_their_glue():
     model = mobile(classes=3)
     glue = {"QUANTIZE", "MAX_POOL_2D", "RESIZE_BILINEAR", "CONCATENATION", "LOGISTIC"}
     assert int8_operators(model) == {"CONV_2D", *glue}
+
+
+def test_int8_turns_cells_into_pixels_without_arithmetic():
+    model = mobile(classes=3, stem_stride=4, enlarging="sub_pixel")
+    glue = {"QUANTIZE", "MAX_POOL_2D", "RESIZE_BILINEAR", "CONCATENATION", "LOGISTIC"}
+    assert int8_operators(model) == {"CONV_2D", "RESHAPE", "TRANSPOSE", *glue}
