@@ -144,6 +144,8 @@ def _quantized(frame: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
     scale, zero_point = tensor["quantization"]
     if np.issubdtype(dtype, np.floating) or not scale:
         return frame.astype(dtype)
+    if dtype == frame.dtype and scale == 1 and zero_point == 0:
+        return frame
     limits = np.iinfo(dtype)
     steps = np.rint(frame.astype(np.float32) / np.float32(scale)) + zero_point
     return np.clip(steps, limits.min, limits.max).astype(dtype)
@@ -155,8 +157,9 @@ def _dequantize(raw: np.ndarray, tensor: dict[str, Any], into: np.ndarray) -> No
     if np.issubdtype(raw.dtype, np.floating) or not scale:
         into[...] = raw
         return
-    np.subtract(raw, np.float32(zero_point), out=into)
-    np.multiply(into, np.float32(scale), out=into)
+    if zero_point:
+        raw = np.subtract(raw, np.float32(zero_point), out=into)
+    np.multiply(raw, np.float32(scale), out=into)
 
 
 def _frame_shape(path: Path, shape: list[Any], inputs: int, outputs: int) -> tuple[int, int, int]:
