@@ -26,14 +26,14 @@ class Ellipse:
     angle_deg: float
 
     def __post_init__(self) -> None:
-        numbers = (self.center_x, self.center_y, self.semi_major, self.semi_minor, self.angle_deg)
+        numbers = tuple(vars(self).values())
         if not all(map(math.isfinite, numbers)) or not self.semi_major >= self.semi_minor > 0:
             raise ValueError(
                 f"an ellipse needs finite semi_major >= semi_minor > 0, found {numbers}"
             )
-        for name in ("center_x", "center_y", "semi_major", "semi_minor", "angle_deg"):
+        for name, number in zip(tuple(vars(self)), numbers, strict=True):
             # NumPy's whole numbers overflow when they are squared.
-            object.__setattr__(self, name, float(getattr(self, name)))
+            object.__setattr__(self, name, float(number))
         # `x % 180` is 180.0 for a tiny negative x.
         object.__setattr__(self, "angle_deg", self.angle_deg % 180.0 % 180.0)
 

@@ -45,12 +45,12 @@ def refusal(
     name: str, content: np.ndarray, fit: EllipseFit | None, limits: FitLimits
 ) -> str | None:
     """Why the fit to a map (h, w) without padding is no structure `name`: "no_NAME: …", or None."""
-    if fit is None and content.max() >= LEVEL:
-        return f"no_{name}: what is above {LEVEL:.2f} has no outline that an ellipse fits"
     if fit is None:
+        highest = float(content.max())
+        if highest >= LEVEL:
+            return f"no_{name}: what is above {LEVEL:.2f} has no outline that an ellipse fits"
         return (
-            f"no_{name}: no structure above {LEVEL:.2f}, the highest probability is "
-            f"{float(content.max()):.2f}"
+            f"no_{name}: no structure above {LEVEL:.2f}, the highest probability is {highest:.2f}"
         )
     share = fit.area_px / content.size
     if share < limits.min_area_share:

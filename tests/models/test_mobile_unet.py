@@ -10,6 +10,8 @@ from fetal_tf.models import MODELS
 from tests.int8_operators import int8_operators
 
 SHAPE = (32, 48, 1)
+# What joins convolutions in a clean 8-bit file.
+GLUE = {"QUANTIZE", "MAX_POOL_2D", "RESIZE_BILINEAR", "CONCATENATION", "LOGISTIC"}
 
 
 def mobile(shape=SHAPE, classes=1, **parameters) -> keras.Model:
@@ -179,11 +181,9 @@ def test_senseless_parameters_are_refused(wrong):
 def test_int8_holds_nothing_but_convolutions_and_their_glue():
     """Norms, activations and the scaling fold away; any rest would cost time on a tablet."""
     model = mobile(classes=3)
-    glue = {"QUANTIZE", "MAX_POOL_2D", "RESIZE_BILINEAR", "CONCATENATION", "LOGISTIC"}
-    assert int8_operators(model) == {"CONV_2D", *glue}
+    assert int8_operators(model) == {"CONV_2D", *GLUE}
 
 
 def test_int8_turns_cells_into_pixels_without_arithmetic():
     model = mobile(classes=3, stem_stride=4, enlarging="sub_pixel")
-    glue = {"QUANTIZE", "MAX_POOL_2D", "RESIZE_BILINEAR", "CONCATENATION", "LOGISTIC"}
-    assert int8_operators(model) == {"CONV_2D", "RESHAPE", "TRANSPOSE", *glue}
+    assert int8_operators(model) == {"CONV_2D", "RESHAPE", "TRANSPOSE", *GLUE}
