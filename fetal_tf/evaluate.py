@@ -5,10 +5,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from fetal_tf.command_options import add_judging_options
+from fetal_tf.cli.command_options import add_judging_options
+from fetal_tf.cli.launching import run_command
 from fetal_tf.edge.errors import ConfigError, DataError
-from fetal_tf.staging import is_replaceable
-from fetal_tf.startup import run_command
+from fetal_tf.edge.io.folders import is_replaceable
 
 WORST_CASES = 12
 
@@ -21,19 +21,19 @@ def main(argv: list[str] | None = None) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     from fetal_tf.data.negatives import as_negatives
-    from fetal_tf.edge.runtimes import FlipAverage
-    from fetal_tf.evaluation import (
+    from fetal_tf.edge.inference.runtimes import FlipAverage
+    from fetal_tf.edge.io.folders import staged_entries
+    from fetal_tf.evaluation.evaluate import (
         draw_rows,
         evaluate_samples,
         summarise_rows,
         worst_rows,
         write_evaluation,
     )
-    from fetal_tf.negatives import negatives_section, negatives_text
-    from fetal_tf.provenance import count_learnt, describe
-    from fetal_tf.report import Case, write_report
-    from fetal_tf.staging import staged_entries
-    from fetal_tf.subject import open_subject
+    from fetal_tf.evaluation.negatives import negatives_section, negatives_text
+    from fetal_tf.evaluation.provenance import count_learnt, describe
+    from fetal_tf.evaluation.target import open_subject
+    from fetal_tf.reporting.page import Case, write_report
     from fetal_tf.tracking.tracker import track_results
 
     subject = open_subject(args.subject, args.format)
@@ -98,7 +98,7 @@ def _check_replaceable(out: Path) -> None:
 
 def _official(task, score: str) -> tuple[str, ...]:
     """The columns of a dataset's official score."""
-    from fetal_tf.registry import nearest
+    from fetal_tf.config.registry import nearest
 
     if score not in task.scores:
         known = ", ".join(task.scores) or "none"
@@ -111,7 +111,7 @@ def _official(task, score: str) -> tuple[str, ...]:
 
 def _table(summary, task, names) -> str:
     """Names, and the figures under them; where a task pools, its pooled figures in a line more."""
-    from fetal_tf.report_tables import metric_label, number
+    from fetal_tf.reporting.tables import metric_label, number
 
     images = summary["images"]
     columns = {"n": str(images["n"])}

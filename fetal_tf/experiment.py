@@ -7,22 +7,22 @@ from typing import Any
 
 import keras
 
-from fetal_tf.checkpoint import dtype_policy
-from fetal_tf.class_pixels import ClassPixels
-from fetal_tf.config import Config, SourceConfig
-from fetal_tf.data import DATASETS
-from fetal_tf.data.augment import Augmenter
+from fetal_tf.config.registry import nearest
+from fetal_tf.config.tree import Config, SourceConfig
 from fetal_tf.data.mixture import by_source, named_source, source_of, unnamed_source
 from fetal_tf.data.negatives import as_negatives
+from fetal_tf.data.pipeline.augment import Augmenter
+from fetal_tf.data.readers import DATASETS
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, split_groups, validate_on_fold
 from fetal_tf.edge.errors import ConfigError, DataError
-from fetal_tf.losses import LOSSES
+from fetal_tf.losses.class_pixels import ClassPixels
+from fetal_tf.losses.registry import LOSSES
 from fetal_tf.models import MODELS
-from fetal_tf.optimization import OPTIMIZERS, SCHEDULES, Schedule
-from fetal_tf.registry import nearest
+from fetal_tf.optimizers import OPTIMIZERS, SCHEDULES, Schedule
 from fetal_tf.tasks import TASKS
 from fetal_tf.tasks.task import Task
+from fetal_tf.training.checkpoint import dtype_policy
 
 PARTS = ("train", "val", "test")
 
@@ -259,7 +259,7 @@ def open_experiment(
     Args:
         config: the resolved tree.
         measurement_settings: what a trained run has fitted for its measurer, see
-            `fetal_tf.measurement_settings`.
+            `fetal_tf.runs.measurement_settings`.
 
     Raises:
         ConfigError: the first unknown name, unknown parameter or wrong type, by its key.

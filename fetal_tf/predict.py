@@ -11,20 +11,20 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fetal_tf.edge.bundle import Bundle, resolve_bundle
-from fetal_tf.edge.clinical import INTERGROWTH_WEEKS
-from fetal_tf.edge.errors import FetalTFError
-from fetal_tf.edge.files import make_writable_folder
-from fetal_tf.edge.inputs import image_paths, picture_names
-from fetal_tf.edge.pixel_sizes import parse_mm_per_pixel, read_pixel_sizes
-from fetal_tf.edge.prediction import (
+from fetal_tf.edge.bundle.bundle import Bundle, resolve_bundle
+from fetal_tf.edge.bundle.prediction import (
     Prediction,
     predict_file,
     printable,
     write_csv,
     write_json,
 )
-from fetal_tf.edge.runtimes import MAX_THREADS, Predictor
+from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.edge.inference.runtimes import MAX_THREADS, Predictor
+from fetal_tf.edge.io.files import make_writable_folder
+from fetal_tf.edge.io.inputs import image_paths, picture_names
+from fetal_tf.edge.io.pixel_sizes import parse_mm_per_pixel, read_pixel_sizes
+from fetal_tf.edge.measure.clinical import INTERGROWTH_WEEKS
 
 SHOWN = 10  # as many results are printed one by one; more are for the table
 

@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fetal_tf.cli.launching import run_command
 from fetal_tf.edge.errors import ConfigError, FetalTFError
-from fetal_tf.startup import run_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fetal_tf.config import Config
+    from fetal_tf.config.tree import Config
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _choose(args: argparse.Namespace) -> int:
-    from fetal_tf.config import load_config
+    from fetal_tf.config.tree import load_config
     from fetal_tf.tracking.tracker import check_tracking
 
     overrides = args.set if args.name is None else [*args.set, f"name='{args.name}'"]
@@ -39,7 +39,7 @@ def _choose(args: argparse.Namespace) -> int:
 
 
 def _choose_folds(config: "Config", args: argparse.Namespace) -> int:
-    from fetal_tf.fold_runs import fold_configs
+    from fetal_tf.training.folds import fold_configs
 
     if args.overfit_batch:
         raise ConfigError("--overfit-batch learns one batch and needs no --folds; leave one out")
@@ -52,13 +52,13 @@ def _choose_folds(config: "Config", args: argparse.Namespace) -> int:
 
 
 def _train(config: "Config", resume: bool) -> int:
-    from fetal_tf.ancestry import check_ancestors, credits_due
-    from fetal_tf.calibration import calibrated
-    from fetal_tf.data.phantom import is_phantom
+    from fetal_tf.data.phantom.writing import is_phantom
     from fetal_tf.experiment import open_experiment
-    from fetal_tf.run import create_run, open_run, reopen_run
+    from fetal_tf.runs.lineage import check_ancestors, credits_due
+    from fetal_tf.runs.run import create_run, open_run, reopen_run
     from fetal_tf.tracking.tracker import tracked
-    from fetal_tf.training import load_frames, prepare_model, train
+    from fetal_tf.training.fit import load_frames, prepare_model, train
+    from fetal_tf.training.fit_measurer import calibrated
 
     run = Path("runs") / config.name
     experiment = open_experiment(config)
@@ -107,10 +107,10 @@ def _next_command(config: "Config", splits) -> str:
 def _train_folds(
     config: "Config", configs: "Sequence[Config]", options: list[str], resume: bool
 ) -> int:
-    from fetal_tf.cross_validation import pool_folds, pooled_rows, read_fold, write_folds
-    from fetal_tf.cross_validation_text import screen_text
-    from fetal_tf.fold_runs import check_folders, train_folds
-    from fetal_tf.run import open_run
+    from fetal_tf.evaluation.cross_validation import pool_folds, pooled_rows, read_fold, write_folds
+    from fetal_tf.reporting.text.cross_validation import screen_text
+    from fetal_tf.runs.run import open_run
+    from fetal_tf.training.folds import check_folders, train_folds
 
     runs = [Path("runs") / part.name for part in configs]
     check_folders(runs, resume=resume)
@@ -134,9 +134,9 @@ def _train_folds(
 
 def _dry_run_folds(configs: "Sequence[Config]") -> int:
     """Everything of the first fold, then the frames of each other one: a class may be missing."""
-    from fetal_tf.ancestry import check_ancestors
     from fetal_tf.experiment import open_experiment
-    from fetal_tf.training import load_frames
+    from fetal_tf.runs.lineage import check_ancestors
+    from fetal_tf.training.fit import load_frames
 
     print(f"fold 0 of {len(configs)}:")
     _dry_run(configs[0])
@@ -148,10 +148,10 @@ def _dry_run_folds(configs: "Sequence[Config]") -> int:
 
 
 def _dry_run(config: "Config") -> int:
-    from fetal_tf.ancestry import check_ancestors
-    from fetal_tf.config import dump_config
+    from fetal_tf.config.tree import dump_config
     from fetal_tf.experiment import open_experiment
-    from fetal_tf.training import first_batch_shapes, load_frames, prepare_model
+    from fetal_tf.runs.lineage import check_ancestors
+    from fetal_tf.training.fit import first_batch_shapes, load_frames, prepare_model
 
     experiment = open_experiment(config)
     model = prepare_model(experiment)
@@ -167,7 +167,7 @@ def _dry_run(config: "Config") -> int:
 
 def _overfit_batch(config: "Config") -> int:
     from fetal_tf.experiment import open_experiment
-    from fetal_tf.training import LEARNT, overfit_batch, prepare_model
+    from fetal_tf.training.fit import LEARNT, overfit_batch, prepare_model
 
     experiment = open_experiment(config)
     model = prepare_model(experiment)

@@ -20,7 +20,7 @@ hypothesis.settings.load_profile("fetal_tf")
 @pytest.fixture(scope="session")
 def mlflow_database(tmp_path_factory) -> Path:
     """An empty database of MLflow's, to be copied: its tables take longer than most tests."""
-    from tests.tracked_runs import new_database
+    from tests.tracking.tracked_runs import new_database
 
     return new_database(tmp_path_factory.mktemp("mlflow") / "runs" / "mlflow.db")
 
@@ -28,7 +28,7 @@ def mlflow_database(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory, mlflow_database):
     """The address of a real MLflow server; each test has a run, an experiment of its own there."""
-    from tests.tracked_runs import mlflow_server
+    from tests.tracking.tracked_runs import mlflow_server
 
     with mlflow_server(tmp_path_factory.mktemp("server"), mlflow_database) as uri:
         yield uri

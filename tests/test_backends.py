@@ -2,7 +2,7 @@
 
 import json
 
-from tests.jax_process import run_on_jax
+from tests.losses.jax_process import run_on_jax
 
 # JAX traces every layer at any width; these are narrower than their defaults.
 PARAMETERS = {

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import fetal_tf.subject
+import fetal_tf.evaluation.target
 from fetal_tf.data.splits import SplitRow
 from fetal_tf.edge.errors import BundleError
 from fetal_tf.evaluate import main
-from tests.evaluation_fakes import BrightnessPredictor, BrightnessTask, write_samples
-from tests.subject_fakes import fake_config
+from tests.evaluation.evaluation_fakes import BrightnessPredictor, BrightnessTask, write_samples
+from tests.evaluation.target_fakes import fake_config
 
 
 class Leftward(BrightnessPredictor):
@@ -63,7 +63,7 @@ def subject(tmp_path, monkeypatch):
         asked=asked,
         files=samples,
     )
-    monkeypatch.setattr(fetal_tf.subject, "open_subject", open_subject)
+    monkeypatch.setattr(fetal_tf.evaluation.target, "open_subject", open_subject)
     return fake
 
 
@@ -146,7 +146,7 @@ def test_an_error_is_one_line_and_exit_code_2(monkeypatch, capsys):
     def open_subject(reference, format):
         raise BundleError(f"{reference}: no such bundle")
 
-    monkeypatch.setattr(fetal_tf.subject, "open_subject", open_subject)
+    monkeypatch.setattr(fetal_tf.evaluation.target, "open_subject", open_subject)
     assert main(["zoo:nothing"]) == 2
     assert capsys.readouterr().err == "error: zoo:nothing: no such bundle\n"
 
@@ -161,10 +161,10 @@ def test_wrong_arguments_are_refused(wrong):
 @pytest.fixture(scope="module")
 def real_run(tmp_path_factory):
     """A run's folder as training leaves it, but for the training; ten phantom frames."""
-    from fetal_tf.config import parse_config
-    from fetal_tf.data.phantom import write_phantom
+    from fetal_tf.config.tree import parse_config
+    from fetal_tf.data.phantom.writing import write_phantom
     from fetal_tf.experiment import open_experiment
-    from fetal_tf.run import create_run
+    from fetal_tf.runs.run import create_run
 
     folder = tmp_path_factory.mktemp("real")
     write_phantom("hc18", folder / "phantom", 10, seed=1)
@@ -200,7 +200,7 @@ def test_a_run_is_evaluated_from_its_folder(real_run):
 
 
 def test_every_image_of_another_folder_is_taken_with_all(real_run, tmp_path):
-    from fetal_tf.data.phantom import write_phantom
+    from fetal_tf.data.phantom.writing import write_phantom
 
     write_phantom("hc18", tmp_path / "elsewhere", 3, seed=9)
     command = [str(real_run), "--data-root", str(tmp_path / "elsewhere"), "--split", "all"]
@@ -226,11 +226,11 @@ train: {epochs: 1, batch_size: 2}
 @pytest.mark.parametrize("form", ["float32", "int8"])
 def test_a_bundle_with_a_gate_is_judged_as_predict_would(tmp_path, form, capsys):
     """Every format; what is flagged and how the plane scores are those of `predict`."""
-    from fetal_tf.data.phantom import write_phantom
-    from fetal_tf.edge.images import write_png
+    from fetal_tf.data.phantom.writing import write_phantom
+    from fetal_tf.edge.io.images import write_png
     from fetal_tf.predict import main as predict
-    from tests.edge.test_gate import add_gate
-    from tests.edge.tiny_bundle import bright_head, tflite_models, write_bundle
+    from tests.edge.bundle.test_gate import add_gate
+    from tests.edge.bundle.tiny_bundle import bright_head, tflite_models, write_bundle
 
     heads = tmp_path / "heads"
     write_phantom("hc18", heads, 3, seed=1)

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 import fetal_tf.predict as predict_module
-from fetal_tf.edge.images import write_png
+from fetal_tf.edge.io.images import write_png
 from fetal_tf.predict import main
-from tests.edge.tiny_bundle import bright_head, seal, tflite_models, write_bundle
+from tests.edge.bundle.tiny_bundle import bright_head, seal, tflite_models, write_bundle
 
 
 @pytest.fixture

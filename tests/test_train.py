@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fetal_tf.checkpoint import load_model, load_state
-from fetal_tf.class_pixels import ClassPixels
-from fetal_tf.data.phantom import write_phantom
+from fetal_tf.data.phantom.writing import write_phantom
 from fetal_tf.edge.errors import FetalTFError
-from fetal_tf.run import read_history
+from fetal_tf.losses.class_pixels import ClassPixels
+from fetal_tf.runs.run import read_history
 from fetal_tf.train import main
+from fetal_tf.training.checkpoint import load_model, load_state
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -105,11 +105,11 @@ for line in sys.stdin:
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 KILLS = {
-    "before the first step": ("fetal_tf.callbacks.EpochEnd.on_train_begin", 1),
-    "in the middle of an epoch": ("fetal_tf.callbacks.StopAtNaN.on_train_batch_end", 5),
-    "in the middle of a checkpoint": ("fetal_tf.checkpoint._packed", 2),
-    "between checkpoint and best model": ("fetal_tf.callbacks.EpochEnd._write_derived", 2),
-    "between best model and table": ("fetal_tf.callbacks.write_history", 2),
+    "before the first step": ("fetal_tf.training.callbacks.EpochEnd.on_train_begin", 1),
+    "in the middle of an epoch": ("fetal_tf.training.callbacks.StopAtNaN.on_train_batch_end", 5),
+    "in the middle of a checkpoint": ("fetal_tf.training.checkpoint._packed", 2),
+    "between checkpoint and best model": ("fetal_tf.training.callbacks.EpochEnd._write_derived", 2),
+    "between best model and table": ("fetal_tf.training.callbacks.write_history", 2),
 }
 
 
@@ -399,7 +399,7 @@ def test_a_run_keeps_what_its_training_frames_hold(brains, tmp_path, monkeypatch
     def stop(*args, **kwargs):
         raise FetalTFError("stopped before the first step")
 
-    monkeypatch.setattr("fetal_tf.training.train", stop)
+    monkeypatch.setattr("fetal_tf.training.fit.train", stop)
     assert train_brain("--set", "data.image_size=[256, 256]") == 2
     assert "stopped before the first step" in capsys.readouterr().err
     run = tmp_path / "runs" / "brain"

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fetal_tf.cli.launching import run_command
 from fetal_tf.edge.errors import FetalTFError
-from fetal_tf.startup import run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,11 +19,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _audit(args: argparse.Namespace) -> int:
-    from fetal_tf.audit_page import audit_page
     from fetal_tf.data.audit import AUDITS
-    from fetal_tf.edge.files import make_writable_folder, write_text_atomic
-    from fetal_tf.result_files import csv_text, json_text
-    from fetal_tf.staging import staged_entries
+    from fetal_tf.edge.io.files import make_writable_folder, write_text_atomic
+    from fetal_tf.edge.io.folders import staged_entries
+    from fetal_tf.reporting.audit_page import audit_page
+    from fetal_tf.scores.rows import csv_text, json_text
 
     audit_dataset = AUDITS.get("audit", args.name)
     if args.out.resolve().is_relative_to(args.root.resolve()):

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fetal_tf.command_options import add_judging_options
-from fetal_tf.startup import run_command
+from fetal_tf.cli.command_options import add_judging_options
+from fetal_tf.cli.launching import run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,13 +20,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from fetal_tf.comparison_table import compare_runs
-    from fetal_tf.comparison_text import comparison_lines, comparison_markdown
-    from fetal_tf.edge.files import write_text_atomic
-    from fetal_tf.result_files import csv_text, json_text
-    from fetal_tf.short_names import short_names
-    from fetal_tf.staging import staged_entries
-    from fetal_tf.stored_evaluation import judge
+    from fetal_tf.analysis.comparison import compare_runs
+    from fetal_tf.analysis.run_names import short_names
+    from fetal_tf.edge.io.files import write_text_atomic
+    from fetal_tf.edge.io.folders import staged_entries
+    from fetal_tf.evaluation.stored import judge
+    from fetal_tf.reporting.text.comparison import comparison_lines, comparison_markdown
+    from fetal_tf.scores.rows import csv_text, json_text
 
     references = [args.first, *args.others]
     judged = []

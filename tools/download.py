@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fetal_tf.data import DATASETS
-from fetal_tf.data.download import SOURCES, download
+from fetal_tf.data.readers import DATASETS
+from fetal_tf.data.sources.download import SOURCES, download
 from fetal_tf.edge.errors import FetalTFError
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fetal_tf.startup import require, run_command
+from fetal_tf.cli.launching import require, run_command
 
 TIMEOUT_S = 60
 RETRIES = 1
@@ -22,8 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _upload(args: argparse.Namespace) -> int:
     require("mlflow")
-    from fetal_tf.config import refuse_user_info
-    from fetal_tf.run import open_run
+    from fetal_tf.config.tree import refuse_user_info
+    from fetal_tf.runs.run import open_run
     from fetal_tf.tracking.mlflow_run import read_memory, set_network_limits
     from fetal_tf.tracking.tracker import upload
 

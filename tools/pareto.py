@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fetal_tf.cli.launching import run_command
 from fetal_tf.edge.errors import ConfigError
-from fetal_tf.startup import run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,13 +20,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from export.tables import text_table
-    from fetal_tf.edge.files import write_bytes_atomic, write_text_atomic
-    from fetal_tf.figures import png_bytes
-    from fetal_tf.pareto import pareto_plot, undominated
-    from fetal_tf.report_tables import metric_label
-    from fetal_tf.result_files import csv_text
-    from fetal_tf.staging import staged_entries
+    from fetal_tf.analysis.pareto import pareto_plot, undominated
+    from fetal_tf.edge.io.files import write_bytes_atomic, write_text_atomic
+    from fetal_tf.edge.io.folders import staged_entries
+    from fetal_tf.exporting.tables import text_table
+    from fetal_tf.reporting.plots.figures import png_bytes
+    from fetal_tf.reporting.tables import metric_label
+    from fetal_tf.scores.rows import csv_text
 
     contenders = _contenders(args.bundles, args.format, args.metric)
     front = undominated(contenders)
@@ -76,9 +76,9 @@ def _contenders(references: Sequence[str], form: str, metric: str) -> list:
 
     import numpy as np
 
-    from export.latency import interleaved_latency_ms, net_alone
-    from fetal_tf.edge.bundle import Bundle, resolve_bundle
-    from fetal_tf.pareto import Contender
+    from fetal_tf.analysis.pareto import Contender
+    from fetal_tf.edge.bundle.bundle import Bundle, resolve_bundle
+    from fetal_tf.exporting.latency import interleaved_latency_ms, net_alone
 
     bundles = [Bundle.open(resolve_bundle(reference)) for reference in references]
     names = [bundle.name for bundle in bundles]

@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from fetal_tf.data.phantom import PHANTOMS, write_phantom
+from fetal_tf.data.phantom import PHANTOMS
+from fetal_tf.data.phantom.writing import write_phantom
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 
 

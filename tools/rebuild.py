@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fetal_tf.cli.launching import run_command
 from fetal_tf.edge.errors import ConfigError, FetalTFError
-from fetal_tf.startup import run_command
 
 if TYPE_CHECKING:
-    from fetal_tf.config import Config
+    from fetal_tf.config.tree import Config
 
 CONFIGS = Path("configs")
 RUNS = Path("runs")
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _rebuild(args: argparse.Namespace) -> int:
-    from fetal_tf.edge.bundle import Bundle, resolve_bundle
+    from fetal_tf.edge.bundle.bundle import Bundle, resolve_bundle
 
     roots = dict(args.data)
     recipe = CONFIGS / f"{Bundle.open(resolve_bundle(f'zoo:{args.name}')).name}.yaml"
@@ -103,7 +103,7 @@ def root_overrides(config: "Config", roots: Mapping[str, Path]) -> list[str]:
 
 
 def _named(recipe: Path) -> "Config":
-    from fetal_tf.config import load_config
+    from fetal_tf.config.tree import load_config
 
     config = load_config(recipe)
     if config.name != recipe.stem:
@@ -114,8 +114,8 @@ def _named(recipe: Path) -> "Config":
 
 
 def _train(recipe: Path, overrides: Sequence[str], *, dry_run: bool) -> None:
-    from fetal_tf.config import load_config
-    from fetal_tf.fold_runs import is_finished
+    from fetal_tf.config.tree import load_config
+    from fetal_tf.training.folds import is_finished
 
     run = RUNS / recipe.stem
     if run.is_dir() and is_finished(run, load_config(recipe, overrides)):
@@ -132,7 +132,7 @@ def _export(run: Path, *options: str, dry_run: bool) -> None:
     Raises:
         FetalTFError: int8 does not measure as well as the float model.
     """
-    from fetal_tf.edge.bundle import Bundle
+    from fetal_tf.edge.bundle.bundle import Bundle
 
     bundle = run / "bundle"
     if not (bundle / "parity.json").is_file() or "int8" not in Bundle.open(bundle).formats:
@@ -144,7 +144,7 @@ def _export(run: Path, *options: str, dry_run: bool) -> None:
 
 
 def _call(module: str, *arguments: str, dry_run: bool) -> None:
-    from fetal_tf.fold_runs import run_module
+    from fetal_tf.training.folds import run_module
 
     command = f"python -m {' '.join([module, *arguments])}"
     print(command, flush=True)

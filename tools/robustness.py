@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fetal_tf.command_options import add_judging_options
+from fetal_tf.cli.command_options import add_judging_options
+from fetal_tf.cli.launching import run_command
 from fetal_tf.edge.errors import DataError
-from fetal_tf.startup import run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,17 +20,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _study(args: argparse.Namespace) -> int:
-    from fetal_tf.edge.files import make_writable_folder, write_bytes_atomic, write_text_atomic
-    from fetal_tf.figures import png_bytes
-    from fetal_tf.figures_robustness import robustness_curves
-    from fetal_tf.provenance import describe
-    from fetal_tf.result_files import csv_text, json_text
-    from fetal_tf.robustness import conditions, points, spread
-    from fetal_tf.robustness_text import screen_text, study_record, title
-    from fetal_tf.seed_agreement import check_one_experiment
-    from fetal_tf.short_names import short_names
-    from fetal_tf.staging import staged_entries
-    from fetal_tf.subject import open_subject
+    from fetal_tf.analysis.robustness import conditions, points, spread
+    from fetal_tf.analysis.run_names import short_names
+    from fetal_tf.analysis.seed_agreement import check_one_experiment
+    from fetal_tf.edge.io.files import make_writable_folder, write_bytes_atomic, write_text_atomic
+    from fetal_tf.edge.io.folders import staged_entries
+    from fetal_tf.evaluation.provenance import describe
+    from fetal_tf.evaluation.target import open_subject
+    from fetal_tf.reporting.plots.figures import png_bytes
+    from fetal_tf.reporting.plots.robustness import robustness_curves
+    from fetal_tf.reporting.text.robustness import screen_text, study_record, title
+    from fetal_tf.scores.rows import csv_text, json_text
 
     labels = short_names(args.runs)
     subjects = {

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from fetal_tf.startup import run_command
+from fetal_tf.cli.launching import run_command
 
 LARGEST_INT8_BYTES = 1_500_000
 LARGEST_KERAS_BYTES = 5_000_000
@@ -27,14 +27,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _shelve(args: argparse.Namespace) -> int:
     import shutil
 
-    from export.bundle_folder import check_replaceable, write_checksums
-    from export.float_model import float32_model
-    from export.formats import FORMATS
-    from export.pipeline import export_run
-    from fetal_tf.edge.bundle import Bundle
+    from fetal_tf.edge.bundle.bundle import Bundle
     from fetal_tf.edge.errors import FetalTFError
-    from fetal_tf.run import open_run
-    from fetal_tf.staging import staged_folder
+    from fetal_tf.edge.io.folders import staged_folder
+    from fetal_tf.exporting.bundle_folder import check_replaceable, write_checksums
+    from fetal_tf.exporting.float_model import float32_model
+    from fetal_tf.exporting.formats import FORMATS
+    from fetal_tf.exporting.pipeline import export_run
+    from fetal_tf.runs.run import open_run
 
     target = args.zoo / args.name
     check_replaceable(target)
@@ -64,7 +64,7 @@ def _shelve(args: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from fetal_tf.edge.bundle import ZOO
+    from fetal_tf.edge.bundle.bundle import ZOO
 
     parser = argparse.ArgumentParser(
         prog="python -m tools.shelve", description="Put a trained run into the package's zoo."

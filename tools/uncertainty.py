@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fetal_tf.command_options import add_judging_options
+from fetal_tf.cli.command_options import add_judging_options
+from fetal_tf.cli.launching import run_command
 from fetal_tf.edge.errors import DataError
-from fetal_tf.startup import run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,21 +21,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _study(args: argparse.Namespace) -> int:
-    from fetal_tf.edge.files import make_writable_folder, write_bytes_atomic, write_text_atomic
-    from fetal_tf.figures import png_bytes
-    from fetal_tf.figures_uncertainty import error_against_spread
-    from fetal_tf.provenance import describe
-    from fetal_tf.report_tables import plural
-    from fetal_tf.result_files import csv_text, json_text
-    from fetal_tf.staging import staged_entries
-    from fetal_tf.subject import open_subject
-    from fetal_tf.uncertainty import METHODS, dropout_sampler, study, view_sampler
-    from fetal_tf.uncertainty_summary import (
+    from fetal_tf.analysis.uncertainty import METHODS, dropout_sampler, study, view_sampler
+    from fetal_tf.edge.io.files import make_writable_folder, write_bytes_atomic, write_text_atomic
+    from fetal_tf.edge.io.folders import staged_entries
+    from fetal_tf.evaluation.provenance import describe
+    from fetal_tf.evaluation.target import open_subject
+    from fetal_tf.reporting.plots.figures import png_bytes
+    from fetal_tf.reporting.plots.uncertainty import error_against_spread
+    from fetal_tf.reporting.tables import plural
+    from fetal_tf.reporting.text.uncertainty import (
         main_first,
         pairs_of,
         screen_text,
         uncertainty_record,
     )
+    from fetal_tf.scores.rows import csv_text, json_text
 
     subject = open_subject(args.run, args.format)
     task, seed = subject.task, subject.config.seed

@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 
 from fetal_tf.data.mixture import by_source, unnamed_source
-from fetal_tf.data.phantom import is_phantom
+from fetal_tf.data.phantom.writing import is_phantom
 from fetal_tf.data.sample import Sample
+from fetal_tf.edge.bundle.seal import MANIFEST
 from fetal_tf.edge.errors import FetalTFError
-from fetal_tf.edge.files import write_text_atomic
-from fetal_tf.edge.seal import MANIFEST
+from fetal_tf.edge.io.files import write_text_atomic
 
 CREDITS_NAME = "credits.json"
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from fetal_tf.edge.files import sha256_of
+from fetal_tf.edge.io.files import sha256_of
 
 # Half of what tells any two HC18 images of different examinations apart (787 images: 35 bits and
 # more; two centres' 110 images: 51). Of HC18's images, re-encoded, scaled by half, shifted by 4 px,

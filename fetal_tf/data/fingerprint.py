@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from fetal_tf.data.duplicates import perceptual_hash
-from fetal_tf.edge.files import sha256_of
-from fetal_tf.edge.images import read_gray
+from fetal_tf.edge.io.files import sha256_of
+from fetal_tf.edge.io.images import read_gray
 
 _LEVELS = 256
 _BINS = 16  # of the histogram that is kept

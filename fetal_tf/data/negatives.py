@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from fetal_tf.data.sample import Sample
-from fetal_tf.edge.images import image_size
-from fetal_tf.edge.landmarks import LANDMARKS
+from fetal_tf.edge.geometry.landmarks import LANDMARKS
+from fetal_tf.edge.io.images import image_size
 
 
 def as_negatives(samples: Iterable[Sample]) -> list[Sample]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fetal_tf.edge.ellipse import Ellipse
+from fetal_tf.edge.geometry.ellipse import Ellipse
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Sample:
         ellipses: annotated outlines by structure, in pixels of the original image, where the
             dataset draws ellipses.
         load_landmarks: returns the expert's landmarks, float64 [4, 2] in pixels (x, y) of the
-            original image, in the order and orientation of `fetal_tf.edge.landmarks`; None where
-            the dataset has none.
+            original image, in the order and orientation of `fetal_tf.edge.geometry.landmarks`;
+            None where the dataset has none.
         source: the name of the dataset where several are mixed; empty for the first of them.
         condition: `normal` or the name of an anomaly, where the dataset tells.
         negative: a frame of something else, in which nothing is to be found: see

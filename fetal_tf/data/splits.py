@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fetal_tf.data.draw import draw_folds, draw_part, strata_by_structures
+from fetal_tf.data.group_draw import draw_folds, draw_part, strata_by_structures
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
-from fetal_tf.edge.files import write_text_atomic
+from fetal_tf.edge.io.files import write_text_atomic
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("id", "group", "split", "fold")

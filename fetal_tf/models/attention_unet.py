@@ -10,7 +10,6 @@ import keras
 from keras import KerasTensor, layers
 from pydantic import Field, PositiveInt
 
-from fetal_tf.models import MODELS
 from fetal_tf.models.blocks import (
     Head,
     InputRange,
@@ -22,6 +21,7 @@ from fetal_tf.models.blocks import (
     probabilities,
     scaled_input,
 )
+from fetal_tf.models.registry import MODELS
 
 
 @MODELS.register("attention_unet")
@@ -43,7 +43,7 @@ def attention_unet(
 
     The topmost skip goes through ungated, as in the paper: its features are too poor to be judged
     against the gating signal. Gates are numbered like their level, so the first one is `gate_1`;
-    `fetal_tf.attention` reads and draws their maps.
+    `fetal_tf.training.attention_maps` reads and draws their maps.
 
     Parameters with the defaults, one input channel and four classes: 31,568,327, of which the gates
     have 516,995; with `convs_per_block=1` 15,852,487. A master's thesis that segments the fetal

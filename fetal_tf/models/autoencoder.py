@@ -5,7 +5,6 @@ from typing import Annotated
 import keras
 from pydantic import Field, PositiveInt
 
-from fetal_tf.models import MODELS
 from fetal_tf.models.blocks import (
     Upsampling,
     contracting_path,
@@ -15,6 +14,7 @@ from fetal_tf.models.blocks import (
     probabilities,
     scaled_input,
 )
+from fetal_tf.models.registry import MODELS
 
 _MAX_FILTERS = 128
 

@@ -11,9 +11,9 @@ import keras
 from keras import KerasTensor, layers
 from pydantic import Field
 
-from fetal_tf.models import MODELS
 from fetal_tf.models.blocks import Head, conv_norm_relu6, imagenet_input, probabilities
 from fetal_tf.models.pretrained import Weights, load_encoder
+from fetal_tf.models.registry import MODELS
 from fetal_tf.models.resnet import PUBLISHED_BASE, RESNET_50, check_base, encoder_layers, resnet
 
 _RATES = (6, 12, 18)  # the paper's, for features at 1/16

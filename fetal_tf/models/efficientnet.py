@@ -11,9 +11,9 @@ from keras import layers
 from pydantic import Field, PositiveInt
 
 from fetal_tf.edge.errors import ConfigError
-from fetal_tf.models import MODELS
 from fetal_tf.models.blocks import imagenet_input
 from fetal_tf.models.pretrained import Backbone, Weights, load_encoder
+from fetal_tf.models.registry import MODELS
 
 _SMALLEST = 32  # px, of keras.applications
 _PUBLISHED: dict[str, Backbone] = {"b0": "efficientnetb0", "b3": "efficientnetb3"}

@@ -17,7 +17,6 @@ import keras
 from keras import layers
 from pydantic import Field, PositiveInt
 
-from fetal_tf.models import MODELS
 from fetal_tf.models.blocks import (
     Enlarging,
     Head,
@@ -29,6 +28,7 @@ from fetal_tf.models.blocks import (
     probabilities,
     scaled_input,
 )
+from fetal_tf.models.registry import MODELS
 
 Widths = Annotated[list[PositiveInt], Field(min_length=2, max_length=6)]
 

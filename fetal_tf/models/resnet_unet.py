@@ -10,7 +10,6 @@ import keras
 from keras import layers
 from pydantic import Field
 
-from fetal_tf.models import MODELS
 from fetal_tf.models.blocks import (
     Head,
     Upsampling,
@@ -20,6 +19,7 @@ from fetal_tf.models.blocks import (
     probabilities,
 )
 from fetal_tf.models.pretrained import Weights, load_encoder
+from fetal_tf.models.registry import MODELS
 from fetal_tf.models.resnet import PUBLISHED_BASE, RESNET_34, check_base, encoder_layers, resnet
 
 

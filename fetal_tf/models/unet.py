@@ -10,7 +10,6 @@ import keras
 from keras import KerasTensor, layers
 from pydantic import Field, PositiveInt
 
-from fetal_tf.models import MODELS
 from fetal_tf.models.blocks import (
     Head,
     Norm,
@@ -21,6 +20,7 @@ from fetal_tf.models.blocks import (
     probabilities,
     scaled_input,
 )
+from fetal_tf.models.registry import MODELS
 
 
 @MODELS.register("small_unet")

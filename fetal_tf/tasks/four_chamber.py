@@ -6,25 +6,25 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from fetal_tf import scores
-from fetal_tf.categories import categories
-from fetal_tf.confidence_fitting import fit_to_known
+from fetal_tf.data.pipeline.targets import Target, coverage_shares
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.targets import Target, coverage_shares
+from fetal_tf.edge.bundle.measurers import MEASURERS, Measurement
 from fetal_tf.edge.errors import ConfigError, DataError
-from fetal_tf.edge.fit_doubts import LEVEL
-from fetal_tf.edge.four_chamber_measurement import FourChamberMeasurement
-from fetal_tf.edge.measurements import MEASURERS, Measurement
-from fetal_tf.edge.nested import check_classes, nested
-from fetal_tf.edge.preprocess import Letterbox
-from fetal_tf.focus_score import FOCUS_METRICS, focus_score
-from fetal_tf.metrics import Dice, IoU, PixelAccuracy
-from fetal_tf.pixel_levels import PixelLevels
-from fetal_tf.scores import finite
-from fetal_tf.tasks import TASKS
+from fetal_tf.edge.geometry.letterbox import Letterbox
+from fetal_tf.edge.measure.fit_doubts import LEVEL
+from fetal_tf.edge.measure.four_chamber_measurement import FourChamberMeasurement
+from fetal_tf.edge.measure.nested_probabilities import check_classes, nested
+from fetal_tf.metrics.masks import Dice, IoU, PixelAccuracy
+from fetal_tf.scores import overlap as scores
+from fetal_tf.scores.categories import categories
+from fetal_tf.scores.focus_score import FOCUS_METRICS, focus_score
+from fetal_tf.scores.overlap import finite
+from fetal_tf.scores.pixel_levels import PixelLevels
+from fetal_tf.tasks.confidence_fitting import fit_to_known
 from fetal_tf.tasks.confidence_summary import CTR, confidence_section
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.precision import by_format
+from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.task import Gathered, Row, Task
 
 MEASUREMENT = "four_chamber"

@@ -6,15 +6,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from fetal_tf.axis_losses import AxisError
+from fetal_tf.data.pipeline.targets import Target, coverage_shares
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.targets import Target, coverage_shares
-from fetal_tf.edge.axis import AXIS, UNKNOWN, axis_maps
 from fetal_tf.edge.errors import ConfigError, DataError
-from fetal_tf.edge.landmarks import AXES
-from fetal_tf.edge.preprocess import Letterbox
-from fetal_tf.metrics import Dice
-from fetal_tf.tasks import TASKS
+from fetal_tf.edge.geometry.axis import AXIS, UNKNOWN, axis_maps
+from fetal_tf.edge.geometry.landmarks import AXES
+from fetal_tf.edge.geometry.letterbox import Letterbox
+from fetal_tf.losses.head_axis import AxisError
+from fetal_tf.metrics.masks import Dice
+from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.segmentation import SegmentationTask
 from fetal_tf.tasks.task import Task
 
@@ -40,7 +40,7 @@ class HeadAxisTask(SegmentationTask):
         return Target(super().target(sample, letterbox).maps, points)
 
     def encode(self, target: Target) -> np.ndarray:
-        """Coverage and both maps of `fetal_tf.edge.axis`, float32 [h, w, 3], 0..1.
+        """Coverage and both maps of `fetal_tf.edge.geometry.axis`, float32 [h, w, 3], 0..1.
 
         The axis is the OFD's direction wherever augmentation has moved its ends; one that it has
         torn apart (NaN) is UNKNOWN.

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fetal_tf.edge.landmarks import AXES, LANDMARKS
-from fetal_tf.landmark_scores import (
+from fetal_tf.edge.geometry.landmarks import AXES, LANDMARKS
+from fetal_tf.scores.landmarks import (
     SUCCESS_PX,
     axis_summary,
     collapse,

@@ -11,22 +11,22 @@ import keras
 import numpy as np
 from pydantic import PositiveFloat
 
-from fetal_tf import scores
+from fetal_tf.data.pipeline.targets import Target, coverage_shares
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.targets import Target, coverage_shares
+from fetal_tf.edge.bundle.measurers import MEASURERS
 from fetal_tf.edge.errors import ConfigError, DataError
-from fetal_tf.edge.landmark_measurement import LandmarkMeasurement, measure_reading
-from fetal_tf.edge.landmark_reading import Reading
-from fetal_tf.edge.landmarks import LANDMARKS, canonical, to_shares
-from fetal_tf.edge.measurements import MEASURERS
-from fetal_tf.edge.preprocess import Letterbox
-from fetal_tf.landmark_metrics import CoordinateError, HeatmapError
-from fetal_tf.landmark_scores import QUANTITIES
-from fetal_tf.metrics import Dice
-from fetal_tf.tasks import TASKS
+from fetal_tf.edge.geometry.landmarks import LANDMARKS, canonical, to_shares
+from fetal_tf.edge.geometry.letterbox import Letterbox
+from fetal_tf.edge.measure.landmark_measurement import LandmarkMeasurement, measure_reading
+from fetal_tf.edge.measure.landmark_reading import Reading
+from fetal_tf.metrics.landmarks import CoordinateError, HeatmapError
+from fetal_tf.metrics.masks import Dice
+from fetal_tf.scores import overlap as scores
+from fetal_tf.scores.landmarks import QUANTITIES
 from fetal_tf.tasks.landmark_columns import LANDMARK_METRICS, landmark_columns, landmark_section
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.precision import by_format
+from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.task import Gathered, Row, Task
 
 MEASUREMENT = "landmarks"

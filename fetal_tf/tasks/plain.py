@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fetal_tf.class_pixels import ClassPixels
+from fetal_tf.data.pipeline.targets import Target
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.targets import Target
-from fetal_tf.edge.measurements import Measurement, Measurer
+from fetal_tf.edge.bundle.measurers import Measurement, Measurer
+from fetal_tf.losses.class_pixels import ClassPixels
 from fetal_tf.tasks.task import Gathered, Row
 
 

@@ -6,18 +6,18 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from fetal_tf.data.pipeline.targets import Target, coverage_shares
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.targets import Target, coverage_shares
+from fetal_tf.edge.bundle.measurers import MEASURERS, Measurement
 from fetal_tf.edge.errors import ConfigError
-from fetal_tf.edge.images import read_gray
-from fetal_tf.edge.measurements import MEASURERS, Measurement
-from fetal_tf.edge.plane import PlaneMeasurement
-from fetal_tf.edge.plane_reference import fit_plane
-from fetal_tf.edge.preprocess import Letterbox
-from fetal_tf.reconstruction_losses import mean_squared_error
-from fetal_tf.tasks import TASKS
+from fetal_tf.edge.geometry.letterbox import Letterbox
+from fetal_tf.edge.io.images import read_gray
+from fetal_tf.edge.measure.plane import PlaneMeasurement
+from fetal_tf.edge.measure.plane_reference import fit_plane
+from fetal_tf.losses.reconstruction import mean_squared_error
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.precision import by_format
+from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.task import Gathered, Row, Task
 
 MEASUREMENT = "plane"

@@ -6,23 +6,23 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from fetal_tf import scores
-from fetal_tf.confidence_fitting import fit_to_known
+from fetal_tf.config.registry import nearest
+from fetal_tf.data.pipeline.targets import Target, coverage_shares
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.targets import Target, coverage_shares
-from fetal_tf.edge.convention import conventions_of
-from fetal_tf.edge.ellipse import rasterise
+from fetal_tf.edge.bundle.measurers import MEASURERS, Measurement, Measurer
 from fetal_tf.edge.errors import ConfigError, DataError
-from fetal_tf.edge.head import HeadMeasurement
-from fetal_tf.edge.measurements import MEASURERS, Measurement, Measurer
-from fetal_tf.edge.preprocess import Letterbox
-from fetal_tf.metrics import Dice, IoU, PixelAccuracy
-from fetal_tf.registry import nearest
-from fetal_tf.tasks import TASKS
+from fetal_tf.edge.geometry.ellipse import rasterise
+from fetal_tf.edge.geometry.letterbox import Letterbox
+from fetal_tf.edge.measure.convention import conventions_of
+from fetal_tf.edge.measure.head import HeadMeasurement
+from fetal_tf.metrics.masks import Dice, IoU, PixelAccuracy
+from fetal_tf.scores import overlap as scores
+from fetal_tf.tasks.confidence_fitting import fit_to_known
 from fetal_tf.tasks.confidence_summary import HC, confidence_section
 from fetal_tf.tasks.landmark_columns import LANDMARK_METRICS, landmark_columns, landmark_section
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.precision import by_format
+from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.subgroup_summary import subgroup_section
 from fetal_tf.tasks.task import Gathered, Row, Task
 
@@ -69,7 +69,8 @@ class SegmentationTask(PlainTask):
     ):
         """Conventions name sources whose experts draw otherwise than those of the first dataset.
 
-        Their heads are learnt as outlines and judged as they draw, see `fetal_tf.edge.convention`.
+        Their heads are learnt as outlines and judged as they draw, see
+        `fetal_tf.edge.measure.convention`.
         """
         self._check_classes(classes)
         try:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from fetal_tf.data.mixture import source_of
-from fetal_tf.scores import finite, summarise
+from fetal_tf.scores.overlap import finite, summarise
 from fetal_tf.tasks.task import Row
 
 # Head circumference in mm: the INTERGROWTH-21st medians at 14, 20 and 28 weeks, rounded.
@@ -24,7 +24,7 @@ def subgroup_section(rows: Sequence[Row], seed: int) -> dict[str, Any]:
     Returns:
         `size`: by the expert's circumference, `hc_below_100_mm`, `hc_100_to_175_mm` …; `source`,
         where several datasets are mixed: by their names, the first one's as `first`. Each holds
-        `n`, `flagged`, `metrics` (see `fetal_tf.scores.summarise`) and
+        `n`, `flagged`, `metrics` (see `fetal_tf.scores.overlap.summarise`) and
         `largest_unflagged_error_mm`, of HC, None where nothing is known. Empty groups are left out.
     """
     sources = _grouped(rows, _source)

@@ -6,12 +6,12 @@ from typing import Any, Literal, Protocol
 import keras
 import numpy as np
 
-from fetal_tf.class_pixels import ClassPixels
+from fetal_tf.data.pipeline.targets import Target
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.targets import Target
-from fetal_tf.edge.measurements import Measurement, Measurer
-from fetal_tf.edge.preprocess import Letterbox
-from fetal_tf.pixel_levels import PixelLevels
+from fetal_tf.edge.bundle.measurers import Measurement, Measurer
+from fetal_tf.edge.geometry.letterbox import Letterbox
+from fetal_tf.losses.class_pixels import ClassPixels
+from fetal_tf.scores.pixel_levels import PixelLevels
 
 Row = dict[str, float | str | None]
 Gathered = Mapping[str, PixelLevels]  # structure → its probabilities over all images' pixels
@@ -26,7 +26,7 @@ class Task(Protocol):
     Attributes:
         name: the registered name, recorded in bundles.
         classes: what the output channels mean.
-        measurement: key of `fetal_tf.edge.measurements.MEASURERS`.
+        measurement: key of `fetal_tf.edge.bundle.measurers.MEASURERS`.
         measurer: that measurer, with this task's classes and settings.
         measurement_settings: what the measurer was made with, for the bundle.
         metric_names: numeric columns of a row that a summary describes.

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fetal_tf.edge.files import write_text_atomic
+from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.tracking.run_folder import MEMORY_NAME, RunFolder
 
 if TYPE_CHECKING:

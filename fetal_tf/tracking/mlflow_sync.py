@@ -9,9 +9,8 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from fetal_tf.checkpoint import best_epoch
-from fetal_tf.edge.files import sha256_of
-from fetal_tf.run import read_history
+from fetal_tf.edge.io.files import sha256_of
+from fetal_tf.runs.run import read_history
 from fetal_tf.tracking.mlflow_run import (
     Memory,
     experiment_id,
@@ -20,6 +19,7 @@ from fetal_tf.tracking.mlflow_run import (
     read_memory,
 )
 from fetal_tf.tracking.run_folder import Figures, RunFolder
+from fetal_tf.training.checkpoint import best_epoch
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

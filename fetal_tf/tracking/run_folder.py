@@ -13,14 +13,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fetal_tf.checkpoint import epochs_without_gain
-from fetal_tf.config import Config, dump_config, flattened, load_config
-from fetal_tf.data.phantom import is_phantom
+from fetal_tf.config.portable import portable
+from fetal_tf.config.tree import Config, dump_config, flattened, load_config
+from fetal_tf.data.phantom.writing import is_phantom
 from fetal_tf.edge.errors import FetalTFError
-from fetal_tf.negatives import ANSWERS
-from fetal_tf.portable_config import portable
-from fetal_tf.result_files import read_object
-from fetal_tf.run import read_history
+from fetal_tf.evaluation.negatives import ANSWERS
+from fetal_tf.runs.run import read_history
+from fetal_tf.scores.rows import read_object
+from fetal_tf.training.checkpoint import epochs_without_gain
 
 MEMORY_NAME = "mlflow.json"
 RESULT_FOLDERS = ("evaluation", "robustness", "uncertainty", "bundle")

@@ -18,14 +18,14 @@ from fetal_tf.data.credit import (
     read_credits,
     write_credits,
 )
-from fetal_tf.data.focus import read_focus
-from fetal_tf.data.hc18 import read_hc18
 from fetal_tf.data.mixture import named_source
 from fetal_tf.data.negatives import as_negatives
-from fetal_tf.data.phantom import write_phantom
+from fetal_tf.data.phantom.writing import write_phantom
+from fetal_tf.data.readers.focus import read_focus
+from fetal_tf.data.readers.hc18 import read_hc18
 from fetal_tf.data.sample import Sample
-from fetal_tf.edge.ellipse import Ellipse
 from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.edge.geometry.ellipse import Ellipse
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_a_damaged_file_is_named(tmp_path):
 
 
 def test_the_real_focus_is_recognised(real_data):
-    from fetal_tf.data.focus import read_focus
+    from fetal_tf.data.readers.focus import read_focus
 
     assert "FOCUS" in credit(read_focus(real_data / "focus"), "focus").trained_on
 
@@ -207,7 +207,7 @@ def test_a_dataset_is_recognised_as_a_further_source_too(hc18_samples, planes_sa
 
 @pytest.mark.filterwarnings("ignore:.*cannot be the axes")
 def test_the_real_second_centre_is_recognised(real_data):
-    from fetal_tf.data.planes import read_planes
+    from fetal_tf.data.readers.planes import read_planes
 
     assert "FETAL_PLANES_DB" in credit(read_planes(real_data / "planes"), "planes").trained_on
 
@@ -215,7 +215,7 @@ def test_the_real_second_centre_is_recognised(real_data):
 @pytest.mark.filterwarnings("ignore:.*cannot be the axes")
 @pytest.mark.parametrize("labels", ["noisy", "repaired", "clean"])
 def test_hc18_is_credited_under_the_landmark_table_too(real_data, labels):
-    from fetal_tf.data.landmarks import read_landmarks
+    from fetal_tf.data.readers.landmarks import read_landmarks
 
     found = credit(read_landmarks(real_data, labels=labels), "landmarks")
     assert "HC18" in found.trained_on

@@ -11,7 +11,7 @@ from fetal_tf.data.duplicates import (
     near_pairs,
     perceptual_hash,
 )
-from fetal_tf.data.phantom_hc18 import hc18_frame
+from fetal_tf.data.phantom.hc18 import hc18_frame
 
 
 @pytest.fixture(scope="module")

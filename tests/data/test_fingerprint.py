@@ -5,7 +5,7 @@ import pytest
 
 from fetal_tf.data.fingerprint import describe_images, look_at, statistics
 from fetal_tf.edge.errors import ImageError
-from fetal_tf.edge.images import write_png
+from fetal_tf.edge.io.images import write_png
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.edge import tiny_bundle
+from tests.edge.bundle import tiny_bundle
 
 
 @pytest.fixture

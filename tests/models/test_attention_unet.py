@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from export.convert import convert
-from export.formats import FORMATS
-from fetal_tf.attention import gate_maps
 from fetal_tf.edge.errors import ConfigError
+from fetal_tf.exporting.convert import convert
+from fetal_tf.exporting.formats import FORMATS
 from fetal_tf.models import MODELS
 from fetal_tf.models.attention_unet import attention_gate
 from fetal_tf.models.blocks import scaled_input
-from tests.jax_process import run_on_jax
+from fetal_tf.training.attention_maps import gate_maps
+from tests.losses.jax_process import run_on_jax
 
 SHAPE = (32, 48, 1)
 SMALL = {"base": 4, "depth": 3}

@@ -6,7 +6,7 @@ import pytest
 
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.models import MODELS
-from tests.int8_operators import int8_operators
+from tests.models.int8_operators import int8_operators
 
 SHAPE = (32, 48, 1)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from fetal_tf.figures_uncertainty import risk_coverage_curve
-from fetal_tf.report_confidence import confidence_section as page_section
+from fetal_tf.reporting.plots.uncertainty import risk_coverage_curve
+from fetal_tf.reporting.sections.confidence import confidence_section as page_section
 from fetal_tf.tasks.confidence_summary import CTR, HC, confidence_section
 
 EXPECTED = np.linspace(0.5, 5.0, 21)

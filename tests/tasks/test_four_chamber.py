@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from fetal_tf.data.sample import Sample
-from fetal_tf.edge.drawing import TRUTH
-from fetal_tf.edge.ellipse import Ellipse, rasterise
+from fetal_tf.edge.draw.four_chamber_overlay import STRUCTURE_COLORS
+from fetal_tf.edge.draw.lines import TRUTH
 from fetal_tf.edge.errors import ConfigError, DataError
-from fetal_tf.edge.four_chamber_overlay import STRUCTURE_COLORS
-from fetal_tf.edge.preprocess import Letterbox
-from fetal_tf.evaluation import summarise_rows
+from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
+from fetal_tf.edge.geometry.letterbox import Letterbox
+from fetal_tf.evaluation.evaluate import summarise_rows
 from fetal_tf.tasks import TASKS
 
 THORAX = Ellipse(210.0, 150.0, 130.0, 120.0, 20.0)

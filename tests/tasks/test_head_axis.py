@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fetal_tf.data.augment import Augmenter
+from fetal_tf.data.pipeline.augment import Augmenter
+from fetal_tf.data.pipeline.targets import Target
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.targets import Target
-from fetal_tf.edge.axis import AXIS, axis_maps
-from fetal_tf.edge.ellipse import Ellipse, rasterise
 from fetal_tf.edge.errors import ConfigError, DataError
-from fetal_tf.edge.landmarks import ellipse_landmarks
-from fetal_tf.edge.preprocess import Letterbox
-from fetal_tf.losses import LOSSES
+from fetal_tf.edge.geometry.axis import AXIS, axis_maps
+from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
+from fetal_tf.edge.geometry.landmarks import ellipse_landmarks
+from fetal_tf.edge.geometry.letterbox import Letterbox
+from fetal_tf.losses.registry import LOSSES
 from fetal_tf.tasks import TASKS
 
 SHAPE = (270, 400)

@@ -3,14 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fetal_tf.data.augment import Augmenter
+from fetal_tf.data.pipeline.augment import Augmenter
+from fetal_tf.data.pipeline.targets import Target
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.targets import Target
-from fetal_tf.edge.ellipse import Ellipse, rasterise
 from fetal_tf.edge.errors import ConfigError, DataError
-from fetal_tf.edge.landmarks import LANDMARKS, ellipse_landmarks
-from fetal_tf.edge.preprocess import Letterbox
-from fetal_tf.evaluation import summarise_rows
+from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
+from fetal_tf.edge.geometry.landmarks import LANDMARKS, ellipse_landmarks
+from fetal_tf.edge.geometry.letterbox import Letterbox
+from fetal_tf.evaluation.evaluate import summarise_rows
 from fetal_tf.tasks import TASKS
 
 SHAPE = (270, 400)

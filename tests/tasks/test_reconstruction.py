@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fetal_tf.data.augment import Augmenter
+from fetal_tf.data.pipeline.augment import Augmenter
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import ConfigError
-from fetal_tf.edge.plane import WithInput
-from fetal_tf.edge.preprocess import Letterbox, letterboxed
-from fetal_tf.evaluation import evaluate_samples
+from fetal_tf.edge.geometry.letterbox import Letterbox, letterboxed
+from fetal_tf.edge.measure.plane import WithInput
+from fetal_tf.evaluation.evaluate import evaluate_samples
 from fetal_tf.tasks import TASKS
 
 SHAPE = (32, 32, 1)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from fetal_tf.data.sample import Sample
-from fetal_tf.edge.confidence import FEATURES, ErrorModel
 from fetal_tf.edge.errors import ConfigError, DataError
-from fetal_tf.edge.geometry import Ellipse, rasterise
-from fetal_tf.edge.preprocess import Letterbox
+from fetal_tf.edge.geometry.contours import Ellipse, rasterise
+from fetal_tf.edge.geometry.letterbox import Letterbox
+from fetal_tf.edge.measure.confidence import FEATURES, ErrorModel
 from fetal_tf.tasks import TASKS
 
 TRUTH = Ellipse(210.0, 150.0, 120.0, 90.0, 20.0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fetal_tf.report_subgroups import subgroup_tables
+from fetal_tf.reporting.sections.subgroups import subgroup_tables
 from fetal_tf.tasks.subgroup_summary import subgroup_section
 
 

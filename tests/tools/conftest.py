@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-import fetal_tf.stored_evaluation
-import fetal_tf.subject
+import fetal_tf.evaluation.stored
+import fetal_tf.evaluation.target
 from fetal_tf.edge.errors import FetalTFError
-from tests.evaluation_fakes import write_samples
-from tests.subject_fakes import fake_subject
+from tests.evaluation.evaluation_fakes import write_samples
+from tests.evaluation.target_fakes import fake_subject
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def runs(tmp_path, monkeypatch):
             raise FetalTFError(f"{path}: not a run")
         return known[path]
 
-    monkeypatch.setattr(fetal_tf.subject, "open_subject", open_subject)
-    monkeypatch.setattr(fetal_tf.stored_evaluation, "open_subject", open_subject)
+    monkeypatch.setattr(fetal_tf.evaluation.target, "open_subject", open_subject)
+    monkeypatch.setattr(fetal_tf.evaluation.stored, "open_subject", open_subject)
 
     def add(name, samples, **kwargs):
         path = tmp_path / "runs" / name

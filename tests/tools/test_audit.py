@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from fetal_tf.data.phantom import write_phantom
-from tests.data import focus_faults
-from tests.data.focus_folder import write_focus, write_frame
+from fetal_tf.data.phantom.writing import write_phantom
+from tests.data.readers import focus_faults
+from tests.data.readers.focus_folder import write_focus, write_frame
 from tools import audit
 
 

@@ -12,8 +12,8 @@ import pytest
 from scipy.stats import wilcoxon
 
 from fetal_tf.evaluate import main as evaluate
-from tests.evaluation_fakes import BrightnessPredictor, BrightnessTask
-from tests.subject_fakes import Dimmed, PoolingTask
+from tests.evaluation.evaluation_fakes import BrightnessPredictor, BrightnessTask
+from tests.evaluation.target_fakes import Dimmed, PoolingTask
 from tools.compare import main
 
 GRAYS = [100, 110, 130, 140, 150, 160, 170, 180, 190, 200]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from fetal_tf.evaluate import main as evaluate
-from fetal_tf.pixel_levels import PixelLevels
-from fetal_tf.report_tables import DASH
-from tests.evaluation_fakes import BrightnessTask
-from tests.subject_fakes import Dimmed
+from fetal_tf.reporting.tables import DASH
+from fetal_tf.scores.pixel_levels import PixelLevels
+from tests.evaluation.evaluation_fakes import BrightnessTask
+from tests.evaluation.target_fakes import Dimmed
 from tools.compare import main
 
 GRAYS = [60, 100, 110, 130, 140, 150, 160, 170, 180, 190, 200]

@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from fetal_tf.data.download import SOURCES
-from fetal_tf.data.phantom import write_phantom
-from tests.data.record_server import serving
+from fetal_tf.data.phantom.writing import write_phantom
+from fetal_tf.data.sources.download import SOURCES
+from tests.data.sources.record_server import serving
 from tools import download as command
 
 

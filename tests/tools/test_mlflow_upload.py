@@ -7,7 +7,13 @@ import pytest
 from mlflow import MlflowClient
 
 from fetal_tf.tracking.mlflow_run import local_database, read_memory
-from tests.tracked_runs import copy_database, free_port, write_epochs, write_evaluation, write_run
+from tests.tracking.tracked_runs import (
+    copy_database,
+    free_port,
+    write_epochs,
+    write_evaluation,
+    write_run,
+)
 from tools.mlflow_upload import main
 
 
@@ -20,7 +26,7 @@ def quick(monkeypatch):
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory, mlflow_database):
-    """A local database: what needs a server is in tests/test_mlflow_tracking.py."""
+    """A local database: what needs a server is in tests/tracking/test_mlflow_tracking.py."""
     return copy_database(mlflow_database, tmp_path_factory.mktemp("mlflow") / "mlflow.db")
 
 
@@ -30,7 +36,8 @@ def state(uri, run):
     memory = read_memory(run)
     found = client.get_run(memory.run_id)
     same = client.search_runs(
-        [found.info.experiment_id], f"tags.`fetal_tf.run` = '{found.data.tags['fetal_tf.run']}'"
+        [found.info.experiment_id],
+        f"tags.`fetal_tf.run` = '{found.data.tags['fetal_tf.run']}'",
     )
     models = client.search_logged_models([found.info.experiment_id])
     return {

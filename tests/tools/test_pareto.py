@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tools.pareto
-from export.bundle_folder import write_checksums, write_json
-from fetal_tf.pareto import Contender, pareto_plot, undominated
-from tests.export.test_export_command import export_untimed, make_run
+from fetal_tf.analysis.pareto import Contender, pareto_plot, undominated
+from fetal_tf.exporting.bundle_folder import write_checksums, write_json
+from tests.exporting.test_export_command import export_untimed, make_run
 
 METRIC = "hc_abs_error_mm"
 

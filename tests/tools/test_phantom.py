@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from fetal_tf.data.hc18 import read_hc18
-from fetal_tf.edge.images import read_mask
+from fetal_tf.data.readers.hc18 import read_hc18
+from fetal_tf.edge.io.images import read_mask
 from tools import phantom
 
 

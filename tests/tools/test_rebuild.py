@@ -5,13 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 
-import fetal_tf.edge.bundle
-import fetal_tf.fold_runs
+import fetal_tf.edge.bundle.bundle
+import fetal_tf.training.folds
 import tools.rebuild
-from fetal_tf.config import load_config
-from fetal_tf.edge.bundle import ZOO, Bundle
+from fetal_tf.config.portable import portable
+from fetal_tf.config.tree import load_config
+from fetal_tf.edge.bundle.bundle import ZOO, Bundle
 from fetal_tf.edge.errors import ConfigError, FetalTFError
-from fetal_tf.portable_config import portable
 
 ROOT = Path(__file__).parents[2]
 SHELF = sorted(path.parent for path in ZOO.glob("*/bundle.json"))
@@ -38,7 +38,7 @@ def commands(monkeypatch):
         commands.append([module, *arguments])
         return 2 if module == commands.broken else 0
 
-    monkeypatch.setattr(fetal_tf.fold_runs, "run_module", run_module)
+    monkeypatch.setattr(fetal_tf.training.folds, "run_module", run_module)
     return commands
 
 
@@ -99,7 +99,9 @@ def test_what_is_trained_is_not_trained_again_and_what_broke_off_goes_on(
     recipes(first=None, second="runs/first", third="runs/second")
     for run in ("first", "second"):
         (Path("runs") / run).mkdir(parents=True)
-    monkeypatch.setattr(fetal_tf.fold_runs, "is_finished", lambda run, config: run.name == "first")
+    monkeypatch.setattr(
+        fetal_tf.training.folds, "is_finished", lambda run, config: run.name == "first"
+    )
     for recipe in tools.rebuild.lineage(Path("configs/third.yaml")):
         tools.rebuild._train(recipe, [], dry_run=False)
     assert [command[2:] for command in commands] == [
@@ -126,7 +128,7 @@ def test_the_run_that_measures_a_refit_is_trained_and_exported_before_it(
         )
     )
     shelf = SimpleNamespace(open=lambda path: SimpleNamespace(name="final"))
-    monkeypatch.setattr(fetal_tf.edge.bundle, "Bundle", shelf)
+    monkeypatch.setattr(fetal_tf.edge.bundle.bundle, "Bundle", shelf)
     assert tools.rebuild.main(["hc18"]) == 0
     assert [[module, *options[-2:]] for module, *options in commands] == [
         ["fetal_tf.train", "--config", "configs/first.yaml"],
@@ -145,7 +147,7 @@ def test_a_teacher_is_trained_and_exported_before_the_net_that_it_teaches(
     taught = Path("configs/taught.yaml")
     taught.write_text(taught.read_text() + "teacher: {bundles: [runs/first, zoo:hc18]}\n")
     shelf = SimpleNamespace(open=lambda path: SimpleNamespace(name="taught"))
-    monkeypatch.setattr(fetal_tf.edge.bundle, "Bundle", shelf)
+    monkeypatch.setattr(fetal_tf.edge.bundle.bundle, "Bundle", shelf)
     assert tools.rebuild.main(["hc18"]) == 0
     assert commands == [
         ["fetal_tf.train", "--config", "configs/first.yaml"],
@@ -160,7 +162,9 @@ def test_what_is_exported_already_is_not_exported_again(
     recipes, commands, monkeypatch, formats, exported
 ):
     bundle = SimpleNamespace(formats=formats, failed_parity=lambda name: False)
-    monkeypatch.setattr(fetal_tf.edge.bundle, "Bundle", SimpleNamespace(open=lambda path: bundle))
+    monkeypatch.setattr(
+        fetal_tf.edge.bundle.bundle, "Bundle", SimpleNamespace(open=lambda path: bundle)
+    )
     parity = Path("runs/first/bundle/parity.json")
     parity.parent.mkdir(parents=True)
     parity.touch()

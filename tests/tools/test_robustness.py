@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from fetal_tf.agreement import icc_2_1
-from fetal_tf.distortions import DISTORTIONS
-from tests.evaluation_fakes import BrightnessTask
-from tests.subject_fakes import Dimmed, PoolingTask
+from fetal_tf.analysis.distortions import DISTORTIONS
+from fetal_tf.scores.agreement import icc_2_1
+from tests.evaluation.evaluation_fakes import BrightnessTask
+from tests.evaluation.target_fakes import Dimmed, PoolingTask
 from tools.robustness import main
 
 GRAYS = [100, 130, 160, 190]
@@ -233,10 +233,10 @@ def test_one_broken_image_is_counted_as_unmeasured(runs, samples, tmp_path):
 
 
 def test_a_run_on_a_phantom_says_so(tmp_path, capsys):
-    from fetal_tf.data.phantom import write_phantom
+    from fetal_tf.data.phantom.writing import write_phantom
     from fetal_tf.experiment import open_experiment
-    from fetal_tf.run import create_run
-    from tests.subject_fakes import fake_config
+    from fetal_tf.runs.run import create_run
+    from tests.evaluation.target_fakes import fake_config
 
     write_phantom("hc18", tmp_path / "phantom", 8, seed=1)
     config = fake_config("tiny", tmp_path / "phantom", split={"val": 0.2, "test": 0.4})

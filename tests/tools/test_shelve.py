@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import tools.shelve
-from fetal_tf.edge.bundle import ZOO, Bundle
-from fetal_tf.edge.files import sha256_of
-from fetal_tf.edge.images import read_gray
-from tests.export.test_export_command import make_run
+from fetal_tf.edge.bundle.bundle import ZOO, Bundle
+from fetal_tf.edge.io.files import sha256_of
+from fetal_tf.edge.io.images import read_gray
+from tests.exporting.test_export_command import make_run
 
 SHELF = sorted(path.parent for path in ZOO.glob("*/bundle.json"))
 

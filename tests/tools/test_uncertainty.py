@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from fetal_tf.edge.landmarks import LANDMARKS
-from tests.subject_fakes import Dimmed, fake_config
+from fetal_tf.edge.geometry.landmarks import LANDMARKS
+from tests.evaluation.target_fakes import Dimmed, fake_config
 from tools.uncertainty import main
 
 GRAYS = [60, 110, 150, 190, 230]
@@ -39,7 +39,7 @@ class Squares(Dimmed):
 @pytest.fixture
 def head_task(monkeypatch):
     """The head's own measurer, and an expert who always says 90 mm."""
-    from tests.evaluation_fakes import BrightnessTask, row
+    from tests.evaluation.evaluation_fakes import BrightnessTask, row
 
     class HeadTask(BrightnessTask):
         def evaluate(self, probabilities, sample, letterbox, gather=None):
@@ -129,9 +129,9 @@ def ellipse_teller(height, width):
 
 def test_both_methods_on_a_run_with_dropout(tmp_path, capsys):
     """A real Keras file, on a phantom, which is said."""
-    from fetal_tf.data.phantom import write_phantom
+    from fetal_tf.data.phantom.writing import write_phantom
     from fetal_tf.experiment import open_experiment
-    from fetal_tf.run import create_run
+    from fetal_tf.runs.run import create_run
 
     root = tmp_path / "phantom"
     write_phantom("hc18", root, 6, seed=1)

@@ -1,0 +1,1 @@
+"""Studies of finished runs: comparison, robustness, uncertainty, plane gate, seeds, Pareto."""

@@ -1,0 +1,201 @@
+"""Does the plane score tell other frames from the plane's own? AUROC and shares flagged, by set.
+
+Beside the plane score stands the plain reconstruction error: what of the two works is measured.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fetal_tf.analysis.distortions import DISTORTIONS
+from fetal_tf.data.sample import Sample
+from fetal_tf.edge.errors import DataError
+from fetal_tf.edge.inference.runtimes import Predictor
+from fetal_tf.evaluation.evaluate import evaluate_samples
+from fetal_tf.scores.detection import auroc, wilson_interval
+from fetal_tf.scores.overlap import finite
+from fetal_tf.tasks.task import Row, Task
+
+SCORES = ("plane_score", "reconstruction_error")
+OWN = "own"
+
+
+@dataclass(frozen=True)
+class FrameSet:
+    """Frames of one origin, scored.
+
+    Attributes:
+        name: `own`, a dataset's name, or `blur 0.005`.
+        kind: `own`, `dataset` or `corruption`.
+        rows: of the reconstruction task.
+    """
+
+    name: str
+    kind: str
+    rows: list[Row]
+
+    @property
+    def scored(self) -> list[Row]:
+        """Without the images that could not be evaluated."""
+        return [row for row in self.rows if not row.get("error")]
+
+    def flagged(self) -> tuple[int, int]:
+        """How many of the scored images are flagged, and how many those are."""
+        return sum(bool(row["flags"]) for row in self.scored), len(self.scored)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Of gate.csv."""
+        return [
+            {
+                "set": self.name,
+                "kind": self.kind,
+                "id": row["id"],
+                **{name: row.get(name) for name in SCORES},
+                "flags": row.get("flags", ""),
+                "error": row["error"],
+            }
+            for row in self.rows
+        ]
+
+
+def own_frames(
+    predictor: Predictor, samples: Sequence[Sample], task: Task, *, progress: bool = False
+) -> FrameSet:
+    """The plane's own images.
+
+    Raises:
+        DataError: not one of them has a plane score.
+    """
+    own = FrameSet(OWN, OWN, evaluate_samples(predictor, samples, task, progress=progress))
+    if not own.scored:
+        raise DataError(
+            f"not one of {len(own.rows)} images could be evaluated; {own.rows[0]['error']}"
+        )
+    if all(finite(row["plane_score"]) is None for row in own.scored):
+        raise DataError(
+            "no plane score: the run has no threshold for its best.keras; "
+            "`python -m export RUN` fits it, from at least 20 validation images"
+        )
+    return own
+
+
+def other_frames(
+    name: str,
+    predictor: Predictor,
+    samples: Sequence[Sample],
+    task: Task,
+    *,
+    progress: bool = False,
+) -> FrameSet:
+    """The images of another dataset."""
+    rows = evaluate_samples(predictor, samples, task, progress=progress)
+    return FrameSet(name, "dataset", rows)
+
+
+def corrupted_frames(
+    predictor: Predictor, samples: Sequence[Sample], task: Task, *, progress: bool = False
+) -> Iterator[FrameSet]:
+    """The plane's own images under every distortion at every level."""
+    for name, distortion in DISTORTIONS.items():
+        for level in distortion.levels:
+            distort = distortion.at(level)
+            rows = evaluate_samples(predictor, samples, task, progress=progress, distort=distort)
+            yield FrameSet(f"{name} {level:g}", "corruption", rows)
+
+
+def judged(own: FrameSet, other: FrameSet, seed: int) -> dict[str, Any]:
+    """How well each score tells `other` from `own`.
+
+    Returns:
+        `set`, `kind`, `n`, `flagged`, `flagged_share` with its Wilson interval `flagged_ci95`, and
+        by score the AUROC of `other` against `own` (see `fetal_tf.scores.detection.auroc`; whole
+        patients are drawn: a corrupted frame is of the same patient as its original).
+    """
+    flagged, count = other.flagged()
+    return {
+        "set": other.name,
+        "kind": other.kind,
+        "n": count,
+        "flagged": flagged,
+        "flagged_share": flagged / count if count else None,
+        "flagged_ci95": wilson_interval(flagged, count),
+        **{name: _auroc(own, other, name, seed) for name in SCORES},
+    }
+
+
+def _auroc(own: FrameSet, other: FrameSet, score: str, seed: int) -> dict[str, Any]:
+    rows = [*own.scored, *other.scored]
+    # Two datasets may number their patients alike.
+    prefix = "" if other.kind == "corruption" else f"{other.name}/"
+    groups = [str(r["group"]) for r in own.scored]
+    groups += [f"{prefix}{r['group']}" for r in other.scored]
+    positive = np.arange(len(rows)) >= len(own.scored)
+    return auroc([finite(row[score]) for row in rows], positive, groups, seed)
+
+
+def study_record(
+    own: FrameSet,
+    others: Sequence[FrameSet],
+    settings: Mapping[str, Any],
+    seed: int,
+    fitted_here: bool,
+) -> dict[str, Any]:
+    """The tree of gate.json, without what was evaluated.
+
+    Args:
+        own: the plane's own images.
+        others: everything else.
+        settings: of the run's measurer.
+        seed: of the bootstrap.
+        fitted_here: whether the reference was fitted to these very images, which flatters.
+    """
+    flagged, count = own.flagged()
+    return {
+        "threshold": {key: settings.get(key) for key in ("false_alarm_rate", "n")},
+        "reference_fitted_to_these_images": fitted_here,
+        "own": {
+            "n": count,
+            "flagged": flagged,
+            "flagged_share": flagged / count,
+            "flagged_ci95": wilson_interval(flagged, count),
+        },
+        "sets": [judged(own, other, seed) for other in others],
+    }
+
+
+def screen_text(record: Mapping[str, Any]) -> str:
+    """The table for the screen, and what is to be known about it."""
+    header = ("set", "n", "flagged", "AUROC plane score", "AUROC reconstruction error")
+    own = record["own"]
+    lines = [header, (OWN, str(own["n"]), _share(own["flagged_share"]), "", "")]
+    for found in record["sets"]:
+        figures = (_auroc_text(found[name]) for name in SCORES)
+        share = _share(found["flagged_share"])
+        lines.append((found["set"], str(found["n"]), share, *figures))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    table = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+    threshold = record["threshold"]
+    table.append(
+        f"flagged: plane score from 1 on, set to flag {threshold['false_alarm_rate']:.0%} of "
+        f"{threshold['n']} validation images"
+    )
+    if record["reference_fitted_to_these_images"]:
+        table.append("its reference was fitted to these very images: their scores flatter")
+    return "\n".join(table)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"
+
+
+def _auroc_text(found: Mapping[str, Any]) -> str:
+    low, high = found["ci95"]
+    if found["auroc"] is None:
+        return "-"
+    interval = "" if low is None else f" [{low:.3f}, {high:.3f}]"
+    return f"{found['auroc']:.3f}{interval}"

@@ -1,0 +1,171 @@
+"""One experiment, trained from several seeds: how far do scores and measurements differ?
+
+Frames of one patient are not independent subjects; the interval of an ICC takes them for such.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fetal_tf.edge.errors import ConfigError
+from fetal_tf.evaluation.target import Subject
+from fetal_tf.experiment import Experiment
+from fetal_tf.scores.agreement import icc_2_1
+from fetal_tf.scores.overlap import finite
+from fetal_tf.scores.quantities import Quantity
+from fetal_tf.tasks.task import Row, Task
+
+ICC_TARGET = 0.9  # "excellent", Koo & Li 2016, J Chiropr Med 15:155
+# The first where every frame has a pixel size: how far an examiner zoomed in is no anatomy.
+AREAS = ("_area_mm2", "_area_px")
+MAY_DIFFER = ("name", "seed")
+
+
+def check_one_experiment(subjects: Mapping[str, Subject]) -> list[str]:
+    """Make sure that runs saw the same data, split alike, and name the same classes.
+
+    Returns:
+        Sections of the config in which they differ all the same, beside name and seed: then the
+        spread is not one of seeds alone.
+
+    Raises:
+        ConfigError: they differ in what a comparison of seeds rests on; names runs and both values.
+    """
+    (first, reference), *others = subjects.items()
+    for label, subject in others:
+        for what, found, expected in zip(
+            (
+                "dataset",
+                "dataset's options",
+                "datasets mixed in",
+                "task",
+                "classes",
+                "headline metrics",
+            ),
+            _ground(subject.experiment),
+            _ground(reference.experiment),
+            strict=True,
+        ):
+            if found != expected:
+                raise ConfigError(
+                    f"{label}: {what} {found}, but {first} has {expected}; seeds of one experiment "
+                    "are expected here, compare others with tools.compare"
+                )
+        if subject.splits != reference.splits:
+            raise ConfigError(
+                f"{label}: its splits.csv differs from that of {first}; train with the same "
+                "split.seed and only another seed, so that the runs share their test images"
+            )
+    seeds: dict[int, str] = {}
+    for label, subject in subjects.items():
+        other = seeds.setdefault(subject.config.seed, label)
+        if other != label:
+            raise ConfigError(
+                f"{label}: has the seed of {other}, {subject.config.seed}, and a net agrees with "
+                "itself; train with another --set seed=N"
+            )
+    return sorted(
+        {key for _, s in others for key in _differing(s.experiment, reference.experiment)}
+    )
+
+
+def _ground(experiment: Experiment) -> tuple[Any, ...]:
+    data, task = experiment.config.data, experiment.task
+    mixed = [(name, s.dataset, s.options, s.negative) for name, s in data.mixed_with.items()]
+    return data.dataset, data.options, mixed, task.name, task.classes, task.headline
+
+
+def _differing(one: Experiment, other: Experiment) -> Iterator[str]:
+    mine, theirs = (e.config.model_dump(mode="json") for e in (one, other))
+    for tree in (mine, theirs):
+        tree["data"].pop("root")  # data may have moved
+        for source in tree["data"]["mixed_with"].values():
+            source.pop("root")
+    yield from (key for key in mine if key not in MAY_DIFFER and mine[key] != theirs[key])
+
+
+def seed_spread(means: Mapping[str, Mapping[str, float | None]]) -> dict[str, Any]:
+    """Mean and sd (n - 1) over the runs of every metric.
+
+    Args:
+        means: run → metric → its mean over the undistorted images.
+
+    Returns:
+        Metric → `mean`, `sd` (None for fewer than two values), `runs`: each run's own value.
+    """
+    found: dict[str, Any] = {}
+    for name in dict.fromkeys(name for of_run in means.values() for name in of_run):
+        values = {run: of_run.get(name) for run, of_run in means.items()}
+        known = [value for value in values.values() if value is not None]
+        found[name] = {
+            "mean": float(np.mean(known)) if known else None,
+            "sd": float(np.std(known, ddof=1)) if len(known) > 1 else None,
+            "runs": values,
+        }
+    return found
+
+
+def measurement_agreement(rows: Mapping[str, Sequence[Row]], task: Task) -> dict[str, Any]:
+    """ICC(2,1) between runs of each structure's area and of each measured quantity.
+
+    Args:
+        rows: run → its rows, the same images in the same order.
+        task: names classes and quantities.
+
+    Returns:
+        Column → `target`, `images`; `unmeasured`: images that a run refused or failed, left out of
+        everything; `seen_by_some`: those that some runs measure and others do not; `seen_by_none`;
+        `seen_by_all`: `n`, `left_out`, `icc`, `ci95` over the images in which every run sees the
+        structure. For areas `absent_as_zero` holds the same over all measured images, a structure
+        that was not found counting as 0: this one also sees disagreement about presence, but images
+        in which all agree on nothing raise it.
+    """
+    found: dict[str, Any] = {}
+    for column in _columns(rows, task):
+        usable = [
+            images
+            for images in zip(*rows.values(), strict=True)
+            if not any(row.get("error") or row.get("refused") for row in images)
+        ]
+        values = np.array(
+            [[_or_nan(row.get(column)) for row in images] for images in usable], np.float64
+        ).reshape(-1, len(rows))
+        total = len(next(iter(rows.values())))
+        seen = np.isfinite(values).sum(axis=1)
+        found[column] = {
+            "target": ICC_TARGET,
+            "images": total,
+            "unmeasured": total - len(values),
+            "seen_by_some": int(((seen > 0) & (seen < len(rows))).sum()),
+            "seen_by_none": int((seen == 0).sum()),
+            "seen_by_all": _icc(values[seen == len(rows)], total),
+        }
+        if column.endswith(AREAS):
+            found[column]["absent_as_zero"] = _icc(np.nan_to_num(values, nan=0.0), total)
+    return found
+
+
+def _columns(rows: Mapping[str, Sequence[Row]], task: Task) -> list[str]:
+    """Areas of the task's classes and predicted quantities, as far as a row holds them."""
+    in_mm = all(
+        finite(row.get("mm_per_pixel")) is not None
+        for of_run in rows.values()
+        for row in of_run
+        if not row.get("error")
+    )
+    areas = [f"{name}{AREAS[0] if in_mm else AREAS[1]}" for name in task.classes]
+    quantities = [q.predicted for name in task.quantities if (q := Quantity.of_metric(name))]
+    held = {name for of_run in rows.values() for row in of_run for name in row}
+    return [name for name in (*areas, *quantities) if name in held]
+
+
+def _icc(values: np.ndarray, total: int) -> dict[str, Any]:
+    few = min(values.shape) < 2
+    found = {"icc": None, "ci95": [None, None]} if few else icc_2_1(values)
+    return {"n": len(values), "left_out": total - len(values), **found}
+
+
+def _or_nan(value: float | str | None) -> float:
+    number = finite(value)
+    return np.nan if number is None else number

@@ -1,0 +1,49 @@
+"""A config as it may leave the machine that it was written for."""
+
+from pathlib import Path
+
+from fetal_tf.config.tree import Config, MlflowConfig
+
+
+def portable(config: Config) -> Config:
+    """The config as it ships: of paths elsewhere the last name, and no tracking server.
+
+    A server's address says where somebody works.
+    """
+    init = config.model.init
+    mixed = {
+        name: source.model_copy(update={"root": _portable(source.root)})
+        for name, source in config.data.mixed_with.items()
+    }
+    data = config.data.model_copy(update={"root": _portable(config.data.root), "mixed_with": mixed})
+    model = config.model.model_copy(update={"init": init and _portable(init)})
+    weights = (model.model_extra or {}).get("weights")
+    if isinstance(weights, str):  # a file, or the name of a release
+        model = model.model_copy(update={"weights": str(_portable(Path(weights)))})
+    mlflow = config.mlflow.model_copy(update={"uri": MlflowConfig().uri})
+    teacher = config.teacher
+    if teacher is not None:
+        # A run's own bundle is called like any other: the run has the name.
+        bundles = [_portable(_run_of(path)) for path in teacher.bundles]
+        teacher = teacher.model_copy(update={"bundles": bundles})
+    refit = config.train.refit
+    train = config.train.model_copy(update={"refit": refit and _portable(refit)})
+    return config.model_copy(
+        update={
+            "data": data,
+            "model": model,
+            "teacher": teacher,
+            "train": train,
+            "mlflow": mlflow,
+        }
+    )
+
+
+def _portable(path: Path) -> Path:
+    elsewhere = path.is_absolute() or ".." in path.parts
+    return Path(path.name) if elsewhere else path
+
+
+def _run_of(bundle: Path) -> Path:
+    named = bundle.name == "bundle" and bundle.parent.name not in ("", "..")
+    return bundle.parent if named else bundle

@@ -1,0 +1,476 @@
+"""The configuration tree: YAML with `extends:`, overrides from the command line, strict types.
+
+A config is checked in two steps. This file knows the tree (sections, types, paths). The parameters
+of a named component (`model: {name: unet, base: 16}`) are those of the function registered under
+that name; `fetal_tf.experiment` checks them before any image is read.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from fetal_tf.config.registry import nearest
+from fetal_tf.edge.errors import ConfigError
+from fetal_tf.edge.io.files import write_text_atomic
+
+CONFIG_VERSION = 1
+INHERITED = "inherited"  # an item of a list: all items that the parent has under this key
+
+
+class Section(BaseModel):
+    """A part of the tree: unknown keys and wrong types are errors, and nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Component(BaseModel):
+    """A registered thing by name; its other keys are that thing's parameters."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    name: str
+
+    def spec(self) -> dict[str, Any]:
+        """`{"name": …, parameter: value}`, as registries take it."""
+        return self.model_dump()
+
+
+# YAML has neither paths nor tuples: both are converted before the strict check.
+PathValue = Annotated[Path, BeforeValidator(lambda v: Path(v) if isinstance(v, str) else v)]
+ImageSize = Annotated[
+    tuple[Annotated[int, Field(ge=16, le=4096)], Annotated[int, Field(ge=16, le=4096)]],
+    BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
+]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
+class ModelComponent(Component):
+    """A model by name, and where its first weights come from."""
+
+    init: PathValue | None = None  # a run, or a .keras file: its weights, layer by layer by name
+
+    def spec(self) -> dict[str, Any]:
+        """Without `init`, which no builder takes."""
+        return self.model_dump(exclude={"init"})
+
+
+class SourceConfig(Section):
+    """A further dataset to mix in."""
+
+    root: PathValue
+    dataset: str | None = None  # its reader; None: the name that it is mixed in under
+    weight: PositiveFloat = 1.0  # how often each of its training frames is drawn
+    negative: bool = False  # its frames show nothing of what the task looks for
+    exclude: list[str] = []
+    options: dict[str, Any] = {}
+
+
+class DataConfig(Section):
+    """Which frames, from where, at what size.
+
+    `data: [{dataset: …, root: …, image_size: …}, {dataset: …, root: …, weight: 2}]` is short for
+    the first of them with the others under `mixed_with`, each by the name of its dataset.
+    """
+
+    dataset: str
+    root: PathValue
+    image_size: ImageSize  # (height, width) of the letterboxed frame that the network sees
+    weight: PositiveFloat = 1.0  # how often each training frame is drawn, beside `mixed_with`'s
+    exclude: list[str] = []  # sample ids to leave out
+    options: dict[str, Any] = {}  # further parameters of the dataset's reader
+    mixed_with: dict[SourceName, SourceConfig] = {}
+
+    @property
+    def sources(self) -> dict[str, SourceConfig]:
+        """Every dataset by `Sample.source`: the first under "", the others under their names."""
+        first = SourceConfig.model_validate(
+            self.model_dump(exclude={"image_size", "mixed_with"}), strict=False
+        )
+        named = {
+            name: source.model_copy(update={"dataset": source.dataset or name})
+            for name, source in self.mixed_with.items()
+        }
+        return {"": first} | named
+
+    @property
+    def readers(self) -> dict[str, str]:
+        """The dataset of each source."""
+        return {name: str(source.dataset) for name, source in self.sources.items()}
+
+    @property
+    def names(self) -> str:
+        """The datasets that are measured, for people: `hc18`, or `hc18 + planes`."""
+        mixed = (name for name, source in self.mixed_with.items() if not source.negative)
+        return " + ".join([self.dataset, *mixed])
+
+
+class SplitConfig(Section):
+    """Shares of the images; groups (examinations, patients) are never cut."""
+
+    val: Fraction = 0.15
+    test: Fraction = 0.15
+    seed: Seed = 0
+    folds: Annotated[int, Field(ge=2)] | None = None
+    fold: Annotated[int, Field(ge=0)] | None = None  # this fold validates, the others train
+    stratify: bool = False  # by which structures a group's frames show
+
+    @model_validator(mode="after")
+    def _can_be_made(self) -> "SplitConfig":
+        if self.val + self.test >= 1:
+            raise ValueError(f"val + test = {self.val + self.test:g} leaves nothing to train on")
+        if self.fold is not None and (self.folds is None or self.fold >= self.folds):
+            raise ValueError(f"fold {self.fold} needs folds: {self.fold + 1} or more")
+        return self
+
+
+class SamplerConfig(Section):
+    """Which training frames an epoch draws."""
+
+    oversample: dict[str, Annotated[float, Field(gt=0)]] = {}  # structure → how much more often
+
+
+class MixConfig(Section):
+    """How many training frames are made of two, for targets that are maps."""
+
+    mixup: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of the frames
+    cutmix: Annotated[float, Field(ge=0, le=1)] = 0.0
+    alpha: PositiveFloat = 0.4  # the first frame's part is drawn from Beta(alpha, alpha)
+
+    @model_validator(mode="after")
+    def _is_a_share(self) -> "MixConfig":
+        if self.mixup + self.cutmix > 1:
+            raise ValueError(f"mixup + cutmix = {self.mixup + self.cutmix:g} is more than all")
+        return self
+
+
+class TeacherConfig(Section):
+    """Exported nets whose answers are learnt too, see `fetal_tf.data.pipeline.teacher`."""
+
+    bundles: Annotated[list[PathValue], Field(min_length=1)]  # also runs that hold one, zoo:NAME
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5  # of their mean answer in the target
+
+
+class EarlyStopping(Section):
+    """Stop after `patience` epochs without a better `train.monitor`."""
+
+    patience: Annotated[int, Field(ge=1)]
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+
+
+class TrainConfig(Section):
+    """The loop: how long, in what batches, and what counts as best."""
+
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1, le=4096)]
+    monitor: str = "val_loss"  # a name ending in loss or error is minimised, others maximised
+    early_stopping: EarlyStopping | None = None
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    deterministic: bool = False
+    jit_compile: bool = False
+    workers: Annotated[int, Field(ge=1, le=64)] = 2  # threads that decode and augment
+    overlay_every: Annotated[int, Field(ge=1)] = 5  # epochs between validation overlays
+    refit: PathValue | None = None  # the run whose validation frames are learnt too, see `refit`
+
+    @model_validator(mode="after")
+    def _refit_validates_nothing(self) -> "TrainConfig":
+        if self.refit is not None and self.monitor.startswith("val_"):
+            raise ValueError(
+                f"monitor: {self.monitor} is not measured where refit learns the validation "
+                "frames; both runs need another one: loss"
+            )
+        return self
+
+
+class ExportConfig(Section):
+    """What `python -m export` makes of the run, and how far it may drift from the float model."""
+
+    formats: list[str] = ["float32", "float16", "dynamic", "int8", "int16x8", "onnx", "onnx-int8"]
+    calibration_images: Annotated[int, Field(ge=1)] = 100
+    parity_split: Literal["val", "test"] = "test"
+    parity_limits: dict[str, dict[str, float]] = {}  # format → metric → limit, over the task's own
+
+
+class MlflowConfig(Section):
+    """Where `tracking: [tensorboard, mlflow]` logs to."""
+
+    uri: str = "sqlite:///runs/mlflow.db"  # or a server's http://…
+    experiment: str = "fetal_tf"
+    parent: str | None = None  # the run that holds the folds; else named after the config
+
+    @field_validator("uri")
+    @classmethod
+    def _names_no_user(cls, uri: str) -> str:
+        refuse_user_info(uri, "mlflow.uri")
+        return uri
+
+
+def refuse_user_info(uri: str, key: str) -> None:
+    """An address is written to the run's folder and printed: it must hold no password.
+
+    Raises:
+        ConfigError: naming `key`, not what was found.
+    """
+    if "@" in uri and not uri.startswith("sqlite:///"):
+        raise ConfigError(
+            f"{key}: a user or password in the address would be written to the run's folder; "
+            "leave out what stands before the @, and set the environment variables "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
+
+
+class PublishedConfig(Section):
+    """What the study that a recipe repeats reports; `tools.compare` shows it beside ours."""
+
+    source: str
+    metrics: dict[str, float]  # by the name of our metric
+
+
+class Config(Section):
+    """One experiment."""
+
+    version: Annotated[int, Field(ge=1)] = CONFIG_VERSION
+    name: str
+    seed: Seed = 0
+    data: DataConfig
+    split: SplitConfig = SplitConfig()
+    task: Component
+    sampler: SamplerConfig = SamplerConfig()
+    augment: list[Component] = []
+    mix: MixConfig = MixConfig()
+    teacher: TeacherConfig | None = None
+    model: ModelComponent
+    loss: Component
+    optimizer: Component
+    schedule: Component = Component(name="constant")
+    train: TrainConfig
+    export: ExportConfig = ExportConfig()
+    tracking: list[Literal["tensorboard", "mlflow"]] = ["tensorboard"]  # TensorBoard in any case
+    mlflow: MlflowConfig = MlflowConfig()
+    published: PublishedConfig | None = None
+
+    @model_validator(mode="after")
+    def _name_is_a_folder(self) -> "Config":
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise ValueError(f"name {self.name!r} cannot name a folder: use letters, digits, . _ -")
+        return self
+
+    @model_validator(mode="after")
+    def _refit_is_no_fold(self) -> "Config":
+        if self.train.refit is not None and self.split.folds is not None:
+            raise ValueError(
+                "train.refit: a fold validates, and a refit has nothing to validate on"
+            )
+        return self
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads `2e-3` as text; people mean the number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\d[\d_]*)(?:\.\d*)?[eE][-+]?\d+$"),
+    list("-+0123456789"),
+)
+
+
+def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a config file with its parents, apply `key.path=value` overrides and check the tree.
+
+    Raises:
+        ConfigError: one line naming the key, what was found and what is allowed.
+    """
+    tree = _with_parents(Path(path), seen=())
+    for override in overrides:
+        tree = merge(tree, _with_one_data_section(_override_tree(override), f"--set {override}"))
+    for key, value in flattened(tree).items():
+        if _names_inherited(value):
+            raise ConfigError(
+                f"{path}: {key}: `{INHERITED}` stands for a parent's list; there is none"
+            )
+    return parse_config(tree, source=str(path))
+
+
+def _names_inherited(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_names_inherited(inner) for inner in value.values())
+    return isinstance(value, list) and any(
+        item == INHERITED or _names_inherited(item) for item in value
+    )
+
+
+def parse_config(tree: Mapping[str, Any], source: str) -> Config:
+    """Check a tree that is already merged; `source` is the file to blame."""
+    version = tree.get("version", CONFIG_VERSION)
+    if isinstance(version, int) and version > CONFIG_VERSION:
+        raise ConfigError(
+            f"{source}: version: {version} was written by a newer fetal_tf; "
+            f"this one reads up to {CONFIG_VERSION}. Upgrade with `pip install -U fetal-tf`."
+        )
+    try:
+        return Config.model_validate(dict(tree))
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {_first_fault(error)}") from error
+    except ConfigError as error:  # of `refuse_user_info`: pydantic's own would quote the password
+        raise ConfigError(f"{source}: {error}") from None
+
+
+def dump_config(config: Config) -> str:
+    """The resolved tree as YAML; `load_config` reads it back to an equal config."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Write the resolved tree, atomically."""
+    write_text_atomic(path, dump_config(config))
+
+
+def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A tree of mappings as `{"a.b": value}`."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flattened(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def differences(old: Config, new: Config) -> Iterator[tuple[str, Any, Any]]:
+    """`key.path`, and its value in either config, wherever the two differ; in order of the keys."""
+    before, after = (flattened(config.model_dump(mode="json")) for config in (old, new))
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) != after.get(key):
+            yield key, before.get(key), after.get(key)
+
+
+def merge(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay `child` over `parent`: mappings merge, everything else replaces.
+
+    A mapping that names another component than its parent replaces it: the parameters of one model
+    mean nothing to another. An empty mapping empties what the parent holds: there is no other way
+    to say that a child oversamples nothing. In a list, the item `inherited` stands for the items
+    of the parent's list, so that a child can add to it.
+    """
+    merged = dict(parent)
+    for key, value in child.items():
+        merged[key] = _laid_over(merged.get(key), value)
+    return merged
+
+
+def _laid_over(old: Any, new: Any) -> Any:
+    if isinstance(old, list) and isinstance(new, list):
+        return [item for own in new for item in (old if own == INHERITED else [own])]
+    if not (isinstance(old, Mapping) and isinstance(new, Mapping) and new):
+        return new
+    same_component = new.get("name", old.get("name")) == old.get("name")
+    return merge(old, new) if same_component else new
+
+
+def _with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    resolved = path.resolve()
+    if resolved in seen:
+        chain = " → ".join(p.name for p in (*seen, resolved))
+        raise ConfigError(f"{path}: extends: goes in a circle ({chain})")
+    tree = _read_yaml(path)
+    parent = tree.pop("extends", None)
+    if parent is None:
+        return tree
+    if not isinstance(parent, str):
+        raise ConfigError(f"{path}: extends: found {parent!r}; name one YAML file")
+    parent_path = path.parent / parent
+    if not parent_path.is_file():
+        raise ConfigError(f"{path}: extends: {parent_path} does not exist")
+    return merge(_with_parents(parent_path, (*seen, resolved)), tree)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        beside = [p.name for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+        raise ConfigError(f"{path}: no such config file{nearest(path.name, beside)}")
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: found {type(tree).__name__}; a config is a mapping of keys")
+    return _with_one_data_section(tree, str(path))
+
+
+def _with_one_data_section(tree: dict[str, Any], source: str) -> dict[str, Any]:
+    """A list of datasets as the section that it is short for, see `DataConfig`."""
+    data = tree.get("data")
+    if not isinstance(data, list):
+        return tree
+    if not data or not all(isinstance(part, dict) and "dataset" in part for part in data):
+        raise ConfigError(f"{source}: data: a list holds mappings, each with its dataset")
+    first, *others = data
+    mixed: dict[str, Any] = {}
+    for part in others:
+        name = part["dataset"]
+        if name in mixed or name == first["dataset"]:
+            raise ConfigError(
+                f"{source}: data: {name} is there twice; name the second one yourself, "
+                f"data.mixed_with.NAME: {{dataset: {name}, root: …}}"
+            )
+        mixed[name] = part
+    return {**tree, "data": {**first, "mixed_with": mixed}}
+
+
+def _override_tree(override: str) -> dict[str, Any]:
+    key, equals, text = override.partition("=")
+    if not equals or not all(key.split(".")):
+        raise ConfigError(f"--set {override}: write it as key.path=value")
+    try:
+        value = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not valid YAML") from error
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+def _first_fault(error: ValidationError) -> str:
+    # A misspelt key is also a missing one: say the misspelling.
+    faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+    fault = faults[0]
+    place = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = _keys_at(fault["loc"][:-1])
+        return (
+            f"{place}: unknown key{nearest(str(fault['loc'][-1]), known)}; "
+            f"allowed: {', '.join(known)}"
+        )
+    if fault["type"] == "missing":
+        return f"{place}: missing; every config needs it"
+    if fault["type"] in ("model_type", "dict_type"):
+        return f"{place}: a section of keys is needed here, found {fault['input']!r}"
+    message = fault["msg"].removeprefix("Value error, ")
+    found = "" if isinstance(fault["input"], Mapping) else f", found {fault['input']!r}"
+    return f"{place}: {message}{found}" if place else message
+
+
+def _keys_at(location: Iterable[int | str]) -> list[str]:
+    section: Any = Config
+    for part in location:
+        if str(part) not in section.model_fields:  # a name that the user chose, in a mapping
+            continue
+        annotation = section.model_fields[str(part)].annotation
+        options = [annotation, *getattr(annotation, "__args__", ())]
+        section = next(o for o in options if isinstance(o, type) and issubclass(o, Section))
+    return list(section.model_fields)

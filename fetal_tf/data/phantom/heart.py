@@ -1,0 +1,172 @@
+"""Random fetal chests cut at the four-chamber view: size, place, direction, and where the heart is.
+
+Numbers follow FOCUS' training and validation frames: frame sizes, thoracic semi-axis 122 to 319 px
+at a width of 959, axis ratios, cardiothoracic ratio 0.35 to 0.58, and how far the heart lies out of
+the middle. Directions are degrees from +x towards +y (down), as an ellipse's.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from fetal_tf.data.phantom.head import View
+from fetal_tf.data.phantom.head_canvas import either_side
+from fetal_tf.data.phantom.scanner import Probe, Settings
+from fetal_tf.edge.geometry.ellipse import Ellipse
+
+FRAME_SHAPES = ((661, 959), (787, 1137), (663, 961), (448, 740), (392, 640))
+_FRAME_SHARES = (0.75, 0.09, 0.08, 0.05, 0.03)
+_REFERENCE_WIDTH = 959
+THORAX_SEMI_MINOR_LIMITS = (122.0, 318.0)
+CTR_LIMITS = (0.34, 0.58)
+_BEYOND_FRAME = 0.02  # how far a thorax reaches over the frame's edge, share of the frame
+_CLOSEST_TO_WALL = 0.97  # of the way from the middle of the thorax to its border
+
+
+@dataclass(frozen=True)
+class Chest:
+    """One frame: the thorax as a view has it, the heart inside, and how the fetus lies.
+
+    Attributes:
+        frame_shape: (height, width).
+        view: outer border of the ribs, pixel size and probe.
+        heart: outer border of the heart; both ellipses are in tenths of a px and of a degree.
+        apex_deg: where the apex points, 0..360, along the heart's long axis.
+        anterior_deg: from the spine to the sternum, 0..360.
+        left: 1 where the fetus' left lies 90° after the sternum, -1 where it lies 90° before.
+    """
+
+    frame_shape: tuple[int, int]
+    view: View
+    heart: Ellipse
+    apex_deg: float
+    anterior_deg: float
+    left: float
+
+    @property
+    def ellipses(self) -> dict[str, Ellipse]:
+        """The annotated outlines by structure."""
+        return {"thorax": self.view.ellipse, "heart": self.heart}
+
+
+def draw_chest(rng: np.random.Generator) -> Chest:
+    """A fetus of the second or third trimester in one of the frame sizes."""
+    frame_shape = FRAME_SHAPES[int(rng.choice(len(FRAME_SHAPES), p=_FRAME_SHARES))]
+    # Examiners wait until the heart lies towards the probe, most of the time.
+    apex_deg = rng.normal(-50.0, 45.0) if rng.random() < 0.7 else rng.uniform(0.0, 360.0)
+    left = either_side(rng)
+    anterior_deg = apex_deg - left * _clipped(rng, 47.0, 9.0, (25.0, 70.0))
+    thorax = _draw_thorax(frame_shape, anterior_deg + left * rng.normal(20.0, 20.0), rng)
+    heart = _draw_heart(thorax, apex_deg, rng)
+    turned = abs((apex_deg - heart.angle_deg + 180.0) % 360.0 - 180.0) > 90.0
+    circumference_mm = _clipped(rng, 170.0, 32.0, (115.0, 270.0))
+    mm_per_pixel = circumference_mm / thorax.perimeter
+    return Chest(
+        frame_shape,
+        View(thorax, mm_per_pixel, _draw_probe(thorax, mm_per_pixel, rng)),
+        heart,
+        apex_deg=heart.angle_deg + (180.0 if turned else 0.0),
+        anterior_deg=anterior_deg % 360.0,
+        left=left,
+    )
+
+
+def _draw_thorax(
+    frame_shape: tuple[int, int], angle_deg: float, rng: np.random.Generator
+) -> Ellipse:
+    """Near the middle of the frame, seldom a little over its edge."""
+    height, width = frame_shape
+    semi_minor = _clipped(rng, 226.0, 40.0, THORAX_SEMI_MINOR_LIMITS) * width / _REFERENCE_WIDTH
+    ratio = _clipped(rng, 0.9, 0.055, (0.74, 0.99))
+    while True:
+        reach_x, reach_y = _reach(semi_minor / ratio, semi_minor, angle_deg)
+        room_x = width * (0.5 + _BEYOND_FRAME) - reach_x
+        room_y = height * (0.5 + _BEYOND_FRAME) - reach_y
+        if min(room_x, room_y) >= 0:
+            break
+        semi_minor *= 0.97
+    off_x = float(np.clip(rng.normal(-0.01, 0.08) * width, -room_x, room_x))
+    off_y = float(np.clip(rng.normal(0.0, 0.06) * height, -room_y, room_y))
+    return _in_tenths(
+        (width - 1) / 2 + off_x, (height - 1) / 2 + off_y, semi_minor / ratio, semi_minor, angle_deg
+    )
+
+
+def _draw_heart(thorax: Ellipse, apex_deg: float, rng: np.random.Generator) -> Ellipse:
+    """Out of the middle towards its apex, as far as the chest wall lets it."""
+    semi_minor = thorax.semi_minor * _clipped(rng, 0.447, 0.042, CTR_LIMITS)
+    # A long heart in a wide chest would not even fit at the centre; tenths of a px need some room.
+    least = semi_minor / thorax.semi_minor / (_CLOSEST_TO_WALL - 0.02)
+    ratio = max(_clipped(rng, 0.735, 0.058, (0.58, 0.9)), least)
+    towards = math.radians(apex_deg + rng.normal(0.0, 18.0))
+    off = _clipped(rng, 0.39, 0.05, (0.2, 0.54)) * (thorax.semi_major + thorax.semi_minor) / 2
+    while True:
+        heart = _in_tenths(
+            thorax.center_x + off * math.cos(towards),
+            thorax.center_y + off * math.sin(towards),
+            semi_minor / ratio,
+            semi_minor,
+            apex_deg,
+        )
+        border = thorax.semi_minor * (_CLOSEST_TO_WALL - 1)
+        if thorax.distances(heart.points()).max() <= border:
+            return heart
+        off *= 0.97
+
+
+def _reach(semi_major: float, semi_minor: float, angle_deg: float) -> tuple[float, float]:
+    """Half the extent of an ellipse along x and along y."""
+    cos, sin = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
+    return (
+        math.hypot(semi_major * cos, semi_minor * sin),
+        math.hypot(semi_major * sin, semi_minor * cos),
+    )
+
+
+def _draw_probe(thorax: Ellipse, mm_per_pixel: float, rng: np.random.Generator) -> Probe:
+    """A curved array above the chest; the frame shows a zoomed part of its sector."""
+    _, reach_y = _reach(thorax.semi_major, thorax.semi_minor, thorax.angle_deg)
+    curvature_px = rng.uniform(35.0, 60.0) / mm_per_pixel
+    gap_px = rng.uniform(8.0, 50.0) / mm_per_pixel
+    apex_x = thorax.center_x + rng.normal(0.0, 9.0) / mm_per_pixel
+    apex_y = thorax.center_y - reach_y - gap_px - curvature_px
+    x, y = (thorax.points() - [apex_x, apex_y]).T
+    to_see_all = float(np.abs(np.arctan2(x, y)).max())
+    return Probe(
+        apex_x,
+        apex_y,
+        near_px=curvature_px,
+        far_px=thorax.center_y + reach_y + rng.uniform(3.0, 60.0) / mm_per_pixel - apex_y,
+        half_angle_rad=max(
+            math.radians(rng.uniform(24.0, 38.0)), to_see_all * rng.uniform(0.98, 1.25)
+        ),
+    )
+
+
+def _clipped(
+    rng: np.random.Generator, mean: float, spread: float, limits: tuple[float, float]
+) -> float:
+    return float(np.clip(rng.normal(mean, spread), *limits))
+
+
+def _in_tenths(*numbers: float) -> Ellipse:
+    """The ellipse as FOCUS' files can hold it, so that what is drawn is what is written."""
+    center_x, center_y, semi_major, semi_minor, angle_deg = (round(n, 1) for n in numbers)
+    return Ellipse(center_x, center_y, semi_major, semi_minor, round(angle_deg % 180.0, 1))
+
+
+def draw_settings(chest: Chest, rng: np.random.Generator) -> Settings:
+    """Knobs for hearts: a coarse, smoothed picture of much contrast; the pulse has a size in mm."""
+    return Settings(
+        pulse_px=(
+            rng.uniform(0.22, 0.45) / chest.view.mm_per_pixel,
+            rng.uniform(0.4, 0.9) / chest.view.mm_per_pixel,
+        ),
+        gain_db=rng.uniform(-5.0, 5.0),
+        slope_db=rng.uniform(-8.0, 4.0),
+        dynamic_range_db=rng.uniform(44.0, 58.0),
+        gamma=rng.uniform(1.3, 1.9),
+        noise_db=rng.uniform(-68.0, -54.0),
+        looks=int(rng.integers(2, 5)),
+    )

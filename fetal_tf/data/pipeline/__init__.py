@@ -1,0 +1,1 @@
+"""From samples to training batches: augmentation, targets, sampling, mixing, teachers, tf.data."""

@@ -1,0 +1,211 @@
+"""tf.data: decode → letterbox → cache → augment → encode → batch → prefetch, the same for the same
+seed.
+
+The order of an epoch and the augmentation of each of its frames are functions of (seed, epoch,
+index) alone. A run that is killed and resumed at epoch 7 sees the batches it would have seen, and
+the number of threads cannot change them.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from fetal_tf.data.pipeline.augment import Augmenter
+from fetal_tf.data.pipeline.mixing import Mixer
+from fetal_tf.data.pipeline.sampler import systematic_draw
+from fetal_tf.data.pipeline.targets import Target
+from fetal_tf.data.pipeline.teacher import Teacher
+from fetal_tf.data.sample import Sample
+from fetal_tf.edge.errors import DataError
+from fetal_tf.edge.geometry.letterbox import Letterbox, letterboxed
+from fetal_tf.edge.io.images import read_gray
+
+
+@dataclass(frozen=True)
+class Example:
+    """A sample as the network sees it, before augmentation; the image is uint8 [h, w, 1]."""
+
+    image: np.ndarray
+    target: Target
+
+
+class FrameCache:
+    """Decoded and letterboxed frames by index, each read from disk once."""
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        target: Callable[[Sample, Letterbox], Target],
+        image_size: tuple[int, int],
+        encode: Callable[[Target], np.ndarray],
+    ):
+        """Hold `samples` at `image_size` (height, width).
+
+        Args:
+            samples: the frames, in the order of their indices.
+            target: of a sample in the letterboxed frame: what augmentation moves.
+            image_size: what the network sees.
+            encode: an augmented target as the loss takes it, float32.
+        """
+        self.samples = list(samples)
+        self.encode = encode
+        self._target = target
+        self._image_size = image_size
+        self._frames: dict[int, Example] = {}
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Example:
+        # Two threads may both read a frame for the first time; they store the same thing.
+        if index not in self._frames:
+            self._frames[index] = self._read(self.samples[index])
+        return self._frames[index]
+
+    def fill(self, label: str, workers: int) -> None:
+        """Read every frame now, so that a broken file stops the run before it has begun.
+
+        Raises:
+            DataError: the first faults by file, and how many there are.
+        """
+        with ThreadPoolExecutor(workers) as pool:
+            faults = list(
+                tqdm(
+                    pool.map(self._fault, range(len(self))),
+                    f"reading {label}",
+                    len(self),
+                    unit="frame",
+                    disable=None,  # no bar in a log file
+                    leave=False,
+                )
+            )
+        found = [fault for fault in faults if fault]
+        if found:
+            shown = "\n".join(found[:5])
+            raise DataError(f"{len(found)} of {len(self)} frames cannot be used:\n{shown}")
+
+    def _fault(self, index: int) -> str | None:
+        try:
+            self[index]
+        except DataError as error:
+            return str(error)
+        return None
+
+    def _read(self, sample: Sample) -> Example:
+        frame, letterbox = letterboxed(read_gray(sample.image_path), (*self._image_size, 1))
+        try:
+            target = self._target(sample, letterbox)
+        except ValueError as error:
+            raise DataError(f"{sample.image_path}: {error}") from error
+        return Example(frame, target)
+
+
+def steps_per_epoch(count: int, batch_size: int) -> int:
+    """Whole batches in an epoch; what is left over is shuffled in again in the next one."""
+    return max(count // batch_size, 1)
+
+
+def training_dataset(
+    cache: FrameCache,
+    augmenter: Augmenter,
+    *,
+    batch_size: int,
+    seed: int,
+    first_epoch: int,
+    last_epoch: int,
+    workers: int,
+    weights: np.ndarray | None = None,
+    mixer: Mixer | None = None,
+    teacher: Teacher | None = None,
+) -> tf.data.Dataset:
+    """Batches of epochs from `first_epoch` up to `last_epoch`, exclusive, one after the other.
+
+    An epoch holds each frame once, or with `weights` (float32 [frames]) as many draws in proportion
+    to them; a frame that is drawn twice is augmented in two ways. With `mixer` some frames are made
+    of two, each augmented on its own. With `teacher` its answer to the frame is part of the target.
+
+    Yields:
+        image float32 [batch, h, w, 1] in 0..255, and the encoded target float32 [batch, …].
+        Every batch is full, so that shapes are static.
+    """
+    count = len(cache)
+    batch_size = min(batch_size, count)
+    kept = steps_per_epoch(count, batch_size) * batch_size
+
+    def epoch_items(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=[seed, epoch])
+        if weights is None:
+            chosen, draws = order[:kept], tf.zeros(kept, tf.int32)
+        else:
+            chosen = systematic_draw(order, tf.constant(weights), kept, tf.stack([seed, epoch]))
+            draws = tf.range(kept)
+        items = tf.data.Dataset.from_tensor_slices((chosen, draws))
+        return items.map(lambda index, draw: (epoch, index, draw))
+
+    def load(
+        epoch: np.ndarray, index: np.ndarray, draw: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        entropy = np.random.SeedSequence([seed, int(epoch), int(index), int(draw)])
+        image, target = mixed(int(index), entropy)
+        return image, target if teacher is None else teacher.blend(image, target)
+
+    def mixed(index: int, entropy: np.random.SeedSequence) -> tuple[np.ndarray, np.ndarray]:
+        pair = augmented(index, entropy)
+        if mixer is None:
+            return pair
+        rng = np.random.default_rng(entropy.spawn(1)[0])
+        kind = mixer.draw(rng)
+        if kind is None:
+            return pair
+        other = augmented(int(rng.integers(count)), entropy.spawn(1)[0])
+        return mixer.mix(kind, pair, other, rng)
+
+    def augmented(index: int, entropy: np.random.SeedSequence) -> tuple[np.ndarray, np.ndarray]:
+        frame = cache[index]
+        item_seed = int(entropy.generate_state(1)[0])
+        image, target = augmenter(frame.image, frame.target, item_seed)
+        return image, cache.encode(target)
+
+    epochs = tf.data.Dataset.range(first_epoch, last_epoch, output_type=tf.int32)
+    items = epochs.flat_map(epoch_items)
+    return _batches(items, load, cache, batch_size, workers)
+
+
+def evaluation_dataset(cache: FrameCache, *, batch_size: int, workers: int) -> tf.data.Dataset:
+    """Every frame once, in order, without augmentation; the last batch may be smaller."""
+
+    def load(_: np.ndarray, index: np.ndarray, __: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        frame = cache[int(index)]
+        return frame.image, cache.encode(frame.target)
+
+    items = tf.data.Dataset.range(len(cache), output_type=tf.int32).map(lambda i: (0, i, 0))
+    return _batches(items, load, cache, batch_size, workers)
+
+
+def _batches(items, load, cache: FrameCache, batch_size: int, workers: int) -> tf.data.Dataset:
+    example = cache[0]
+    target_shape = cache.encode(example.target).shape
+
+    def read(*item: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, target = tf.numpy_function(load, list(item), [tf.uint8, tf.float32])
+        image.set_shape(example.image.shape)
+        target.set_shape(target_shape)
+        return image, target
+
+    def as_float(image: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.cast(image, tf.float32), target
+
+    options = tf.data.Options()
+    options.deterministic = True
+    options.threading.private_threadpool_size = workers
+    return (
+        items.map(read, num_parallel_calls=workers)
+        .batch(batch_size)
+        .map(as_float)
+        .prefetch(2)
+        .with_options(options)
+    )

@@ -1,0 +1,104 @@
+"""Teachers: exported nets whose answer to a frame is part of what another net learns from it.
+
+`teacher: {bundles: [RUN, …], share: 0.5}` blends what the experts drew with what the bundles say,
+in the mean, about the same augmented frame.
+
+Source: Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network", arXiv
+1503.02531. Cross-entropy is linear in the target, so a blended target is exactly the blend of both
+losses there; overlaps and ellipses are held against the blend itself.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from queue import LifoQueue
+
+import numpy as np
+
+from fetal_tf.edge.bundle.bundle import Bundle
+from fetal_tf.edge.errors import ConfigError
+from fetal_tf.edge.inference.runtimes import Predictor
+
+
+class Teacher:
+    """The mean answer of some bundles, and how much of the target it is.
+
+    Args:
+        bundles: all for one input shape and one list of classes.
+        share: of the answer in the target, 0..1; what is left is the experts'.
+        known: which channels of an encoded target say something, see `Task.known_channels`; the
+            others stay as they are.
+        threads: how many may ask at once; each has models of its own, loaded now.
+
+    Raises:
+        BundleError: a model that cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        bundles: Sequence[Bundle],
+        share: float,
+        known: Callable[[np.ndarray], np.ndarray],
+        threads: int,
+    ):
+        self.share = share
+        self._known = known
+        # Not by thread: those of tf.data are new to Python at every call.
+        self._idle: LifoQueue[list[Predictor]] = LifoQueue()
+        for _ in range(threads):
+            self._idle.put([bundle.predictor() for bundle in bundles])
+
+    def blend(self, image: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """The target that is learnt from a frame.
+
+        Args:
+            image: uint8 (h, w, C), as the net sees it: augmented.
+            target: the experts', encoded, float32 (h, w, K).
+
+        Returns:
+            float32 (h, w, K).
+        """
+        blended = (1 - self.share) * target + self.share * self.answer(image)
+        return np.where(self._known(target), blended, target).astype(np.float32)
+
+    def answer(self, image: np.ndarray) -> np.ndarray:
+        """What the bundles say of a frame uint8 (h, w, C) in the mean: float32 (h, w, K)."""
+        with self._lent() as predictors:
+            answers = [predictor.predict(image[None]) for predictor in predictors]
+        return np.concatenate(answers).mean(axis=0)
+
+    @contextmanager
+    def _lent(self) -> Iterator[list[Predictor]]:
+        predictors = self._idle.get()
+        try:
+            yield predictors
+        finally:
+            self._idle.put(predictors)
+
+
+def check_bundles(
+    bundles: Sequence[Bundle], input_shape: tuple[int, int, int], classes: Sequence[str]
+) -> None:
+    """Make sure that bundles can teach a net.
+
+    Args:
+        bundles: to be its teachers.
+        input_shape: (height, width, channels) that the net sees.
+        classes: channels of its target.
+
+    Raises:
+        ConfigError: one for other frames or classes, or that is worse than its float model.
+    """
+    for bundle in bundles:
+        for what, there, here in (
+            ("frames", bundle.input_shape, input_shape),
+            ("classes", bundle.classes, tuple(classes)),
+        ):
+            if there != here:
+                raise ConfigError(
+                    f"teacher.bundles: {bundle.path} has other {what}: {there} there, {here} here"
+                )
+        if bundle.failed_parity(bundle.default_format):
+            raise ConfigError(
+                f"teacher.bundles: {bundle.path}: export found that {bundle.default_format} does "
+                "not measure as well as the float model; export it in another format"
+            )

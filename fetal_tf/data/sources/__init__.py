@@ -1,0 +1,1 @@
+"""Where public datasets come from, and how they get to a folder."""

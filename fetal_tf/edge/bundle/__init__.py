@@ -1,0 +1,1 @@
+"""Bundles: exported models with all that using them rightly needs, verified when opened."""

@@ -1,0 +1,347 @@
+"""A bundle: exported models and how to use them rightly, verified before they are loaded."""
+
+import json
+import os
+import reprlib
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fetal_tf.edge.bundle.gate import GatedMeasurement, GatedMeasurer, GatedPredictor
+from fetal_tf.edge.bundle.measurers import MEASURERS, Measurement, Measurer
+from fetal_tf.edge.bundle.seal import MANIFEST, SEAL, check_seal, check_sha256
+from fetal_tf.edge.errors import BundleError
+from fetal_tf.edge.geometry.letterbox import letterboxed
+from fetal_tf.edge.inference.runtimes import LiteRTPredictor, OnnxPredictor, Predictor
+from fetal_tf.edge.measure.anomaly import MIN_CALIBRATION
+from fetal_tf.edge.measure.convention import chosen_convention
+from fetal_tf.edge.measure.plane import PlaneMeasurement
+
+SCHEMA = 1  # of bundle.json; raised when an older reader would misread a bundle
+GATE_FOLDER = "gate"
+GATE_MEASUREMENT = "plane"
+ZOO = Path(__file__).resolve().parents[2] / "zoo"
+_RUNTIMES: dict[str, type[LiteRTPredictor] | type[OnnxPredictor]] = {
+    "litert": LiteRTPredictor,
+    "onnx": OnnxPredictor,
+}
+_TYPES: dict[str, type] = {
+    "name": str,
+    "measurement": str,
+    "classes": list,
+    "input": dict,
+    "files": dict,
+    "default_format": str,
+}
+_EXPECTED = {
+    str: "a text is",
+    int: "a whole number from 1 on is",
+    list: "a list with entries is",
+    dict: "an object with keys is",
+}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle: which formats it holds, what they take and what they measure.
+
+    A model file is compared with its recorded SHA-256 when it is loaded, everything else in the
+    folder when the bundle is opened.
+
+    Example:
+        bundle = Bundle.open(resolve_bundle("runs/mine"))
+        head = bundle.measure(bundle.predictor(), read_gray("scan.png"), mm_per_pixel=0.12)
+        head.hc_mm, head.flags
+
+    Attributes:
+        path: the folder.
+        manifest: the tree of bundle.json.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: Path) -> "Bundle":
+        """Read and check a bundle's folder; no model is loaded yet.
+
+        Raises:
+            BundleError: no bundle there, made for a newer reader, incomplete, unsealed or altered.
+        """
+        path = Path(path)
+        manifest = _read_manifest(path / MANIFEST)
+        bundle = cls(path, manifest)
+        check_seal(path, {file["path"]: file["sha256"] for file in manifest["files"].values()})
+        # Made now, so that settings it cannot use and a gate that is not whole are found now.
+        _ = bundle.measurer
+        return bundle
+
+    @property
+    def name(self) -> str:
+        return str(self.manifest["name"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.manifest["classes"])
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the letterboxed frame."""
+        size = self.manifest["input"]
+        return int(size["height"]), int(size["width"]), int(size["channels"])
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        return tuple(self.manifest["files"])
+
+    @property
+    def default_format(self) -> str:
+        return str(self.manifest["default_format"])
+
+    @property
+    def phantom(self) -> bool:
+        """Whether the model or its gate was trained on generated images."""
+        own = bool(self.manifest.get("phantom"))
+        return own or (self.gate is not None and self.gate.phantom)
+
+    @property
+    def measurement_settings(self) -> dict[str, Any]:
+        """What the measurer was fitted to: reference shapes, thresholds; empty for most."""
+        return self.manifest.get("measurement_settings", {})
+
+    @cached_property
+    def measurer(self) -> Measurer:
+        """How this bundle's output becomes a measurement and a picture."""
+        factory = MEASURERS[self.manifest["measurement"]]
+        try:
+            measurer = factory(self.classes, self.measurement_settings)
+        except ValueError as error:
+            raise BundleError(f"{self.path / MANIFEST}: measurement_settings: {error}") from error
+        return measurer if self.gate is None else GatedMeasurer(measurer)
+
+    def as_measured_at(self, site: str) -> "Bundle":
+        """The bundle whose measurements are those that a site's experts would give.
+
+        Args:
+            site: one of the conventions that the bundle states, see
+            `fetal_tf.edge.measure.convention`.
+
+        Raises:
+            BundleError: it states no such convention.
+        """
+        settings = {**self.measurement_settings, "convention": site}
+        try:
+            chosen_convention(settings)
+        except ValueError as error:
+            raise BundleError(f"{self.path}: {error}") from error
+        return replace(self, manifest={**self.manifest, "measurement_settings": settings})
+
+    @cached_property
+    def gate(self) -> "Bundle | None":
+        """The bundle that first asks of every frame whether it shows the right plane, if any.
+
+        Raises:
+            BundleError: it is missing, altered, or not one that can judge a plane.
+        """
+        if "gate" not in self.manifest:
+            return None
+        folder = self.path / GATE_FOLDER
+        check_sha256(folder / SEAL, self.manifest["gate"]["seal_sha256"])
+        gate = Bundle.open(folder)
+        check_gate(gate)
+        return gate
+
+    def failed_parity(self, format: str) -> bool:
+        """Whether export found that this format does not measure as well as the float model."""
+        return self.manifest["files"][format].get("parity") == "failed"
+
+    def predictor(self, format: str | None = None, threads: int = 1) -> Predictor:
+        """Verify and load one format, the default one where none is named, and the gate's own.
+
+        Args:
+            format: of this bundle's model; a gate always runs in its own default format.
+            threads: CPU threads of the model, and as many of the gate, which runs before it.
+
+        Returns:
+            The model; with a gate, both as a `GatedPredictor`.
+
+        Raises:
+            BundleError: an unknown format, an altered or missing file, or no loadable model.
+            MissingExtraError: its runtime is not installed.
+        """
+        chosen = format or self.default_format
+        if chosen not in self.formats:
+            raise BundleError(
+                f"{self.path}: no format {chosen!r}; the bundle holds {', '.join(self.formats)}"
+            )
+        entry = self.manifest["files"][chosen]
+        file = self.path / entry["path"]
+        check_sha256(file, entry["sha256"])
+        predictor = _RUNTIMES[entry["runtime"]](file, threads=threads)
+        if predictor.input_shape != self.input_shape:
+            raise BundleError(
+                f"{file}: takes {predictor.input_shape}, {MANIFEST} says {self.input_shape}"
+            )
+        if self.gate is None:
+            return predictor
+        gate = self.gate.predictor(threads=threads)
+        return GatedPredictor(predictor, self.gate.name, partial(_judge, self.gate, gate))
+
+    def measure(
+        self,
+        predictor: Predictor,
+        image: np.ndarray,
+        mm_per_pixel: float | None = None,
+        ga_weeks: float | None = None,
+    ) -> Measurement:
+        """Measure one image uint8 (H, W) with a predictor of this bundle, behind its gate.
+
+        Returns:
+            What the bundle's measurer measures; with a gate, that in a `GatedMeasurement`.
+
+        Raises:
+            ValueError: a pixel size that is not positive, an age the references do not cover, or a
+                predictor without the bundle's gate.
+        """
+        if self.gate is not None and not isinstance(predictor, GatedPredictor):
+            raise ValueError(f"{self.path}: has a gate; take the predictor that the bundle gives")
+        frame, letterbox = letterboxed(image, self.input_shape)
+        measurer = self.measurer
+        output = measurer.prepared(predictor).predict(frame[None])[0]
+        measurement = measurer.measure(output, letterbox, mm_per_pixel, ga_weeks)
+        if not isinstance(predictor, GatedPredictor):
+            return measurement
+        return GatedMeasurement(measurement, predictor.judge(image))
+
+
+def _judge(gate: Bundle, predictor: Predictor, image: np.ndarray) -> PlaneMeasurement:
+    plane = gate.measure(predictor, image)
+    assert isinstance(plane, PlaneMeasurement)
+    return plane
+
+
+def check_gate(bundle: Bundle) -> None:
+    """Make sure that a bundle can stand as a gate before another one.
+
+    Raises:
+        BundleError: it does not judge planes, has no threshold, or stands behind a gate itself.
+    """
+    if bundle.manifest["measurement"] != GATE_MEASUREMENT:
+        raise BundleError(
+            f"{bundle.path}: measures {bundle.manifest['measurement']!r}; a gate is the bundle of "
+            f"an autoencoder, which measures {GATE_MEASUREMENT!r}"
+        )
+    if "threshold" not in bundle.measurement_settings:
+        raise BundleError(
+            f"{bundle.path}: has no threshold, so it would flag nothing: it takes at least "
+            f"{MIN_CALIBRATION} validation images to fit one"
+        )
+    if "gate" in bundle.manifest:
+        raise BundleError(f"{bundle.path}: has a gate of its own; a gate stands alone")
+
+
+def resolve_bundle(reference: str) -> Path:
+    """The folder that `reference` names: a bundle, a run that holds one, or `zoo:NAME`.
+
+    Raises:
+        BundleError: nothing there; lists the zoo's names where the zoo was meant.
+    """
+    if reference.startswith("zoo:"):
+        shelf = sorted(p.parent.name for p in ZOO.glob(f"*/{MANIFEST}"))
+        name = reference.removeprefix("zoo:")
+        if name not in shelf:
+            raise BundleError(
+                f"{reference}: the zoo holds no {name!r}; there is {', '.join(shelf) or 'nothing'}"
+            )
+        return ZOO / name
+    path = Path(reference)
+    for folder in (path, path / "bundle"):
+        if os.path.isfile(folder / MANIFEST):  # Path.is_file raises for a name too long
+            return folder
+    if not os.path.exists(path):
+        raise BundleError(f"{reference}: no such folder; name a bundle, a run or zoo:NAME")
+    raise BundleError(
+        f"{reference}: no {MANIFEST} there nor in {path / 'bundle'}; "
+        "`python -m export RUN` makes a bundle of a run"
+    )
+
+
+def _read_manifest(file: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(file.read_bytes())
+    except OSError as error:
+        raise BundleError(f"{file}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
+        raise BundleError(f"{file}: not valid JSON: {error}") from error
+    except RecursionError as error:
+        raise BundleError(f"{file}: nested too deeply to be a bundle") from error
+    schema = manifest.get("schema") if isinstance(manifest, dict) else None
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+        raise BundleError(
+            f"{file}: a bundle of schema {SCHEMA} is expected, found {reprlib.repr(schema)}"
+        )
+    if schema > SCHEMA:
+        version = manifest.get("fetal_tf_version")
+        writer = version if isinstance(version, str) else "of a later version"
+        raise BundleError(
+            f"{file}: schema {schema} was written by fetal_tf {writer}, this one reads up to "
+            f"{SCHEMA}: pip install --upgrade fetal-tf"
+        )
+    _check_manifest(file, manifest)
+    return manifest
+
+
+def _check_manifest(file: Path, manifest: dict[str, Any]) -> None:
+    missing = [key for key in _TYPES if key not in manifest]
+    if missing:
+        raise BundleError(f"{file}: {', '.join(missing)} missing; the bundle is incomplete")
+    for key, type_ in _TYPES.items():
+        _check_filled(file, key, manifest[key], type_)
+    for name in manifest["classes"]:
+        _check_filled(file, "classes", name, str)
+    if not isinstance(manifest.get("measurement_settings", {}), dict):
+        raise BundleError(f"{file}: measurement_settings: {_EXPECTED[dict]} expected")
+    for key in ("height", "width", "channels"):
+        _check_filled(file, f"input.{key}", manifest["input"].get(key), int)
+    if manifest["measurement"] not in MEASURERS:
+        raise BundleError(
+            f"{file}: measurement {manifest['measurement']!r} is unknown here; "
+            f"known: {', '.join(MEASURERS)}"
+        )
+    if "gate" in manifest:
+        _check_filled(file, "gate", manifest["gate"], dict)
+        _check_filled(file, "gate.seal_sha256", manifest["gate"].get("seal_sha256"), str)
+    if manifest["default_format"] not in manifest["files"]:
+        raise BundleError(
+            f"{file}: default_format {manifest['default_format']!r} is not among the files "
+            f"{', '.join(manifest['files'])}"
+        )
+    for name, entry in manifest["files"].items():
+        _check_file_entry(file, f"files.{name}", entry)
+
+
+def _check_file_entry(file: Path, key: str, entry: Any) -> None:
+    _check_filled(file, key, entry, dict)
+    absent = [part for part in ("path", "sha256", "runtime") if part not in entry]
+    if absent:
+        raise BundleError(f"{file}: {key}: {', '.join(absent)} missing")
+    for part in ("path", "sha256", "runtime"):
+        _check_filled(file, f"{key}.{part}", entry[part], str)
+    if entry["runtime"] not in _RUNTIMES:
+        raise BundleError(
+            f"{file}: {key}.runtime {entry['runtime']!r} is unknown; known: {', '.join(_RUNTIMES)}"
+        )
+    if Path(entry["path"]).name != entry["path"]:
+        raise BundleError(f"{file}: {key}.path {entry['path']!r} leaves the bundle")
+
+
+def _check_filled(file: Path, key: str, value: Any, type_: type) -> None:
+    """Refuse another type, and what is empty or below 1."""
+    right = isinstance(value, type_) and not isinstance(value, bool)
+    if not right or not value or (type_ is int and value < 1):
+        raise BundleError(
+            f"{file}: {key}: {_EXPECTED[type_]} expected, found {reprlib.repr(value)}"
+        )

@@ -1,0 +1,1 @@
+"""Measurements as pictures: outlines, diameters, maps, and the numbers below the frame."""

@@ -1,0 +1,1 @@
+"""Letterbox, contours, ellipses and points: arrays in, arrays out."""

@@ -1,0 +1,96 @@
+"""Which images a command line means, and names for their pictures that do not collide."""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from fetal_tf.edge.errors import ImageError
+from fetal_tf.edge.io.images import IMAGE_SUFFIXES
+
+_ANNOTATION = "_annotation"  # HC18 keeps its masks beside its images
+# A file name has 255 bytes at most; `replaced_atomically` writes STEM.png as .STEM.01234567.png.
+_MAX_STEM_BYTES = 255 - len("..01234567.png")
+
+
+def image_paths(references: Iterable[str], out: Path | None = None) -> list[Path]:
+    """Files, folders (their images, without subfolders) and globs, as one list without repeats.
+
+    A file that is named is taken as it is, even where it is missing or no image: that shows when
+    it is read. From folders and globs only names with an image's suffix are taken; HC18's
+    `…_Annotation.png` and what lies under `out`, the pictures of an earlier run, are left out.
+
+    Raises:
+        ImageError: a folder that cannot be listed, a folder or a glob without an image.
+    """
+    found: dict[str, Path] = {}
+    for reference in references:
+        for path in _expanded(reference, out):
+            # Not Path.resolve, nor Path.is_file below: they raise for a name too long or a loop of
+            # links, which is that file's error when it is read.
+            found.setdefault(os.path.realpath(path), path)
+    return list(found.values())
+
+
+def _expanded(reference: str, out: Path | None) -> list[Path]:
+    path = Path(reference)
+    if os.path.isdir(path):
+        try:
+            images = _images(path.iterdir(), out)
+        except OSError as error:
+            raise ImageError(f"{reference}: cannot be listed: {error.strerror or error}") from error
+        if not images:
+            raise ImageError(
+                f"{reference}: no image in this folder ({', '.join(IMAGE_SUFFIXES)}); "
+                f"for subfolders name '{path / '**' / '*.png'}'"
+            )
+        return images
+    if os.path.exists(path) or not glob.has_magic(reference):
+        return [path]
+    images = _images(map(Path, glob.glob(reference, recursive=True)), out)
+    if not images:
+        raise ImageError(f"{reference}: no image matches ({', '.join(IMAGE_SUFFIXES)})")
+    return images
+
+
+def _images(paths: Iterable[Path], out: Path | None) -> list[Path]:
+    own = Path(os.path.realpath(out)) if out is not None else None
+    return sorted(
+        path
+        for path in paths
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and not path.name.startswith(".")
+        and not path.stem.lower().endswith(_ANNOTATION)
+        and (own is None or own not in Path(os.path.realpath(path)).parents)
+        and os.path.isfile(path)
+    )
+
+
+def picture_names(paths: Sequence[Path]) -> list[str]:
+    """A file name ending in .png for each path, all different even where case does not count.
+
+    The stem where it is unique; else the folder's name is put before it, and then a number. Cut so
+    that no file name exceeds 255 bytes, not even while it is written.
+    """
+    stems = Counter(path.stem.casefold() for path in paths)
+    used: set[str] = set()
+    names = []
+    for path in paths:
+        base = path.stem
+        if stems[base.casefold()] > 1:
+            base = f"{Path(os.path.realpath(path)).parent.name}_{base}"
+        name, number = _cut(base, _MAX_STEM_BYTES), 1
+        while name.casefold() in used:
+            number += 1
+            ending = f"-{number}"
+            name = _cut(base, _MAX_STEM_BYTES - len(ending)) + ending
+        used.add(name.casefold())
+        names.append(f"{name}.png")
+    return names
+
+
+def _cut(text: str, max_bytes: int) -> str:
+    while len(os.fsencode(text)) > max_bytes:
+        text = text[:-1]
+    return text

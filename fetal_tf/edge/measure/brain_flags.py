@@ -1,0 +1,103 @@
+"""Reasons to look at a measured brain again, each "code: sentence with the numbers"."""
+
+from collections.abc import Iterator, Mapping
+
+import cv2
+import numpy as np
+
+from fetal_tf.edge.geometry.ellipse import ramanujan_perimeter
+from fetal_tf.edge.measure import anomaly, clinical
+from fetal_tf.edge.measure.brain_measurement import BrainMeasurement
+from fetal_tf.edge.measure.head import HeadLimits
+from fetal_tf.edge.measure.structures import BACKGROUND
+
+_MAX_BORDER_SHARE = 0.02  # of the brain's circumference, as for a head
+_SIGNIFICANT_SHARE = 0.05  # of the brain's area: smaller second brains are crumbs
+_USUAL_FRAGMENTS = {"csp": 1, "lv": 2}  # one cavum; one ventricle in each hemisphere
+# The cavum lies on the midline. Beyond a third of the half width it is something else, provided
+# that the brain is long enough to have a direction: rounder ones are not judged.
+_MAX_CSP_ACROSS = 0.35
+_MIN_ECCENTRICITY = 0.4
+
+
+def brain_flags(measurement: BrainMeasurement) -> Iterator[str]:
+    """Doubts about the mask, and a ventricle that is too wide; of a brain that is not refused."""
+    inside = measurement.labels != BACKGROUND
+    circumference_px = float(ramanujan_perimeter(*anomaly.brain_semi_axes(measurement.structures)))
+    if measurement.mm_per_pixel is None:
+        yield "no_pixel_size: measured in pixels only, millimetres need mm_per_pixel"
+    border = _on_border(inside) / circumference_px
+    if border > _MAX_BORDER_SHARE:
+        yield (
+            f"touches_border: {100 * min(1, border):.0f} % of the brain's outline lies on the edge "
+            "of the image"
+        )
+    yield from _fragments(measurement)
+    if measurement.mm_per_pixel is not None:
+        around_mm, (low, high) = circumference_px * measurement.mm_per_pixel, HeadLimits().hc_mm
+        if not low <= around_mm <= high:
+            yield (
+                f"implausible_size: {around_mm:.1f} mm around the brain, expected {low:g} to "
+                f"{high:g}; is the pixel size right?"
+            )
+    yield from _misplaced_cavum(measurement)
+    ventricle, grade = measurement.structures.get("lv"), measurement.ventriculomegaly
+    if ventricle is not None and grade not in ("", "none"):
+        yield (
+            f"ventriculomegaly: lateral ventricle {ventricle.width_mm:.1f} mm ({grade}; from "
+            f"{clinical.VENTRICULOMEGALY_MM['mild']:g} mm)"
+        )
+
+
+def anomaly_flags(measurement: BrainMeasurement, thresholds: Mapping[str, float]) -> Iterator[str]:
+    """Scores that reach their threshold; the shape's names the descriptor that is furthest off."""
+    score, limit = measurement.shape_score, thresholds.get("shape_score")
+    if score is not None and limit is not None and score >= limit:
+        worst = max(measurement.shape_z, key=lambda name: abs(measurement.shape_z[name]))
+        side = "above" if measurement.shape_z[worst] > 0 else "below"
+        yield (
+            f"unusual_shape: {anomaly.in_words(worst)} {score:.1f} robust sd {side} the training "
+            f"images (limit {limit:.1f})"
+        )
+    score, limit = measurement.disagreement_score, thresholds.get("disagreement_score")
+    if score is not None and limit is not None and score >= limit:
+        yield (
+            f"unstable: a disagreement of {score:.2f} between mirrored, brighter and darker views "
+            f"of the frame (limit {limit:.2f})"
+        )
+
+
+def _fragments(measurement: BrainMeasurement) -> Iterator[str]:
+    """By the map before cleaning for the brain, as measured for its structures."""
+    parts = _significant_parts(measurement.raw_labels != BACKGROUND)
+    if parts > 1:
+        yield f"fragmented: the brain has {parts} separate parts"
+    for name, usual in _USUAL_FRAGMENTS.items():
+        structure = measurement.structures.get(name)
+        if structure is not None and structure.fragments > usual:
+            yield f"fragmented: {name} has {structure.fragments} separate parts, expected {usual}"
+
+
+def _misplaced_cavum(measurement: BrainMeasurement) -> Iterator[str]:
+    brain, cavum = measurement.structures["brain"], measurement.structures.get("csp")
+    if brain is None or cavum is None or brain.eccentricity < _MIN_ECCENTRICITY:
+        return
+    _, across = anomaly.brain_coordinates(measurement.structures, "csp")
+    if across > _MAX_CSP_ACROSS:
+        yield (
+            f"off_midline: csp lies {100 * across:.0f} % of the brain's half width from the "
+            f"midline, expected up to {100 * _MAX_CSP_ACROSS:.0f} %"
+        )
+
+
+def _on_border(inside: np.ndarray) -> int:
+    """Pixels on the outermost rows and columns."""
+    inner = inside[1:-1, 1:-1]
+    return int(np.count_nonzero(inside)) - int(np.count_nonzero(inner))
+
+
+def _significant_parts(inside: np.ndarray) -> int:
+    """Parts that touch not even at a corner, with at least 5 % of the largest one's area."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8))
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    return int(np.count_nonzero(areas >= _SIGNIFICANT_SHARE * areas.max(initial=0)))

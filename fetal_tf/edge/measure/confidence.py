@@ -1,0 +1,146 @@
+"""How wrong is a measurement likely to be? By how its ellipses fit, how soft their borders are."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fetal_tf.edge.geometry.contours import EllipseFit
+
+# Feature of one structure → what is added to it before its logarithm is taken: a perfect one must
+# not outweigh all. Where there are several structures, their names stand before it: `heart_misfit`.
+FEATURES: Mapping[str, float] = {"misfit": 1e-3, "border_softness_px": 0.1}
+INTERCEPT = "intercept"
+_MOST_PERCENT = 100.0
+
+
+def error_features(fit: EllipseFit, content: np.ndarray, structure: str = "") -> dict[str, float]:
+    """What the expected error looks at.
+
+    Args:
+        fit: of the structure, in pixels of the map.
+        content: the map that it was fitted to, float32 (h, w), without padding.
+        structure: its name, where there are several.
+
+    Returns:
+        By the names of `feature_names`:
+        `misfit`: 1 - IoU of mask and ellipse. `border_softness_px`: Σ 4 p (1 - p) over the map per
+        pixel of the ellipse's perimeter, the width on which the net cannot decide; of a border that
+        rises as a logistic function it is 4 times its scale. In pixels of the map.
+    """
+    p = np.clip(content, 0, 1).ravel()
+    undecided = 4 * float(p @ (1 - p))
+    values = (1 - fit.iou, undecided / fit.ellipse.perimeter)
+    return dict(zip(feature_names([structure]), values, strict=True))
+
+
+def feature_names(structures: Sequence[str] = ("",)) -> tuple[str, ...]:
+    """FEATURES of each structure; without a name, of the only one."""
+    return tuple(f"{_prefix(name)}{feature}" for name in structures for feature in FEATURES)
+
+
+def log_features(features: Mapping[str, float], names: Sequence[str]) -> np.ndarray:
+    """Logarithms in the order of `names`, float64 [F]."""
+    floors = [FEATURES[kind] for name in names for kind in FEATURES if name.endswith(kind)]
+    return np.log([features[name] + floor for name, floor in zip(names, floors, strict=True)])
+
+
+def _prefix(structure: str) -> str:
+    return f"{structure}_" if structure else ""
+
+
+@dataclass(frozen=True)
+class ErrorModel:
+    """The absolute error that validation images with such features had in the mean.
+
+    In per cent: of the circumference of a head, points of the cardiothoracic ratio.
+
+    Attributes:
+        weights: by INTERCEPT and the names of features; those of features are not negative, so a
+            worse fit or a softer border never lowers the expected error.
+        limit_percent: expected error above which a measurement is flagged.
+        n: number of validation images that it was fitted on.
+    """
+
+    weights: Mapping[str, float]
+    limit_percent: float
+    n: int
+
+    @classmethod
+    def of(
+        cls, settings: Mapping[str, Any], names: Sequence[str] = feature_names()
+    ) -> "ErrorModel | None":
+        """From what `fit_error_model` made; None before that, and where it had too few images.
+
+        Args:
+            settings: its JSON tree.
+            names: of the features that the measurement has.
+
+        Raises:
+            ValueError: a value that is missing, of another type or senseless.
+        """
+        if "weights" not in settings and "limit_percent" not in settings:
+            return None
+        weights = settings.get("weights")
+        if not isinstance(weights, Mapping):
+            raise ValueError(f"weights: a number for each feature is expected, found {weights!r}")
+        found = {name: _number(weights, name, "weights.") for name in (INTERCEPT, *names)}
+        limit_percent, n = (_number(settings, key) for key in ("limit_percent", "n"))
+        for name in names:
+            if found[name] < 0:
+                raise ValueError(f"weights.{name}: must not be negative, found {found[name]}")
+        if limit_percent <= 0:
+            raise ValueError(f"limit_percent: must be positive, found {limit_percent}")
+        if n < 1 or n != int(n):
+            raise ValueError(f"n: a whole number of images is expected, found {n}")
+        return cls(found, limit_percent, int(n))
+
+    def expected_error_percent(self, features: Mapping[str, float]) -> float:
+        """Expected absolute error in per cent, 100 at most."""
+        names = [name for name in self.weights if name != INTERCEPT]
+        slopes = [self.weights[name] for name in names]
+        exponent = self.weights[INTERCEPT] + float(log_features(features, names) @ slopes)
+        return math.exp(min(exponent, math.log(_MOST_PERCENT)))
+
+
+def uncertain_flags(
+    features: Mapping[str, float],
+    model: ErrorModel | None,
+    quantity: str,
+    structures: Sequence[str] = ("",),
+) -> Iterator[str]:
+    """The doubt about a measurement whose expected error is above the limit, with its reasons.
+
+    Args:
+        features: of the structures.
+        model: none has no doubts.
+        quantity: whose error it expects, with its unit: `HC {} %`.
+        structures: as `feature_names` takes them.
+    """
+    if model is None:
+        return
+    expected = model.expected_error_percent(features)
+    if expected > model.limit_percent:
+        reasons = ", ".join(_reason(features, structure) for structure in structures)
+        yield (
+            f"uncertain: expected error of {quantity.format(f'{expected:.2f}')} "
+            f"(limit {model.limit_percent:.2f}), {reasons}"
+        )
+
+
+def _reason(features: Mapping[str, float], structure: str) -> str:
+    misfit, softness_px = (features[name] for name in feature_names([structure]))
+    of = f" of the {structure}" if structure else ""
+    return (
+        f"mask and ellipse{of} differ by {100 * misfit:.1f} %, the border is {softness_px:.1f} "
+        "network pixels soft"
+    )
+
+
+def _number(tree: Mapping[str, Any], key: str, prefix: str = "") -> float:
+    value = tree.get(key)
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    raise ValueError(f"{prefix}{key}: a finite number is expected, found {value!r}")

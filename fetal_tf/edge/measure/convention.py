@@ -1,0 +1,104 @@
+"""Where the experts of a site put their calipers, which no picture shows.
+
+One expert measures the skull from outer edge to outer edge, another a little further in. A net
+trained on both without being told draws something in between, wrong for either. So every mask is
+learnt in one convention, the outline of the first dataset, and a measurement is given in another
+one where the site that it is meant for is known: it is stated, never guessed from the frame.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fetal_tf.edge.geometry.ellipse import Ellipse
+
+FACTOR_RANGE = (0.8, 1.25)  # a skull's thickness; more is a mistake
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How far the outline's axes exceed those that a site's experts draw.
+
+    Attributes:
+        name: of the site or its dataset.
+        ofd, bpd: outline over expert, both without unit.
+
+    Raises:
+        ValueError: a factor that no skull explains.
+    """
+
+    name: str
+    ofd: float
+    bpd: float
+
+    def __post_init__(self) -> None:
+        low, high = FACTOR_RANGE
+        for key in ("ofd", "bpd"):
+            value = getattr(self, key)
+            if not (math.isfinite(value) and low <= value <= high):
+                raise ValueError(
+                    f"{self.name}.{key}: outline over expert is {low:g} to {high:g}, found {value}"
+                )
+
+    def as_drawn(self, outline: Ellipse) -> Ellipse:
+        """The ellipse that the site's experts would draw for this outline."""
+        return _scaled(outline, 1 / self.ofd, 1 / self.bpd)
+
+    def outline(self, drawn: Ellipse) -> Ellipse:
+        """The outline of a head for which the site's experts have drawn this ellipse."""
+        return _scaled(drawn, self.ofd, self.bpd)
+
+    def note(self) -> str:
+        """What a reader of the numbers should know."""
+        ofd, bpd = (100 * (1 - 1 / factor) for factor in (self.ofd, self.bpd))
+        return (
+            f"measured as the experts of {self.name} do: OFD {ofd:.1f} % and BPD {bpd:.1f} % "
+            "shorter than the skull's outline"
+        )
+
+
+def conventions_of(settings: Mapping[str, Any]) -> dict[str, Convention]:
+    """What `{"conventions": {NAME: {"ofd": 1.03, "bpd": 1.02}}}` states, by name; may be empty.
+
+    Raises:
+        ValueError: something else is there, or a factor is senseless.
+    """
+    stated = settings.get("conventions", {})
+    if not isinstance(stated, Mapping):
+        raise ValueError(f"conventions: factors by name are expected, found {stated!r}")
+    return {name: Convention(name, **_factors(name, given)) for name, given in stated.items()}
+
+
+def chosen_convention(settings: Mapping[str, Any]) -> Convention | None:
+    """The one that `settings["convention"]` names; None: the outline itself.
+
+    Raises:
+        ValueError: no such convention.
+    """
+    known, name = conventions_of(settings), settings.get("convention")
+    if name is None:
+        return None
+    if name not in known:
+        raise ValueError(
+            f"convention: found {name!r}; this net knows {', '.join(known) or 'no other'} beside "
+            "the outline"
+        )
+    return known[name]
+
+
+def _scaled(ellipse: Ellipse, along: float, across: float) -> Ellipse:
+    """The axes times their factors; a round head's long axis stays the longer one."""
+    long, short = ellipse.semi_major * along, ellipse.semi_minor * across
+    if long < short:
+        long = short = math.sqrt(long * short)
+    return Ellipse(ellipse.center_x, ellipse.center_y, long, short, ellipse.angle_deg)
+
+
+def _factors(name: str, stated: Any) -> dict[str, float]:
+    if not isinstance(stated, Mapping) or set(stated) != {"ofd", "bpd"}:
+        raise ValueError(f"conventions.{name}: ofd and bpd are expected, found {stated!r}")
+    for key, value in stated.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"conventions.{name}.{key}: a number is expected, found {value!r}")
+    return {key: float(value) for key, value in stated.items()}

@@ -1,0 +1,132 @@
+"""Is this the plane that the network knows? The frame against what an autoencoder makes of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fetal_tf.edge.geometry.letterbox import Letterbox
+from fetal_tf.edge.inference.runtimes import Predictor
+from fetal_tf.edge.measure.plane_features import FEATURES, plane_features, structural_similarity
+from fetal_tf.edge.measure.plane_reference import PlaneReference
+
+
+class WithInput:
+    """The reconstruction, and as one more channel the frame that it was made of."""
+
+    def __init__(self, predictor: Predictor):
+        self._predictor = predictor
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        return self._predictor.input_shape
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Gray frames uint8 (N, H, W, 1) to reconstruction and frame, float32 (N, H, W, 2)."""
+        frames = images.astype(np.float32) / np.float32(255)
+        return np.concatenate([self._predictor.predict(images), frames], axis=-1, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class PlaneMeasurement:
+    """How well a frame was reconstructed, and whether it looks like the plane.
+
+    Attributes:
+        plane: name of the plane, such as "four_chamber".
+        reconstruction_error: mean squared difference of gray values 0..1, padding left out. It
+            alone does not tell planes apart.
+        ssim: structural similarity of frame and reconstruction, 1 = identical.
+        features: what the score looks at, by the names of `plane_features.FEATURES`.
+        plane_z: their robust z-scores; empty without a reference.
+        plane_score: distance from the plane's own images, flagged from 1 on; None without a
+            reference.
+        flags: "not_PLANE: sentence", or none.
+        refused: None: any frame can be reconstructed.
+        output: reconstruction and frame [h, w, 2], for drawing.
+        letterbox: the geometry of both.
+    """
+
+    plane: str
+    reconstruction_error: float
+    ssim: float
+    features: Mapping[str, float]
+    plane_z: Mapping[str, float] = field(default_factory=dict)
+    plane_score: float | None = None
+    flags: tuple[str, ...] = ()
+    refused: str | None = None
+    output: np.ndarray | None = field(default=None, repr=False, compare=False)
+    letterbox: Letterbox | None = field(default=None, repr=False, compare=False)
+
+    def headline(self) -> str:
+        """Score, or what is known without one."""
+        error = f"reconstruction error {self.reconstruction_error:.4f}"
+        if self.plane_score is None:
+            return f"{error}, not calibrated"
+        return f"plane score {self.plane_score:.2f} (flagged from 1), {error}"
+
+    def as_record(self) -> dict[str, float | str | None]:
+        """Flat row for CSV and JSON; None = unknown."""
+        return {
+            "plane_score": self.plane_score,
+            "reconstruction_error": self.reconstruction_error,
+            "ssim": self.ssim,
+            **{f"plane_{name}": self.features[name] for name in FEATURES},
+            "flags": "; ".join(self.flags),
+            "refused": self.refused or "",
+        }
+
+
+def measure_plane(
+    output: np.ndarray, plane: str, letterbox: Letterbox, reference: PlaneReference | None = None
+) -> PlaneMeasurement:
+    """Judge one frame by its reconstruction.
+
+    Args:
+        output: of `WithInput`, float32 [h, w, 2].
+        plane: what the network was trained on.
+        letterbox: of the frame; its padding takes no part.
+        reference: fitted to the plane's own images; without it there is no score.
+
+    Raises:
+        ValueError: an output without the frame's channel.
+    """
+    if output.shape[-1] != 2:
+        raise ValueError(
+            f"reconstruction and frame are expected, found {output.shape[-1]} channels"
+        )
+    reconstruction, frame = np.moveaxis(output[letterbox.content].astype(np.float64), -1, 0)
+    features = plane_features(frame, reconstruction)
+    z: dict[str, float] = {}
+    score: float | None = None
+    flags: tuple[str, ...] = ()
+    if reference is not None:
+        z, score = reference.z_scores(features), reference.score(features)
+        if score >= 1:
+            flags = (_flag(plane, score, z),)
+    return PlaneMeasurement(
+        plane=plane,
+        reconstruction_error=float(np.mean((frame - reconstruction) ** 2)),
+        ssim=structural_similarity(frame, reconstruction),
+        features=features,
+        plane_z=z,
+        plane_score=score,
+        flags=flags,
+        output=output,
+        letterbox=letterbox,
+    )
+
+
+def check_plane(classes: tuple[str, ...]) -> str:
+    """The one class, the name of the plane; ValueError for any other number of them."""
+    if len(classes) != 1:
+        raise ValueError(f"one class, the name of the plane, is expected, found {list(classes)}")
+    return classes[0]
+
+
+def _flag(plane: str, score: float, z: Mapping[str, float]) -> str:
+    furthest = max(z, key=lambda name: abs(z[name]))
+    return (
+        f"not_{plane}: the frame does not look like the {plane.replace('_', '-')} views of the "
+        f"training (plane score {score:.2f}, flagged from 1; furthest: {FEATURES[furthest]}, "
+        f"{z[furthest]:+.1f} standard deviations)"
+    )

@@ -1,0 +1,1 @@
+"""From samples to rows to a summary, for every predictor; and what was evaluated on what."""

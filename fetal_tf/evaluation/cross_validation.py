@@ -1,0 +1,212 @@
+"""What the folds of a cross-validation say together: `runs/NAME-folds`.
+
+Each was judged on the images that it held out, so that no image was judged by a net that had
+learnt from it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fetal_tf.edge.errors import DataError, FetalTFError
+from fetal_tf.edge.io.files import write_text_atomic
+from fetal_tf.edge.io.folders import staged_entries
+from fetal_tf.evaluation.evaluate import summarise_rows
+from fetal_tf.evaluation.negatives import ANSWERS
+from fetal_tf.runs.run import read_history
+from fetal_tf.scores.overlap import finite
+from fetal_tf.scores.rows import csv_text, json_text, read_object, read_rows
+from fetal_tf.tasks.task import Row, Task
+from fetal_tf.training.checkpoint import best_epoch
+
+SCHEMA = 1
+EVALUATION = Path("evaluation") / "val-keras"  # where `evaluate RUN --split val` leaves its results
+POOLED = "pooled_"  # in front of a headline metric that the task pools over all images' pixels
+BEST = "best_"  # in front of the monitor: its value at each fold's best epoch
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What one fold left: its best epoch, and a row for each image that it held out.
+
+    Attributes:
+        run: its folder.
+        rows: of its own validation images.
+        summary: the `summary.json` beside them.
+        history: its epochs, see `fetal_tf.runs.run.read_history`.
+    """
+
+    run: Path
+    rows: list[Row]
+    summary: Mapping[str, Any]
+    history: list[dict[str, float]]
+
+    def found(self, *keys: str) -> Any:
+        """What the summary says under these nested keys.
+
+        Raises:
+            DataError: it has no such key.
+        """
+        value: Any = self.summary
+        for depth, key in enumerate(keys, 1):
+            if not isinstance(value, Mapping) or key not in value:
+                folder = self.run / EVALUATION
+                raise DataError(
+                    f"{folder / 'summary.json'}: has no {'.'.join(keys[:depth])}; {_again(folder)}"
+                )
+            value = value[key]
+        return value
+
+
+def read_fold(run: Path) -> Fold:
+    """Read a fold that is trained and evaluated.
+
+    Raises:
+        DataError: its results are missing or damaged.
+    """
+    folder = run / EVALUATION
+    try:
+        summary = read_object(folder / "summary.json")
+    except FetalTFError as error:
+        raise DataError(f"{error}; {_again(folder)}") from error
+    rows = read_rows(folder / "per_image.csv")
+    return Fold(run, rows, summary, read_history(run / "metrics.csv"))
+
+
+def pool_folds(name: str, folds: Sequence[Fold], task: Task, monitor: str, seed: int) -> dict:
+    """All folds in one record, the tree of `folds.json`.
+
+    Args:
+        name: of the config.
+        folds: in their order; no image is in two of them.
+        task: names the columns.
+        monitor: the config's; its best value is compared too.
+        seed: of the bootstrap.
+
+    Returns:
+        `folds`: per fold its run, images, epochs, best epoch and what was `evaluated`. `images`,
+        `groups` and `bootstrap` of all of them, see `fetal_tf.evaluation.evaluate.summarise_rows`.
+        `metrics`: the headline, what the task pools of it over pixels, and the monitor. Each has
+        `folds`, one value per fold; `mean` and `sd` (n - 1) over folds; and `pooled`, the `value`
+        over all out-of-fold images together with `ci95` over groups, and `n` images; null for the
+        monitor, which is no figure of an image. `negatives`, where there are any: all folds'
+        answers to frames that show something else, of `n` how many were `refused`, `flagged` and
+        `passed`, beside `failed`; a frame that several folds hold out counts as often. `folds` has
+        each fold's own.
+
+    Raises:
+        DataError: an image that two folds validate on, a fold's summary that lacks a figure.
+    """
+    rows = pooled_rows(folds)
+    whole = summarise_rows(rows, task, seed)
+    figures: dict[str, tuple[list[Any], dict[str, Any] | None]] = {
+        column: (
+            [fold.found("metrics", column, "mean") for fold in folds],
+            _pooled(whole["metrics"][column], "mean", whole["metrics"][column]["n"]),
+        )
+        for column in task.headline
+    }
+    scored = sum(not row.get("error") for row in rows)
+    for column in task.pooled_headline:
+        figures[POOLED + column] = (
+            [fold.found("pooled", column, "value") for fold in folds],
+            _pooled(whole["pooled"][column], "value", scored),
+        )
+    answers = [_answers(fold) for fold in folds]
+    best = [best_epoch(fold.history, monitor) for fold in folds]
+    at_best = [fold.history[epoch][monitor] for fold, epoch in zip(folds, best, strict=True)]
+    figures[BEST + monitor] = (at_best, None)
+    return {
+        "schema": SCHEMA,
+        "name": name,
+        "phantom": any(fold.found("evaluated", "phantom") for fold in folds),
+        **{key: whole[key] for key in ("images", "groups", "bootstrap")},
+        "metrics": {
+            column: {"folds": values, **_over_folds(values), "pooled": pooled}
+            for column, (values, pooled) in figures.items()
+        },
+        **({"negatives": _summed(answers)} if any(answers) else {}),
+        "folds": [
+            {
+                "run": fold.run.name,
+                "images": fold.found("images"),
+                "groups": fold.found("groups"),
+                "epochs": len(fold.history),
+                "best_epoch": epoch + 1,
+                "evaluated": fold.found("evaluated"),
+                **({"negatives": found} if found else {}),
+            }
+            for fold, epoch, found in zip(folds, best, answers, strict=True)
+        ],
+    }
+
+
+def pooled_rows(folds: Sequence[Fold]) -> list[Row]:
+    """The rows of all folds, each with its `fold`.
+
+    Raises:
+        DataError: an image in two of them.
+    """
+    held_out: dict[str, Path] = {}
+    rows: list[Row] = []
+    for number, fold in enumerate(folds):
+        for row in fold.rows:
+            other = held_out.setdefault(str(row["id"]), fold.run)
+            if other != fold.run:
+                raise DataError(
+                    f"{fold.run}: validates on {row['id']}, and so does {other}; these are no "
+                    "folds of one split"
+                )
+            rows.append({"id": row["id"], "group": row["group"], "fold": number, **row})
+    return rows
+
+
+def write_folds(out: Path, record: Mapping[str, Any], rows: Sequence[Row]) -> list[Path]:
+    """Write `folds.json`, `folds.csv` (a line per metric) and `per_image.csv` to `out`."""
+    with staged_entries(out) as folder:
+        write_text_atomic(folder / "folds.json", json_text(record))
+        write_text_atomic(folder / "folds.csv", csv_text(_lines(record)))
+        write_text_atomic(folder / "per_image.csv", csv_text(rows))
+    return [out / name for name in ("folds.json", "folds.csv", "per_image.csv")]
+
+
+def _lines(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    lines = []
+    for metric, figure in record["metrics"].items():
+        pooled = figure["pooled"] or {"value": None, "ci95": [None, None], "n": None}
+        line = {"metric": metric}
+        line |= {f"fold_{number}": value for number, value in enumerate(figure["folds"])}
+        line |= {"mean": figure["mean"], "sd": figure["sd"], "pooled": pooled["value"]}
+        line |= dict(zip(("ci95_low", "ci95_high"), pooled["ci95"], strict=True))
+        lines.append(line | {"n": pooled["n"]})
+    return lines
+
+
+def _pooled(figure: Mapping[str, Any], value: str, n: int) -> dict[str, Any]:
+    return {"value": figure[value], "ci95": figure["ci95"], "n": n}
+
+
+def _answers(fold: Fold) -> dict[str, int]:
+    """How a fold answered to negatives; empty where it was shown none."""
+    if not fold.summary.get("negatives"):
+        return {}
+    return {name: fold.found("negatives", name) for name in ("n", "failed", *ANSWERS)}
+
+
+def _again(folder: Path) -> str:
+    return f"remove {folder} and start the command again with --resume"
+
+
+def _summed(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    return {name: sum(c.get(name, 0) for c in counts) for name in ("n", "failed", *ANSWERS)}
+
+
+def _over_folds(values: Sequence[float | None]) -> dict[str, float | None]:
+    known = [number for value in values if (number := finite(value)) is not None]
+    return {
+        "mean": float(np.mean(known)) if known else None,
+        "sd": float(np.std(known, ddof=1)) if len(known) > 1 else None,
+    }

@@ -1,0 +1,122 @@
+"""A run's rows on some images: read back where `evaluate` has left them, else evaluated anew."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fetal_tf.config.tree import PublishedConfig
+from fetal_tf.edge.bundle.bundle import resolve_bundle
+from fetal_tf.edge.bundle.gate import gate_name
+from fetal_tf.edge.errors import DataError
+from fetal_tf.evaluation.evaluate import SUMMARY_SCHEMA, evaluate_samples, summarise_rows
+from fetal_tf.evaluation.provenance import dataset_name, describe, fingerprint
+from fetal_tf.evaluation.target import Subject, open_subject
+from fetal_tf.scores.rows import read_rows
+from fetal_tf.tasks.task import Row, Task
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A run or bundle with a row per image, and what they say together.
+
+    Attributes:
+        label: what to call it.
+        evaluated: what was evaluated, the fields of `fetal_tf.evaluation.evaluate.Evaluated`.
+        summary: of all rows, see `fetal_tf.evaluation.evaluate.summarise_rows`; what is pooled
+        over pixels
+            stands only here.
+        published: what the study says that its recipe repeats.
+        stored_in: where the rows were read, None where they were made just now.
+        seed: of its experiment.
+    """
+
+    label: str
+    evaluated: Mapping[str, Any]
+    rows: list[Row]
+    summary: Mapping[str, Any]
+    task: Task
+    seed: int
+    published: PublishedConfig | None
+    stored_in: Path | None
+
+
+def judge(
+    label: str, reference: str, format: str | None, split: str, data_root: Path | None
+) -> Judged:
+    """Rows of a run or bundle on a split; nothing is written.
+
+    Stored rows are taken where they are of the same format, split and data, hold all columns and
+    all pooled structures that the task has now, and are not older than the model.
+
+    Raises:
+        FetalTFError: what `open_subject` and the dataset's reader find wrong.
+        DataError: stored results that are damaged, or no image that could be evaluated.
+    """
+    subject = open_subject(reference, format)
+    task, seed, published = subject.task, subject.config.seed, subject.config.published
+    folder = subject.default_out(split, data_root=data_root)
+    samples = subject.samples(split, data_root)
+    if not samples:
+        raise DataError(f"{data_root or subject.config.data.root}: no annotated image found")
+    stored = _stored(
+        folder, subject, reference, split, dataset_name(subject, data_root), fingerprint(samples)
+    )
+    if stored is not None:
+        evaluated, rows, summary = stored
+        return Judged(label, evaluated, rows, summary, task, seed, published, folder)
+    gather = task.gather()
+    rows = evaluate_samples(subject.predictor, samples, task, progress=True, gather=gather)
+    if all(row.get("error") for row in rows):
+        raise DataError(
+            f"{reference}: not one of {len(rows)} images could be evaluated; {rows[0]['error']}"
+        )
+    evaluated = asdict(describe(subject, samples, split, data_root, None, None))
+    summary = summarise_rows(rows, task, seed, gather)
+    return Judged(label, evaluated, rows, summary, task, seed, published, None)
+
+
+def _stored(
+    folder: Path, subject: Subject, reference: str, split: str, dataset: str, samples_sha256: str
+) -> tuple[dict[str, Any], list[Row], dict[str, Any]] | None:
+    summary_path, rows_path = folder / "summary.json", folder / "per_image.csv"
+    if not (summary_path.is_file() and rows_path.is_file()):
+        return None
+    try:
+        summary = json.loads(summary_path.read_text(encoding="utf-8"))
+        schema, evaluated = summary["schema"], dict(summary["evaluated"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{summary_path}: cannot be read ({error}); evaluate once more, or remove {folder}"
+        ) from error
+    expected = {
+        "subject": subject.name,
+        "format": subject.format,
+        "dataset": dataset,
+        "samples_sha256": samples_sha256,
+        "split": split,
+        "tta": None,
+        "gate": gate_name(subject.predictor),
+    }
+    if schema != SUMMARY_SCHEMA or any(evaluated.get(k) != v for k, v in expected.items()):
+        return None
+    written = min(path.stat().st_mtime_ns for path in (summary_path, rows_path))
+    if any(path.stat().st_mtime_ns > written for path in _model_files(subject, reference)):
+        return None
+    rows = read_rows(rows_path)
+    complete = (
+        rows
+        and set(subject.task.metric_names) <= rows[0].keys()
+        and subject.task.gather().keys() <= summary.get("pixels", {}).keys()
+    )
+    return (evaluated, rows, summary) if complete else None
+
+
+def _model_files(subject: Subject, reference: str) -> list[Path]:
+    """What the rows were computed with: files that must not be newer than they are."""
+    if subject.format == "keras" and subject.run_path is not None:
+        paths = [subject.run_path / name for name in ("best.keras", "measurement.json")]
+    else:
+        paths = [resolve_bundle(reference) / "bundle.json"]
+    return [path for path in paths if path.is_file()]

@@ -1,0 +1,41 @@
+"""The bundle's folder: what may be replaced, what lies in it, and its seal of checksums."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fetal_tf.edge.errors import BundleError
+from fetal_tf.edge.io.files import sha256_of, write_text_atomic
+from fetal_tf.edge.io.folders import is_replaceable
+
+CHECKSUMS = "SHA256SUMS"
+
+
+def check_replaceable(target: Path) -> None:
+    """Make sure that writing a bundle to `target` destroys nothing but an older bundle.
+
+    Raises:
+        BundleError: something else is there.
+    """
+    if not is_replaceable(target, "bundle.json"):
+        raise BundleError(
+            f"{target}: exists and is not a bundle (no bundle.json in it); "
+            "name another folder with --out, or remove it"
+        )
+
+
+def write_json(path: Path, tree: Mapping[str, Any]) -> None:
+    """Write `tree`, readable and without NaN."""
+    text = json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text_atomic(path, text + "\n")
+
+
+def write_checksums(folder: Path) -> None:
+    """Seal every file of the folder: `sha256sum -c SHA256SUMS` checks it.
+
+    A gate's folder has a seal of its own, whose checksum stands in bundle.json.
+    """
+    files = sorted(p for p in folder.iterdir() if p.is_file() and p.name != CHECKSUMS)
+    lines = [f"{sha256_of(path)}  {path.name}\n" for path in files]
+    write_text_atomic(folder / CHECKSUMS, "".join(lines))

@@ -1,0 +1,102 @@
+"""What a bundle says of itself: the tree of bundle.json."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import fetal_tf
+from fetal_tf.data.credit import DataCredit
+from fetal_tf.edge.io.files import sha256_of
+from fetal_tf.exporting.comparison import Comparison
+from fetal_tf.exporting.formats import FORMATS, PREFERENCE
+from fetal_tf.exporting.parity import UNITS, Parity
+from fetal_tf.runs.run import Run
+
+SCHEMA = 1
+# By measurement, where a file does not give probabilities.
+OUTPUTS = {"plane": "gray values 0-1 of the reconstructed frame [h,w,1]"}
+INTENDED_USE = (
+    "Research, and integration tests of measuring software. Not a medical device; not for "
+    "diagnosis, dating or any decision about a pregnancy."
+)
+
+
+def bundle_record(
+    run: Run,
+    files: Mapping[str, Path],
+    comparison: Comparison,
+    calibration: Mapping[str, Any],
+    quantities: Iterable[str],
+    data: DataCredit,
+    gate: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The tree of bundle.json.
+
+    Args:
+        run: what was exported.
+        files: format → file, already complete.
+        comparison: every format against Keras.
+        calibration: seed and image ids.
+        quantities: names that a measurement's record has, units in them.
+        data: what it was trained on.
+        gate: what `export.gate.embed` says of the gate, where there is one.
+    """
+    height, width, channels = run.input_shape
+    parities = comparison.parities
+    return {
+        "schema": SCHEMA,
+        "name": run.config.name,
+        "fetal_tf_version": fetal_tf.__version__,
+        "task": run.task.name,
+        "measurement": run.task.measurement,
+        "measurement_settings": dict(run.task.measurement_settings),
+        "classes": list(run.task.classes),
+        "input": {
+            "height": height,
+            "width": width,
+            "channels": channels,
+            "range": "0-255 uint8 gray, letterboxed, centred, zero padding",
+        },
+        "output": OUTPUTS.get(run.task.measurement, "probabilities [h,w,classes]"),
+        "units": measurement_units(quantities),
+        "files": {
+            name: {
+                "path": path.name,
+                "sha256": sha256_of(path),
+                "bytes": path.stat().st_size,
+                "runtime": FORMATS[name].runtime,
+                "parity": "passed" if parities[name].passed else "failed",
+            }
+            for name, path in files.items()
+        },
+        "default_format": default_format(parities),
+        "parity": {
+            "passed": not comparison.failures,
+            "split": comparison.split,
+            "failures": comparison.failures,
+        },
+        "calibration": dict(calibration),
+        "attribution": list(data.attribution),
+        "trained_on": data.trained_on,
+        "phantom": data.phantom,
+        "intended_use": INTENDED_USE,
+        "splits": "splits.csv",
+        "config": "config.yaml",
+        **({} if gate is None else {"gate": dict(gate)}),
+    }
+
+
+def default_format(parities: Mapping[str, Parity]) -> str:
+    """The preferred format among those that passed; where none did, the preferred of all."""
+    passed = [name for name in PREFERENCE if name in parities and parities[name].passed]
+    return (passed or [name for name in PREFERENCE if name in parities])[0]
+
+
+def measurement_units(names: Iterable[str]) -> dict[str, str]:
+    """Quantity → unit, for names that hold one: `hc_mm` → mm, `ga_weeks_hadlock` → weeks."""
+    units = {
+        name: next((part for part in name.split("_") if part in UNITS), None)
+        for name in names
+        if "_per_" not in name
+    }
+    return {name: unit for name, unit in units.items() if unit}

@@ -1,0 +1,230 @@
+"""Does the file that ships measure as well as the float model? Judged image by image.
+
+The same evaluation runs over Keras and over each file. Every numeric column of its rows gives four
+deltas (file minus Keras, paired by image), named after the column with the unit last:
+
+    dice   → dice_delta_mean, dice_abs_delta_mean, dice_abs_delta_p95, dice_abs_delta_max
+    hc_mm  → hc_delta_mean_mm, hc_abs_delta_mean_mm, hc_abs_delta_p95_mm, hc_abs_delta_max_mm
+
+What a task pools over all images has one delta, `pooled_csp_dice` → `pooled_csp_dice_delta`. Beside
+them stand `probability_abs_delta_max` and `_mean` (over a few frames) and `unpaired_share`:
+the share of images that exactly one of the two could measure, the other having refused or failed.
+Such an image has no delta, so a format that refuses the hard cases would otherwise look better.
+
+A limit fails where its value is larger in magnitude, and where there is no value to hold against
+it: what was not measured is not proven.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fetal_tf.config.registry import nearest
+from fetal_tf.edge.errors import ConfigError
+from fetal_tf.evaluation.evaluate import flag_codes
+from fetal_tf.scores.overlap import finite
+from fetal_tf.tasks.task import Row
+
+_NOT_MEASURABLE = "not measurable (no image gave both values; choose another export.parity_split)"
+UNITS = ("mm2", "mm", "px", "percent", "deg", "weeks", "days")
+KINDS = ("delta_mean", "abs_delta_mean", "abs_delta_p95", "abs_delta_max")
+SHARED = ("unpaired_share", "probability_abs_delta_max", "probability_abs_delta_mean")
+# Held for every format unless the config says otherwise: float arithmetic must refuse the very
+# same images; rounding to 8 bit may tip one image in a hundred over a threshold of the measurer.
+UNPAIRED_LIMIT_FLOAT = 0.0
+UNPAIRED_LIMIT_QUANTIZED = 0.01
+FLOAT_FORMATS = ("float32", "float16", "onnx")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One limit and what was found; `value` is None where nothing could be measured."""
+
+    metric: str
+    limit: float
+    value: float | None
+
+    @property
+    def passed(self) -> bool:
+        return self.value is not None and abs(self.value) <= self.limit
+
+
+@dataclass(frozen=True)
+class Parity:
+    """One format against Keras.
+
+    Attributes:
+        format: the format's name.
+        images: how many were compared.
+        unpaired: ids of the images that exactly one of the two measured.
+        flags_differ: how many images carry other quality flags than under Keras.
+        deltas: delta name → value, None where no image gave both numbers.
+        worst: column → ids and deltas of the three images that differ most, of limited columns.
+        checks: the limits, judged.
+    """
+
+    format: str
+    images: int
+    unpaired: list[str]
+    flags_differ: int
+    deltas: dict[str, float | None]
+    worst: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    checks: list[Check] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        return all(check.passed for check in self.checks)
+
+    @property
+    def failures(self) -> list[str]:
+        """One line per broken limit: format, metric, value, limit."""
+        return [
+            f"{self.format}: {c.metric} is "
+            f"{_NOT_MEASURABLE if c.value is None else f'{c.value:.4g}'}, limit {c.limit:g}"
+            for c in self.checks
+            if not c.passed
+        ]
+
+    def as_record(self) -> dict[str, Any]:
+        """For parity.json."""
+        checks = [{**asdict(c), "passed": c.passed} for c in self.checks]
+        return {**asdict(self), "passed": self.passed, "checks": checks}
+
+
+def compare(
+    name: str,
+    reference: Sequence[Row],
+    rows: Sequence[Row],
+    probability_deltas: np.ndarray,
+    limits: Mapping[str, float],
+    pooled: Callable[[Sequence[Row]], Mapping[str, float | None]] = lambda rows: {},
+) -> Parity:
+    """Pair the rows of one format with Keras' and judge them.
+
+    Args:
+        name: the format.
+        reference: Keras' rows, one per image.
+        rows: the format's rows of the same images in the same order.
+        probability_deltas: absolute differences of the outputs on some frames, any shape.
+        limits: delta name → limit.
+        pooled: figures over all rows together, see `Task.pooled`.
+
+    Raises:
+        ValueError: rows of other images.
+    """
+    if [r["id"] for r in reference] != [r["id"] for r in rows]:
+        raise ValueError(f"{name}: rows are not of the same images as the reference's")
+    deltas: dict[str, float | None] = {}
+    worst: dict[str, list[dict[str, Any]]] = {}
+    for column in compared_columns([*reference, *rows]):
+        pairs = _paired(column, reference, rows)
+        found = _statistics(column, [delta for _, delta in pairs])
+        deltas |= found
+        if found.keys() & limits.keys():
+            largest = sorted(pairs, key=lambda pair: -abs(pair[1]))[:3]
+            worst[column] = [{"id": i, "delta": delta} for i, delta in largest]
+    unpaired = [
+        str(a["id"]) for a, b in zip(reference, rows, strict=True) if _usable(a) != _usable(b)
+    ]
+    before, after = pooled(reference), pooled(rows)
+    for metric in before.keys() | after.keys():
+        first, second = before.get(metric), after.get(metric)
+        deltas[f"pooled_{metric}_delta"] = (
+            None if first is None or second is None else second - first
+        )
+    deltas["unpaired_share"] = len(unpaired) / len(rows) if rows else None
+    deltas["probability_abs_delta_max"] = finite(float(probability_deltas.max()))
+    deltas["probability_abs_delta_mean"] = finite(float(probability_deltas.mean()))
+    return Parity(
+        format=name,
+        images=len(rows),
+        unpaired=unpaired,
+        flags_differ=sum(_flags(a) != _flags(b) for a, b in zip(reference, rows, strict=True)),
+        deltas=deltas,
+        worst=worst,
+        checks=[Check(metric, limit, deltas.get(metric)) for metric, limit in limits.items()],
+    )
+
+
+def limits_for(
+    name: str,
+    task_limits: Mapping[str, Mapping[str, float]],
+    config_limits: Mapping[str, Mapping[str, float]],
+) -> dict[str, float]:
+    """The task's limits for one format, with the config's laid over them."""
+    unpaired = UNPAIRED_LIMIT_FLOAT if name in FLOAT_FORMATS else UNPAIRED_LIMIT_QUANTIZED
+    return {"unpaired_share": unpaired, **task_limits.get(name, {}), **config_limits.get(name, {})}
+
+
+def check_limit_names(
+    config_limits: Mapping[str, Mapping[str, float]], known: Iterable[str]
+) -> None:
+    """Refuse limits that cannot mean anything, before any long work.
+
+    Raises:
+        ConfigError: an unknown format, or a name that no column could give.
+    """
+    formats = list(known)
+    pattern = rf"\w+_({'|'.join(KINDS)})(_({'|'.join(UNITS)}))?|pooled_\w+_delta|{'|'.join(SHARED)}"
+    for name, limits in config_limits.items():
+        if name not in formats:
+            raise ConfigError(
+                f"export.parity_limits.{name}: unknown format{nearest(name, formats)}; "
+                f"allowed: {', '.join(formats)}"
+            )
+        for metric in limits:
+            if not re.fullmatch(pattern, metric):
+                raise ConfigError(
+                    f"export.parity_limits.{name}.{metric}: not a delta; write a column with "
+                    f"{', '.join(KINDS)} and its unit last, as in hc_abs_delta_mean_mm"
+                )
+
+
+def compared_columns(rows: Iterable[Row]) -> list[str]:
+    """Columns of numbers that a format can change; errors only repeat their measurement, and pixel
+    counts what is pooled of them. A radial error repeats nothing: it is the measurement; nor does
+    an expected error.
+    """
+    numbers: dict[str, bool] = {}
+    for row in rows:
+        for column, value in row.items():
+            numbers[column] = numbers.get(column, True) and not isinstance(value, str)
+    repeated = re.compile(
+        r"mm_per_pixel|true_.*|(raw_)?confusion_.*|(?!radial_|hc_expected_).*_(error|true)(_.*)?"
+    )
+    return [c for c, numeric in numbers.items() if numeric and not repeated.fullmatch(c)]
+
+
+def delta_name(column: str, kind: str) -> str:
+    """`("hc_mm", "abs_delta_mean")` → `hc_abs_delta_mean_mm`."""
+    stem, _, last = column.rpartition("_")
+    return f"{stem}_{kind}_{last}" if stem and last in UNITS else f"{column}_{kind}"
+
+
+def _statistics(column: str, deltas: Sequence[float]) -> dict[str, float | None]:
+    names = [delta_name(column, kind) for kind in KINDS]
+    if not deltas:
+        return dict.fromkeys(names)
+    size = np.abs(deltas)
+    values = (np.mean(deltas), size.mean(), np.percentile(size, 95), size.max())
+    return {name: float(value) for name, value in zip(names, values, strict=True)}
+
+
+def _paired(column: str, reference: Sequence[Row], rows: Sequence[Row]) -> list[tuple[str, float]]:
+    pairs = []
+    for a, b in zip(reference, rows, strict=True):
+        before, after = finite(a.get(column)), finite(b.get(column))
+        if before is not None and after is not None:
+            pairs.append((str(a["id"]), after - before))
+    return pairs
+
+
+def _usable(row: Row) -> bool:
+    return not row.get("refused") and not row.get("error")
+
+
+def _flags(row: Row) -> set[str]:
+    return set(flag_codes(row.get("flags")))

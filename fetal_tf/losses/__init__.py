@@ -1,0 +1,1 @@
+"""Keras losses by name, and the arithmetic that they share with metrics."""

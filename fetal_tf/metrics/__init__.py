@@ -1,0 +1,1 @@
+"""Keras metrics: what the progress bar and TensorBoard show during training."""

@@ -1,0 +1,146 @@
+"""Optimizers and learning-rate schedules by name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import keras
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from fetal_tf.config.registry import Registry
+
+OPTIMIZERS: Registry[keras.optimizers.Optimizer] = Registry("optimizer")
+SCHEDULES: Registry["Schedule"] = Registry("schedule")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A peak learning rate's course: per step (`steps`), and, for a plateau, per epoch.
+
+    Attributes:
+        steps: what the optimizer gets: a number, or a Keras schedule over training steps.
+        plateau: lowers the number between epochs, or None.
+    """
+
+    steps: float | keras.optimizers.schedules.LearningRateSchedule
+    plateau: "Plateau | None" = None
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """Multiply the rate by `factor` after `patience` epochs without improvement."""
+
+    initial: float
+    factor: float
+    patience: int
+    minimum: float
+    min_delta: float = 1e-4
+
+    def rate_after(self, losses: Sequence[float]) -> float:
+        """Learning rate for the next epoch, from every past value of the monitored loss.
+
+        It is a function of the history alone, so a resumed run needs no other memory. Lower is
+        better; `fetal_tf.training.callbacks` negates a monitor that is maximised.
+        """
+        rate, best, waited = self.initial, float("inf"), 0
+        for loss in losses:
+            if loss < best - self.min_delta:
+                best, waited = loss, 0
+                continue
+            waited += 1
+            if waited >= self.patience:
+                rate, waited = max(rate * self.factor, self.minimum), 0
+        return rate
+
+
+@SCHEDULES.register("constant")
+def constant(learning_rate: float, total_steps: int, steps_per_epoch: int) -> Schedule:
+    """The same rate from first step to last."""
+    return Schedule(learning_rate)
+
+
+@SCHEDULES.register("cosine")
+def cosine(
+    learning_rate: float,
+    total_steps: int,
+    steps_per_epoch: int,
+    *,
+    warmup_epochs: NonNegativeFloat = 0.0,
+    final_fraction: NonNegativeFloat = 0.0,
+) -> Schedule:
+    """Linear warm-up to the rate, then half a cosine down to `final_fraction` of it."""
+    warmup_steps = min(round(warmup_epochs * steps_per_epoch), total_steps - 1)
+    if warmup_steps <= 0:
+        return Schedule(
+            keras.optimizers.schedules.CosineDecay(
+                learning_rate, max(total_steps, 1), alpha=final_fraction
+            )
+        )
+    return Schedule(
+        keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=learning_rate / warmup_steps,
+            decay_steps=total_steps - warmup_steps,
+            alpha=final_fraction,
+            warmup_target=learning_rate,
+            warmup_steps=warmup_steps,
+        )
+    )
+
+
+@SCHEDULES.register("plateau")
+def plateau(
+    learning_rate: float,
+    total_steps: int,
+    steps_per_epoch: int,
+    *,
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.5,
+    patience: PositiveInt = 5,
+    minimum: NonNegativeFloat = 1e-6,
+    min_delta: NonNegativeFloat = 1e-4,
+) -> Schedule:
+    """Hold the rate until `train.monitor` stalls, then multiply it by `factor`."""
+    return Schedule(learning_rate, Plateau(learning_rate, factor, patience, minimum, min_delta))
+
+
+@OPTIMIZERS.register("adam")
+def adam(
+    schedule: Schedule, *, learning_rate: PositiveFloat, clip_norm: PositiveFloat | None = None
+) -> keras.optimizers.Optimizer:
+    """Adam (Kingma & Ba 2015); `clip_norm` bounds the norm of all gradients together."""
+    return keras.optimizers.Adam(schedule.steps, global_clipnorm=clip_norm)
+
+
+@OPTIMIZERS.register("adamw")
+def adamw(
+    schedule: Schedule,
+    *,
+    learning_rate: PositiveFloat,
+    weight_decay: NonNegativeFloat = 1e-4,
+    clip_norm: PositiveFloat | None = None,
+) -> keras.optimizers.Optimizer:
+    """AdamW (Loshchilov & Hutter 2019); biases and normalisation weights do not decay."""
+    optimizer = keras.optimizers.AdamW(
+        schedule.steps, weight_decay=weight_decay, global_clipnorm=clip_norm
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+@OPTIMIZERS.register("sgd")
+def sgd(
+    schedule: Schedule,
+    *,
+    learning_rate: PositiveFloat,
+    momentum: NonNegativeFloat = 0.9,
+    nesterov: bool = True,
+    weight_decay: NonNegativeFloat | None = None,
+    clip_norm: PositiveFloat | None = None,
+) -> keras.optimizers.Optimizer:
+    """SGD with Nesterov momentum."""
+    return keras.optimizers.SGD(
+        schedule.steps,
+        momentum=momentum,
+        nesterov=nesterov,
+        weight_decay=weight_decay,
+        global_clipnorm=clip_norm,
+    )

@@ -1,0 +1,1 @@
+"""Results for people: the report page, audit pages, tables, plots and text."""

@@ -1,0 +1,279 @@
+"""The evaluation as one self-contained page, for the clinician and for the engineer.
+
+`write_report` turns rows and summary into `report.html` (no other file needed to read it) and puts
+the same figures and overlays beside it as PNG.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from fetal_tf.edge.io.files import write_bytes_atomic, write_text_atomic
+from fetal_tf.edge.io.images import write_png
+from fetal_tf.evaluation.evaluate import Evaluated, finite
+from fetal_tf.reporting.embedded_images import jpeg_uri
+from fetal_tf.reporting.plots import figures
+from fetal_tf.reporting.section import Section
+from fetal_tf.reporting.section_figures import report_plots
+from fetal_tf.reporting.sections.confidence import confidence_section
+from fetal_tf.reporting.sections.four_chamber import four_chamber_section
+from fetal_tf.reporting.sections.landmarks import landmark_section
+from fetal_tf.reporting.sections.negatives import negatives_section
+from fetal_tf.reporting.sections.structures import structures_section
+from fetal_tf.reporting.sections.subgroups import subgroup_section
+from fetal_tf.reporting.tables import (
+    DASH,
+    flag_table,
+    interval,
+    metric_label,
+    metric_tables,
+    number,
+    plural,
+    refused_and_failed,
+    size_table,
+)
+from fetal_tf.scores.quantities import Quantity
+from fetal_tf.tasks.task import Row, Task
+
+# What a task adds to the page, by the task's name.
+MakeSection = Callable[[Sequence[Row], Mapping[str, Any], Task], Section]
+SECTIONS: Mapping[str, tuple[MakeSection, ...]] = {
+    "structures": (structures_section,),
+    "four_chamber": (four_chamber_section, confidence_section),
+    "landmarks": (landmark_section,),
+    "segmentation": (subgroup_section, landmark_section, confidence_section),
+    "head_axis": (subgroup_section, landmark_section, confidence_section),
+}
+NAMES = {
+    "hc": "head circumference",
+    "bpd": "biparietal diameter",
+    "ofd": "occipitofrontal diameter",
+    "lv_width": "width of the lateral ventricle",
+    "ctr_diameter": "cardiothoracic ratio by diameter",
+}
+NBSP = "\N{NO-BREAK SPACE}"
+CI = f"95{NBSP}% CI"
+LISTED = 60  # rows of the refused-and-failed list; per_image.csv holds them all
+THUMBNAIL_PX = 1000
+
+
+@dataclass(frozen=True)
+class Case:
+    """An image worth looking at: its row and its overlay, RGB uint8 [H, W, 3]."""
+
+    row: Row
+    overlay: np.ndarray
+
+
+def write_report(
+    out: Path,
+    rows: Sequence[Row],
+    summary: Mapping[str, Any],
+    evaluated: Evaluated,
+    task: Task,
+    cases: Sequence[Case] = (),
+    history: Sequence[Mapping[str, object]] = (),
+) -> Path:
+    """Write `report.html`, `figures/NAME.png` and `overlays/NN_ID.png` into `out`.
+
+    Args:
+        out: the evaluation's folder.
+        rows: one per image, from `evaluate_samples`.
+        summary: of the same rows, from `summarise_rows`.
+        evaluated: what was evaluated.
+        task: names the metrics and the headline.
+        cases: the worst images, worst first.
+        history: rows of the run's `metrics.csv`; empty where there is no run.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        FetalTFError: a file cannot be written.
+    """
+    quantity = _main_quantity(task)
+    measuring = bool(rows) or "negatives" not in summary  # negatives alone have no figures
+    plots = list(report_plots(rows, task, quantity, history))
+    sections = [make(rows, summary, task) for make in SECTIONS.get(task.name, ()) if measuring]
+    if found := summary.get("negatives"):
+        sections.append(negatives_section(found))
+    for plot in (*plots, *(plot for section in sections for plot in section.plots)):
+        write_bytes_atomic(out / "figures" / f"{plot.name}.png", figures.png_bytes(plot.figure))
+    for rank, case in enumerate(cases, start=1):
+        write_png(out / "overlays" / _overlay_name(rank, case.row), case.overlay)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fetal_tf.reporting"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.j2").render(
+        evaluated=evaluated,
+        summary=summary,
+        story=_story(rows, summary, task, quantity),
+        cautions=_cautions(summary, evaluated),
+        cards=_cards(summary, task) if measuring else [],
+        tables=metric_tables(summary) if measuring else [],
+        plots=plots,
+        sections=sections,
+        no_agreement=_why_no_agreement(rows, quantity) if measuring else "",
+        size_table=size_table(rows, quantity, task.headline[0]),
+        quantity=quantity,
+        cases=[_case_view(rank, case, task) for rank, case in enumerate(cases, start=1)],
+        flags=flag_table(rows, task.headline[-1]),
+        overlap_label=metric_label(task.headline[0]),
+        error_label=metric_label(task.headline[-1]),
+        losses=refused_and_failed(rows),
+        listed=LISTED,
+    )
+    path = out / "report.html"
+    write_text_atomic(path, page)
+    return path
+
+
+def _main_quantity(task: Task) -> Quantity | None:
+    return Quantity.of_metric(task.quantities[0]) if task.quantities else None
+
+
+def _story(
+    rows: Sequence[Row], summary: Mapping[str, Any], task: Task, quantity: Quantity | None
+) -> list[str]:
+    """The result in words: the measurement, then what did not take part in it."""
+    images = summary["images"]
+    sentences = []
+    if quantity and summary["metrics"][quantity.absolute]["n"]:
+        sentences.append(_measured_story(quantity, rows, summary["metrics"][quantity.absolute]))
+    if unmeasured := images["refused"] + images["failed"]:
+        verb = "was" if unmeasured == 1 else "were"
+        sentences.append(
+            f"{unmeasured} of {plural(images['n'], 'image')} gave no measurement "
+            f"({images['refused']} refused, {images['failed']} failed) and {verb} left out of "
+            "every figure of the measurement."
+        )
+    if images["flagged"]:
+        sentences.append(
+            f"{plural(images['flagged'], 'measurement')} carried a warning and counted like any "
+            "other; the table without them is below, folded."
+        )
+    return sentences
+
+
+def _measured_story(quantity: Quantity, rows: Sequence[Row], error: Mapping[str, Any]) -> str:
+    pairs, unit = quantity.pairs(rows), quantity.error_sign
+    name = NAMES.get(quantity.stem, quantity.name)
+    if len(pairs) == 1:
+        apart = f"{error['mean']:.2f} {unit}"
+        return f"On one image, the predicted {name} differs from the expert's by {apart}."
+    bias, low, high = (number(value, quantity.error) for value in pairs.limits())
+    absolute = np.abs(pairs.errors)
+    in_words = "percentage points (pp)" if unit == "pp" else unit
+    return (
+        f"On {len(pairs)} images, the predicted {name} differs from the expert's by "
+        f"{error['mean']:.2f} {in_words} in the mean "
+        f"({CI} {interval(error['ci95'], quantity.absolute)}). Half of the images lie within "
+        f"{np.median(absolute):.2f} {unit}, nine in ten within "
+        f"{np.percentile(absolute, 90):.2f} {unit}. The bias is {bias} {unit}, with 95{NBSP}% "
+        f"limits of agreement from {low} to {high} {unit}."
+    )
+
+
+def _cautions(summary: Mapping[str, Any], evaluated: Evaluated) -> list[str]:
+    cautions = []
+    if evaluated.phantom:
+        cautions.append(
+            "These are generated phantom images. The figures show that the software works; "
+            "they say nothing about patients."
+        )
+    if evaluated.gate:
+        cautions.append(
+            f"The gate {evaluated.gate} has looked at every image first, and its flags count: "
+            "plane_score in per_image.csv, 1 and more is flagged."
+        )
+    if evaluated.trained_on and summary["images"]["n"]:
+        cautions.append(
+            f"The model was trained on {evaluated.trained_on} of these "
+            f"{summary['images']['n']} images: the figures flatter it."
+        )
+    return cautions
+
+
+def _cards(summary: Mapping[str, Any], task: Task) -> list[dict[str, Any]]:
+    images = summary["images"]
+    cards = [_card("Images", str(images["n"]), [f"of {plural(summary['groups'], 'examination')}"])]
+    for name in task.headline:
+        metric = summary["metrics"][name]
+        label, _, unit = metric_label(name).partition(" (")
+        notes = [f"n = {metric['n']}"] if metric["n"] else ["no image gave a value"]
+        if metric["ci95"][0] is not None:
+            notes.insert(0, f"{CI} {interval(metric['ci95'], name).replace(' ', NBSP)}")
+        value = number(metric["mean"], name)
+        cards.append(_card(f"{label}, mean", value, notes, unit=unit.rstrip(")"), tone="key"))
+    for name, meaning in (
+        ("flagged", "measured, with a warning"),
+        ("refused", "no measurement given"),
+        ("failed", "unreadable or broken"),
+    ):
+        tone = "warn" if images[name] else ""
+        cards.append(_card(name.capitalize(), str(images[name]), [meaning], tone=tone))
+    return cards
+
+
+def _card(label: str, value: str, notes: list[str], unit: str = "", tone: str = "") -> dict:
+    unit = "" if value == DASH else unit
+    return {"label": label, "value": value, "unit": unit, "notes": notes, "tone": tone}
+
+
+def _why_no_agreement(rows: Sequence[Row], quantity: Quantity | None) -> str:
+    """Why there is no figure of the measurement; empty where there is one."""
+    if quantity is None or len(quantity.pairs(rows)):
+        return ""
+    scored = [r for r in rows if not r.get("error")]
+    measured = [r for r in scored if not r.get("refused")]
+    if not scored:
+        reason = "every image failed: see the list below"
+    elif not measured:
+        reason = "every image was refused: see the list below"
+    elif quantity.unit == "mm" and all(r.get("mm_per_pixel") is None for r in measured):
+        reason = "no image has a known pixel size, and without one there are no millimetres"
+    else:
+        reason = "no image has both a prediction and an expert's measurement"
+    return f"No figure for {quantity.name} in {quantity.unit_sign}: {reason}."
+
+
+def _case_view(rank: int, case: Case, task: Task) -> dict[str, Any]:
+    row, overlap = case.row, task.headline[0]
+    quantity = _main_quantity(task)
+    facts = []
+    if (value := finite(row.get(overlap))) is not None:
+        facts.append(f"{metric_label(overlap)} {number(value, overlap)}")
+    if quantity:
+        predicted, measured, error = (
+            number(finite(row.get(column)), column)
+            for column in (quantity.predicted, quantity.measured, quantity.error)
+        )
+        if predicted != DASH:
+            facts.append(f"{quantity.name} {predicted} {quantity.unit_sign}")
+        if measured != DASH:
+            facts.append(f"expert {measured} {quantity.unit_sign}")
+        if error != DASH:
+            facts.append(f"error {error} {quantity.error_sign}")
+    return {
+        "rank": rank,
+        "id": row["id"],
+        "facts": [fact.replace(" ", NBSP) for fact in facts],
+        "flags": [part for part in str(row.get("flags") or "").split("; ") if part],
+        "refused": row.get("refused") or "",
+        "source": jpeg_uri(case.overlay, THUMBNAIL_PX),
+        "alt": f"Image {row['id']} with the predicted and the expert's outline: "
+        + "; ".join([*facts, str(row.get("refused") or "measured")]),
+    }
+
+
+def _overlay_name(rank: int, row: Row) -> str:
+    return f"{rank:02d}_{re.sub(r'[^A-Za-z0-9._-]+', '_', str(row['id']))}.png"

@@ -1,0 +1,92 @@
+"""The curves of the robustness study: a panel per distortion, a line per score."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fetal_tf.analysis.distortions import DISTORTIONS
+from fetal_tf.analysis.robustness import POOLED, SHARES, Point
+from fetal_tf.reporting.plots.figures import BLUE, GRAY, ORANGE, styled
+from fetal_tf.reporting.tables import better, metric_label
+
+COLORS = (BLUE, ORANGE, "#3a9d5d", "#a25bb5", "#c9485b", "#8a6d3b")
+_PANELS_PER_ROW = 3
+
+
+@styled
+def robustness_curves(points: Sequence[Point], title: str) -> Figure | None:
+    """Scores that are better when higher, against the level of each distortion.
+
+    With one run a band is the 95 % interval of the mean; with several the line is the mean over
+    runs and the band reaches from the lowest run to the highest. Scores over images are solid,
+    pooled ones dashed in the same colour. None without such a score.
+    """
+    metrics = _metrics(points)
+    if not metrics:
+        return None
+    names = list(dict.fromkeys(point.distortion for point in points))
+    rows = -(-len(names) // _PANELS_PER_ROW)
+    figure = Figure(figsize=(3.6 * _PANELS_PER_ROW, 2.9 * rows + 0.8))
+    panels = figure.subplots(rows, _PANELS_PER_ROW, sharey=True, squeeze=False).ravel()
+    for axes, name in zip(panels, names, strict=False):
+        _panel(axes, name, [p for p in points if p.distortion == name], metrics)
+    for axes in panels[len(names) :]:
+        axes.set_axis_off()
+    lowest = min(
+        b for p in points if p.metric in metrics for b in (p.mean, p.ci95[0]) if b is not None
+    )
+    panels[0].set_ylim(np.floor(10 * lowest) / 10 - 0.01, 1.01)  # shared by all
+    for axes in panels[::_PANELS_PER_ROW]:
+        axes.set_ylabel("score")
+    runs = len({point.run for point in points})
+    band = "95 % interval" if runs == 1 else f"lowest to highest of {runs} runs"
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
+    figure.suptitle(f"{title} (band: {band}; dotted: undistorted)", fontsize=10.5)
+    return figure
+
+
+def _metrics(points: Sequence[Point]) -> list[str]:
+    """What is drawn, each score followed by its pooled form."""
+    known = dict.fromkeys(
+        p.metric
+        for p in points
+        if p.mean is not None and p.metric not in SHARES and better(p.metric) == "higher"
+    )
+    order = dict.fromkeys(name.removeprefix(POOLED) for name in known)
+    return [name for stem in order for name in (stem, POOLED + stem) if name in known]
+
+
+def _panel(axes: Axes, name: str, points: Sequence[Point], metrics: Sequence[str]) -> None:
+    """Levels are drawn at equal distances: most of them double from one to the next."""
+    distortion = DISTORTIONS[name]
+    levels = sorted({point.level for point in points})
+    stems = list(dict.fromkeys(metric.removeprefix(POOLED) for metric in metrics))
+    for metric in metrics:
+        color = COLORS[stems.index(metric.removeprefix(POOLED)) % len(COLORS)]
+        pooled = metric.startswith(POOLED)
+        label = metric_label(metric.removeprefix(POOLED)) + (", pooled" if pooled else "")
+        at_levels = [[p for p in points if p.metric == metric and p.level == v] for v in levels]
+        middle, low, high = np.array([_band(at) for at in at_levels]).T
+        x = np.arange(len(levels))
+        axes.plot(x, middle, color=color, ls="--" if pooled else "-", marker=".", label=label)
+        axes.fill_between(x, low, high, color=color, alpha=0.1 if pooled else 0.2, lw=0)
+    axes.axvline(levels.index(distortion.identity), color=GRAY, lw=0.9, ls=":", zorder=0)
+    axes.set_xticks(np.arange(len(levels)), [f"{level:g}" for level in levels])
+    axes.set(title=name.capitalize(), xlabel=distortion.unit)
+    axes.title.set_fontsize(10.5)
+
+
+def _band(points: Sequence[Point]) -> tuple[float, float, float]:
+    """Line and band at one level; NaN where nothing is known."""
+    means = [point.mean for point in points if point.mean is not None]
+    if not means:
+        return np.nan, np.nan, np.nan
+    if len(points) > 1:
+        return float(np.mean(means)), min(means), max(means)
+    low, high = points[0].ci95
+    if low is None or high is None:
+        return means[0], np.nan, np.nan
+    return means[0], low, high

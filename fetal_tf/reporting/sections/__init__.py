@@ -1,0 +1,1 @@
+"""Parts of the report that belong to one kind of task."""

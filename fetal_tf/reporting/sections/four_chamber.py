@@ -1,0 +1,242 @@
+"""The report of the four-chamber heart: the official FOCUS score, ratios, pixels and categories."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fetal_tf.reporting.section import Section, Table
+from fetal_tf.reporting.sections.curves import curve_plots
+from fetal_tf.reporting.tables import DASH, interval, metric_label, number, plural
+from fetal_tf.scores.categories import MARKS
+from fetal_tf.scores.focus_score import FOCUS_METRICS
+from fetal_tf.scores.quantities import Quantity
+from fetal_tf.tasks.task import Row, Task
+
+NBSP = "\N{NO-BREAK SPACE}"
+TITLE, KEY = "Four-chamber heart", "fourchamber"
+STRUCTURES = ("heart", "thorax")
+# What the dataset's authors report: mean Dice and CTR agreement in per cent, HD95 in pixels.
+PUBLISHED = {
+    "U-Net, dataset's authors": (0.8912, 0.9396, None, None, 0.9023),
+    "TransUNet, dataset's authors": (0.9248, 0.9648, 16.76, 16.26, 0.9332),
+}
+OFFICIAL_TEST = "testing_"  # what the ids of FOCUS' test images begin with
+PIXEL_METRICS = ("dice", "iou", "sensitivity", "specificity", "roc_auc", "pr_auc")
+RATIOS = ("ctr_diameter", "ctr_area", "ctr_circumference")
+
+
+def four_chamber_section(rows: Sequence[Row], summary: Mapping[str, Any], task: Task) -> Section:
+    """Heart and thorax as the dataset's authors, the source study and a clinician judge them.
+
+    A binary model knows no thorax: what needs one is left out, and so is what no image gave.
+    """
+    scored = [row for row in rows if not row.get("error")]
+    metrics = summary["metrics"]
+    if not any(metrics[name]["n"] for name in task.metric_names):
+        return Section(TITLE, KEY, ["No image could be scored."])
+    structures = [s for s in STRUCTURES if f"{s}_dice" in metrics and metrics[f"{s}_dice"]["n"]]
+    pixels = {s: p for s, p in summary.get("pixels", {}).items() if s in structures}
+    tables = (
+        _official_table(scored, metrics),
+        _ratio_table(scored, metrics),
+        _pixel_table(structures, metrics, pixels),
+        _category_table(structures, summary.get("categories", {})),
+    )
+    return Section(
+        TITLE,
+        KEY,
+        list(_sentences(scored, metrics)),
+        [table for table in tables if table.rows],
+        list(curve_plots({s.capitalize(): pixels[s] for s in structures if s in pixels})),
+    )
+
+
+def _sentences(rows: Sequence[Row], metrics: Mapping[str, Any]) -> Iterator[str]:
+    figures = [
+        f"{metric_label(name).removeprefix('FOCUS ')} {number(metrics[name]['mean'], name)} "
+        f"(95{NBSP}% CI {interval(metrics[name]['ci95'], name)})"
+        for name in _measured(metrics)
+        if not name.endswith("px")
+    ]
+    if not figures:
+        yield "No official FOCUS score: no image has an annotated ellipse to compare with."
+        return
+    n = max(metrics[name]["n"] for name in _measured(metrics))
+    yield f"Official FOCUS score on {plural(n, 'image')}: {'; '.join(figures)}."
+    paired = "focus_ctr_agreement" in _measured(metrics)
+    missed = [
+        f"the {structure} in {plural(count, 'image')}"
+        for structure, official in (("heart", "cardiac"), ("thorax", "thorax"))
+        if (count := _not_found(rows, official))
+    ]
+    if missed:
+        yield (
+            f"No outline was found for {' and '.join(missed)}: such an image counts 0"
+            f"{' in Dice and CTR agreement' if paired else ''}, and has no HD95."
+        )
+    if not paired:
+        yield "Without a thorax there is no cardiothoracic ratio."
+
+
+def _official_table(rows: Sequence[Row], metrics: Mapping[str, Any]) -> Table:
+    columns = _measured(metrics)
+    agreement = (
+        "CTR agreement: 1 \N{MINUS SIGN} |ΔCTR| / CTR, of the minor axes; below 0 where the ratio "
+        "is more than doubled. "
+    )
+    ours = [_mean_with_interval(metrics[name], name) for name in columns]
+    lines = [["This model", *ours]] if columns else []
+    for source, values in PUBLISHED.items() if columns else ():
+        published = dict(zip(FOCUS_METRICS, values, strict=True))
+        lines.append([source, *(number(published[name], name) for name in columns)])
+    elsewhere = not all(str(row["id"]).startswith(OFFICIAL_TEST) for row in rows)
+    caution = (
+        "this evaluation is of other images, so the figures stand beside each other but are no "
+        "ranking"
+        if elsewhere
+        else "compare them where this evaluation is of all of these"
+    )
+    return Table(
+        "Official FOCUS score, beside published figures",
+        ["Model", *(_without_focus(name) for name in columns)],
+        lines,
+        "Ellipses of model and expert are drawn in pixels of the original image and compared: Dice "
+        "(1 = identical), HD95 (19 of 20 border points lie closer; the larger of both directions). "
+        f"{agreement if 'focus_ctr_agreement' in columns else ''}"
+        "The authors' figures are on FOCUS' 50 test images, ten repetitions "
+        f"each; {caution}. FOCUS' 300 images are of 217 patients, but its files do not name them: "
+        "the 95 % intervals take images for independent, and are a little too narrow.",
+    )
+
+
+def _ratio_table(rows: Sequence[Row], metrics: Mapping[str, Any]) -> Table:
+    lines = []
+    for stem in RATIOS:
+        name = f"{stem}_abs_error_percent"
+        quantity = Quantity.of_metric(name)
+        if quantity is None or name not in metrics or not len(pairs := quantity.pairs(rows)):
+            continue
+        bias, low, high = (number(value, quantity.error) for value in pairs.limits())
+        lines.append(
+            [
+                quantity.name.removeprefix("CTR ").capitalize(),
+                str(len(pairs)),
+                f"{number(float(pairs.measured.mean()), name)} %",
+                f"{number(float(pairs.predicted.mean()), name)} %",
+                f"{bias} pp" + (f" [{_unbroken(f'{low} to {high}')}]" if len(pairs) > 1 else ""),
+                _mean_with_interval(metrics[name], name, " pp"),
+            ]
+        )
+    return Table(
+        "Cardiothoracic ratio, three definitions",
+        ["Ratio", "n", "Expert, mean", "Model, mean", "Bias [limits of agreement]", "Mean |Δ|"],
+        lines,
+        "Heart over thorax, each by its ellipse: minor axes (the dataset's CTR), areas, "
+        "circumferences. The three differ, and so do their normal ranges: name the one you quote. "
+        "pp: percentage points. Images without both outlines are left out.",
+    )
+
+
+def _pixel_table(
+    structures: Sequence[str], metrics: Mapping[str, Any], pixels: Mapping[str, Any]
+) -> Table:
+    lines = []
+    for name in PIXEL_METRICS:
+        cells = [metric_label(name)]
+        for structure in structures:
+            metric = metrics[f"{structure}_{name}"]
+            cells += [_mean_and_spread(metric), _pooled(pixels.get(structure, {}).get(name))]
+        lines.append(cells)
+    errors = [pixels.get(s, {}).get("expected_calibration_error") for s in structures]
+    if any(error is not None for error in errors):
+        cells = [cell for error in errors for cell in (DASH, _share(error))]
+        lines.append(["Expected calibration error", *cells])
+    header = [
+        text
+        for structure in structures
+        for n in (metrics[f"{structure}_dice"]["n"],)
+        for text in (
+            f"{structure.capitalize()}, per image ({_unbroken(f'n = {n}')})",
+            f"{structure.capitalize()}, pooled",
+        )
+    ]
+    return Table(
+        "Pixels, per image and pooled",
+        ["Metric", *header],
+        lines if structures else [],
+        "The net's own mask, its probabilities of 0.5 and more, before any ellipse. Per image: "
+        "mean ± sd. Pooled: all pixels of all images together, so that large images and large "
+        "hearts weigh more; in brackets 95 % intervals. "
+        f"{'The thorax holds the heart. ' if 'thorax' in structures else ''}"
+        "PR AUC is average precision, by steps; most of an image is background, which flatters "
+        "specificity, ROC AUC and calibration error.",
+    )
+
+
+def _category_table(structures: Sequence[str], found: Mapping[str, Any]) -> Table:
+    counted = [s for s in structures if s in found and found[s]["n"]]
+    lines = [
+        [
+            f"{metric_label(metric)} > {mark}",
+            *(_percent(found[s][metric][str(mark)], found[s]["n"]) for s in counted),
+        ]
+        for metric, marks in MARKS.items()
+        for mark in marks
+    ]
+    return Table(
+        "Share of images above fixed marks",
+        ["Category", *(f"{s.capitalize()} (n = {found[s]['n']})" for s in counted)],
+        lines if counted else [],
+        "The categories of the source study; an image above 0.8 is above 0.7 and 0.5, too.",
+    )
+
+
+def _measured(metrics: Mapping[str, Any]) -> list[str]:
+    return [name for name in FOCUS_METRICS if name in metrics and metrics[name]["n"]]
+
+
+def _not_found(rows: Sequence[Row], official: str) -> int:
+    """Images whose structure has a score, 0, and no border to measure a distance to."""
+    return sum(
+        row.get(f"focus_{official}_dice") == 0 and row.get(f"focus_{official}_hd95_px") is None
+        for row in rows
+    )
+
+
+def _without_focus(name: str) -> str:
+    """The section says FOCUS already."""
+    label = metric_label(name).removeprefix("FOCUS ")
+    return label[0].upper() + label[1:]
+
+
+def _mean_with_interval(metric: Mapping[str, Any], name: str, unit: str = "") -> str:
+    if metric["mean"] is None:
+        return DASH
+    text = f"{number(metric['mean'], name)}{unit}"
+    if metric["ci95"][0] is None:
+        return text
+    return f"{text} [{_unbroken(interval(metric['ci95'], name))}]"
+
+
+def _unbroken(text: str) -> str:
+    """So that a narrow column breaks before an interval, not within it."""
+    return text.replace(" ", NBSP)
+
+
+def _mean_and_spread(metric: Mapping[str, Any]) -> str:
+    if metric["mean"] is None:
+        return DASH
+    return _share(metric["mean"]) + ("" if metric["sd"] is None else f" ± {_share(metric['sd'])}")
+
+
+def _pooled(value: Mapping[str, Any] | float | None) -> str:
+    if isinstance(value, Mapping):
+        return _mean_with_interval({"mean": value["value"], "ci95": value["ci95"]}, "dice")
+    return _share(value)
+
+
+def _share(value: float | None) -> str:
+    return number(value, "dice")
+
+
+def _percent(share: float, n: int) -> str:
+    return f"{100 * share:.1f} % ({round(share * n)})"

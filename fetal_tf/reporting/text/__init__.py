@@ -1,0 +1,1 @@
+"""Studies as text: for the screen, as Markdown, as JSON trees."""

@@ -1,0 +1,61 @@
+"""The one table of a cross-validation, for the screen."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fetal_tf.evaluation.cross_validation import BEST, POOLED
+from fetal_tf.evaluation.negatives import ANSWERS
+from fetal_tf.reporting.tables import DASH, interval, metric_label, number, plural
+
+
+def screen_text(record: Mapping[str, Any]) -> str:
+    """Metrics down, folds across; then mean ± sd over folds, and all images pooled.
+
+    Args:
+        record: of `fetal_tf.evaluation.cross_validation.pool_folds`.
+    """
+    folds = record["folds"]
+    head = ["", *(f"fold {n}" for n in range(len(folds))), "mean ± sd", "pooled (95 % interval)"]
+    table = [head, _counts("images", "n", record)]
+    table += [
+        _counts(name, name, record) for name in ("refused", "failed") if record["images"][name]
+    ]
+    table += [_line(metric, figure) for metric, figure in record["metrics"].items()]
+    if "negatives" in record:
+        table += [_answers(name, record) for name in ANSWERS]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
+        for line in table
+    ]
+    images, groups = plural(record["images"]["n"], "image"), plural(record["groups"], "group")
+    about = f"pooled: {images} of {groups}, each seen by the fold that held it out; "
+    return "\n".join([*lines, f"{about}± is the sd over {len(folds)} folds"])
+
+
+def _counts(label: str, key: str, record: Mapping[str, Any]) -> list[str]:
+    per_fold = [str(fold["images"][key]) for fold in record["folds"]]
+    return [label, *per_fold, DASH, str(record["images"][key])]
+
+
+def _answers(name: str, record: Mapping[str, Any]) -> list[str]:
+    parts = [fold.get("negatives") for fold in record["folds"]]
+    per_fold = [DASH if found is None else str(found[name]) for found in parts]
+    total = record["negatives"]
+    return [f"negatives {name}", *per_fold, DASH, f"{total[name]} of {total['n']} answers"]
+
+
+def _line(metric: str, figure: Mapping[str, Any]) -> list[str]:
+    stem = metric.removeprefix(POOLED).removeprefix(BEST)
+    if metric.startswith(BEST):
+        label = f"best {stem}"
+    else:
+        label = metric_label(stem) + (", over pixels" if metric.startswith(POOLED) else "")
+    over_folds = together = DASH
+    if figure["mean"] is not None:
+        sd = number(figure["sd"], stem).lstrip("+")
+        over_folds = f"{number(figure['mean'], stem)} ± {sd}"
+    pooled = figure["pooled"]
+    if pooled is not None and pooled["value"] is not None:
+        together = f"{number(pooled['value'], stem)} ({interval(pooled['ci95'], stem)})"
+    return [label, *(number(value, stem) for value in figure["folds"]), over_folds, together]

@@ -1,0 +1,152 @@
+"""Does the spread over repeated answers tell where the errors are? The tree and its words."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from fetal_tf.analysis.uncertain_quantities import LANDMARK_POINTS, Uncertain, column_name
+from fetal_tf.edge.errors import DataError
+from fetal_tf.evaluation.evaluate import Evaluated
+from fetal_tf.reporting.tables import DASH, metric_label, number
+from fetal_tf.scores.overlap import finite
+from fetal_tf.scores.risk_coverage import (
+    REFUSED_SHARES,
+    mean_or_none,
+    risk_coverage,
+    spearman,
+    worst_found,
+)
+from fetal_tf.tasks.task import Row, Task
+
+SCHEMA = 1
+
+
+def main_first(quantities: Sequence[Uncertain], task: Task) -> list[Uncertain]:
+    """All landmarks together and the task's own quantities before the others."""
+    own = {*task.headline, *task.quantities}
+
+    def place(quantity: Uncertain) -> int:
+        main = quantity.name == LANDMARK_POINTS or quantity.column("abs_error") in own
+        return 0 if main else 2 if quantity.is_place else 1
+
+    return sorted(quantities, key=place)
+
+
+def pairs_of(
+    rows: Sequence[Row], quantity: Uncertain, method: str
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Spread [N] and absolute error [N] of the images that have both, and their groups."""
+    spread = quantity.column(f"{column_name(method)}_spread")
+    found = [
+        (s, e, str(row["group"]))
+        for row in rows
+        if (s := finite(row.get(spread))) is not None
+        and (e := finite(row.get(quantity.column("abs_error")))) is not None
+    ]
+    return (
+        np.array([s for s, _, _ in found], np.float64),
+        np.array([e for _, e, _ in found], np.float64),
+        [group for _, _, group in found],
+    )
+
+
+def uncertainty_record(
+    rows: Sequence[Row],
+    quantities: Sequence[Uncertain],
+    methods: Sequence[str],
+    evaluated: Evaluated,
+    samples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """The tree of `summary.json`.
+
+    Returns:
+        `evaluated`, `images`, `groups`, `failed`, `samples` (answers per image), and `methods`:
+        method → `unmeasured_share` of the answers and `quantities`: name → `n`, `mean_error` of the
+        single answer, `mean_error_of_mean` of the answers' mean (None for places), `median_spread`,
+        `error_over_spread` (root mean squares: 1 where the spread is as large as the error),
+        `spearman`, `worst_found` and `risk_coverage`.
+
+    Raises:
+        DataError: no quantity has both a spread and an error in any image.
+    """
+    measured = [row for row in rows if not row.get("error")]
+    if not any(len(pairs_of(measured, q, m)[0]) for q in quantities for m in methods):
+        raise DataError("no image has both an expert's value and two answers that were measured")
+    return {
+        "schema": SCHEMA,
+        "phantom": evaluated.phantom,
+        "images": len(rows),
+        "groups": len({row["group"] for row in rows}),
+        "failed": len(rows) - len(measured),
+        "samples": samples,
+        "evaluated": asdict(evaluated),
+        "methods": {
+            method: {
+                "unmeasured_share": mean_or_none(
+                    np.array([row[f"{column_name(method)}_unmeasured"] for row in measured], float)
+                    / samples
+                ),
+                "quantities": {q.name: _figures(measured, q, method, seed) for q in quantities},
+            }
+            for method in methods
+        },
+    }
+
+
+def _figures(rows: Sequence[Row], quantity: Uncertain, method: str, seed: int) -> dict[str, Any]:
+    spread, error, groups = pairs_of(rows, quantity, method)
+    of_mean = [
+        value
+        for row in rows
+        if (value := finite(row.get(quantity.column(f"{column_name(method)}_abs_error"))))
+        is not None
+    ]
+    rms_spread = math.sqrt(float((spread**2).mean())) if len(spread) else 0.0
+    return {
+        "n": len(error),
+        "mean_error": mean_or_none(error),
+        "mean_error_of_mean": mean_or_none(np.array(of_mean)),
+        "median_spread": float(np.median(spread)) if len(spread) else None,
+        "error_over_spread": math.sqrt(float((error**2).mean())) / rms_spread
+        if rms_spread
+        else None,
+        "spearman": spearman(spread, error, groups, seed),
+        "worst_found": worst_found(spread, error),
+        "risk_coverage": risk_coverage(spread, error),
+    }
+
+
+def screen_text(record: Mapping[str, Any]) -> str:
+    """A line per method and quantity."""
+    head = ["", "n", "mean error", "of the mean", "median spread", "Spearman (95 % interval)"]
+    head += ["worst found", *(f"keep {1 - share:.0%}" for share in REFUSED_SHARES[1:])]
+    table = [head]
+    for method, found in record["methods"].items():
+        for name, figures in found["quantities"].items():
+            if not figures["n"]:
+                continue
+            low, high = figures["spearman"]["ci95"]
+            between = "" if low is None else f" ({low:.2f} to {high:.2f})"
+            value = figures["spearman"]["value"]
+            table.append(
+                [
+                    f"{method}: {metric_label(name)}",
+                    str(figures["n"]),
+                    *(
+                        number(figures[key], name)
+                        for key in ("mean_error", "mean_error_of_mean", "median_spread")
+                    ),
+                    DASH if value is None else f"{value:.2f}{between}",
+                    f"{figures['worst_found']:.0%}",
+                    *(number(p["mean_error"], name) for p in figures["risk_coverage"][1:]),
+                ]
+            )
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "\n".join(
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
+        for line in table
+    )

@@ -1,0 +1,83 @@
+"""The official score of the FOCUS dataset: ellipses compared, and the ratio of their axes."""
+
+from collections.abc import Mapping
+
+from fetal_tf.edge.errors import DataError
+from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
+from fetal_tf.scores.overlap import overlap_metrics, surface_distances_px
+
+# What the dataset's authors call our structures.
+_OFFICIAL = {"heart": "cardiac", "thorax": "thorax"}
+FOCUS_METRICS = (
+    "focus_cardiac_dice",
+    "focus_thorax_dice",
+    "focus_cardiac_hd95_px",
+    "focus_thorax_hd95_px",
+    "focus_ctr_agreement",
+)
+
+
+def focus_score(
+    predicted: Mapping[str, Ellipse | None],
+    truth: Mapping[str, Ellipse],
+    shape: tuple[int, int],
+) -> dict[str, float | None]:
+    """Score the ellipses of one image as the FOCUS dataset does.
+
+    Both ellipses of a structure are rasterised in the original frame (pixels whose centre lies
+    inside; what reaches out of the frame is cut off) and the two masks compared.
+
+    Args:
+        predicted: by structure, `heart` and `thorax`, in pixels of the original image. None: it was
+            searched for and not found. A missing key: the model does not know the structure.
+        truth: the annotated ellipses, in the same pixels.
+        shape: height and width of the original image.
+
+    Returns:
+        `focus_cardiac_dice`, `focus_thorax_dice`: Dice, 0..1; 0 for a structure not found.
+        `focus_cardiac_hd95_px`, `focus_thorax_hd95_px`: the larger of the two directed 95th
+        percentiles of the border distances (see `scores.surface_distances_px`); None for a
+        structure not found: there is no border, and no largest distance to put in its place.
+        `focus_ctr_agreement`: 1 - |CTR - CTR_true| / CTR_true, CTR = minor axis of the heart over
+        minor axis of the thorax; 0 where one of them was not found. It is not clipped: it falls
+        below 0 where CTR is more than twice the true one.
+        All are always there. None where nothing was measured: the model does not know a structure,
+        or it is not annotated.
+
+    Raises:
+        DataError: an annotated ellipse that covers no pixel of the frame.
+
+    Source: FOCUS, Zenodo 14597550.
+    """
+    score: dict[str, float | None] = dict.fromkeys(FOCUS_METRICS)
+    for structure, official in _OFFICIAL.items():
+        if structure not in truth or structure not in predicted:
+            continue
+        true_mask = rasterise(truth[structure], shape)
+        if not true_mask.any():
+            raise DataError(
+                f"the annotated {structure} {truth[structure]} covers no pixel of the frame, "
+                f"{shape[1]}x{shape[0]}: correct the annotation, or leave the image out"
+            )
+        found = predicted[structure]
+        if found is None:
+            score[f"focus_{official}_dice"] = 0.0
+            continue
+        mask = rasterise(found, shape)
+        score[f"focus_{official}_dice"] = overlap_metrics(mask, true_mask)["dice"]
+        score[f"focus_{official}_hd95_px"] = surface_distances_px(mask, true_mask)["hd95_px"]
+    score["focus_ctr_agreement"] = _ctr_agreement(predicted, truth)
+    return score
+
+
+def _ctr_agreement(
+    predicted: Mapping[str, Ellipse | None], truth: Mapping[str, Ellipse]
+) -> float | None:
+    if not all(name in truth and name in predicted for name in _OFFICIAL):
+        return None
+    heart, thorax = predicted["heart"], predicted["thorax"]
+    if heart is None or thorax is None:
+        return 0.0
+    ctr = heart.semi_minor / thorax.semi_minor
+    true = truth["heart"].semi_minor / truth["thorax"].semi_minor
+    return 1 - abs(ctr - true) / true

@@ -1,0 +1,84 @@
+"""The tests of one table: every run against the first, metric by metric, adjusted together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fetal_tf.reporting.tables import better
+from fetal_tf.scores.agreement import holm, paired_comparison
+from fetal_tf.scores.overlap import finite
+from fetal_tf.tasks.task import Row
+
+LEVEL = 0.05  # of the family of all tests of one table
+P_VALUES = ("wilcoxon_p", "wilcoxon_p_groups")
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """One run against the first in one metric.
+
+    Attributes:
+        figures: of `fetal_tf.scores.agreement.paired_comparison`, a = `run`, b = `against`; and
+        the two
+            p-values after Holm's adjustment over all tests of the table, `…_holm`.
+        verdict: by the adjusted p-value over groups: `better` or `worse` (for signed errors
+            `higher` or `lower`), `no difference shown`, `direction unclear` where the mean and the
+            ranks point to different sides, `not testable`.
+    """
+
+    run: str
+    against: str
+    metric: str
+    figures: Mapping[str, Any]
+    verdict: str
+
+
+def paired_tests(
+    against: str,
+    first: Sequence[Row],
+    pairs: Sequence[tuple[str, Sequence[Row], str]],
+    seed: int,
+) -> list[PairedTest]:
+    """Test all pairs, then adjust their p-values together.
+
+    Args:
+        against: label of the run that all others are held against.
+        first: its rows.
+        pairs: label of another run, its rows of the same images in the same order, and a column.
+        seed: of the bootstrap.
+    """
+    groups = [str(row["group"]) for row in first]
+    found = [
+        paired_comparison(
+            [finite(row.get(name)) for row in rows],
+            [finite(row.get(name)) for row in first],
+            groups,
+            seed,
+        )
+        for _, rows, name in pairs
+    ]
+    for key in P_VALUES:
+        known = [figures for figures in found if figures[key] is not None]
+        adjusted = holm([figures[key] for figures in known])
+        for figures in found:
+            figures[f"{key}_holm"] = None
+        for figures, p in zip(known, adjusted, strict=True):
+            figures[f"{key}_holm"] = p
+    return [
+        PairedTest(run, against, name, figures, _verdict(name, figures))
+        for (run, _, name), figures in zip(pairs, found, strict=True)
+    ]
+
+
+def _verdict(metric: str, figures: Mapping[str, Any]) -> str:
+    p, difference = figures["wilcoxon_p_groups_holm"], figures["mean_difference"]
+    if p is None:
+        return "not testable"
+    if p >= LEVEL or not difference:
+        return "no difference shown"
+    if difference * figures["rank_biserial"] <= 0:
+        return "direction unclear"
+    direction = better(metric)
+    if direction == "near 0":
+        return "higher" if difference > 0 else "lower"
+    return "better" if (difference > 0) == (direction == "higher") else "worse"

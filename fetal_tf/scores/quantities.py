@@ -1,0 +1,113 @@
+"""Measured quantities of an evaluation: their names, their columns, and their pairs of values."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fetal_tf.scores.overlap import finite
+from fetal_tf.tasks.task import Row
+
+_SPELLING = {"dice": "Dice", "iou": "IoU", "f1": "F1"}
+_ABBREVIATIONS = ("hc", "bpd", "ofd", "csp", "lv", "ctr", "focus", "roc", "pr", "auc", "hd95")
+_PHRASES = {f"ctr_{by}": f"CTR by {by}" for by in ("diameter", "area", "circumference")}
+UNITS = {"mm": "mm", "mm2": "mm²", "px": "px", "percent": "%"}
+
+
+def written(name: str) -> str:
+    """A column's stem as people write it: `hc` → `HC`, `lv_width` → `LV width`."""
+    if name in _PHRASES:
+        return _PHRASES[name]
+    words = [
+        word.upper() if word in _ABBREVIATIONS else _SPELLING.get(word, word)
+        for word in name.split("_")
+    ]
+    return " ".join(words)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A measurement with the columns that a row holds of it: `hc_mm`, `hc_true_mm`, `hc_error_mm`.
+
+    Attributes:
+        stem: the columns' first part.
+        name: as people write it.
+        unit: of all three columns.
+    """
+
+    stem: str
+    name: str
+    unit: str
+
+    @classmethod
+    def of_metric(cls, metric: str) -> "Quantity | None":
+        """The quantity whose absolute error `metric` is; None for any other metric."""
+        match = re.fullmatch(r"(\w+)_abs_error_([a-z]+)", metric)
+        return cls(match[1], written(match[1]), match[2]) if match else None
+
+    @property
+    def predicted(self) -> str:
+        return f"{self.stem}_{self.unit}"
+
+    @property
+    def measured(self) -> str:
+        return f"{self.stem}_true_{self.unit}"
+
+    @property
+    def error(self) -> str:
+        return f"{self.stem}_error_{self.unit}"
+
+    @property
+    def absolute(self) -> str:
+        return f"{self.stem}_abs_error_{self.unit}"
+
+    @property
+    def unit_sign(self) -> str:
+        """The unit as people write it behind a value."""
+        return UNITS.get(self.unit, self.unit)
+
+    @property
+    def error_sign(self) -> str:
+        """… behind a difference: 44 % and 42 % are apart by 2 pp, percentage points."""
+        return "pp" if self.unit == "percent" else self.unit_sign
+
+    def pairs(self, rows: Sequence[Row]) -> "Pairs":
+        """The rows that hold both values."""
+        both = [
+            row
+            for row in rows
+            if None not in (finite(row.get(self.predicted)), finite(row.get(self.measured)))
+        ]
+        return Pairs(
+            np.array([r[self.predicted] for r in both], np.float64),
+            np.array([r[self.measured] for r in both], np.float64),
+            np.array([bool(r.get("flags")) for r in both], bool),
+            both,
+        )
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Predicted and measured values of the same images, [N] each, and which carry a flag."""
+
+    predicted: np.ndarray
+    measured: np.ndarray
+    flagged: np.ndarray
+    rows: list[Row]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def errors(self) -> np.ndarray:
+        return self.predicted - self.measured
+
+    def limits(self) -> tuple[float, float, float]:
+        """Bias and the 95 % limits of agreement, bias ∓ 1.96 sd (Bland & Altman 1986).
+
+        One pair has no spread: its limits are NaN.
+        """
+        bias = float(self.errors.mean())
+        spread = 1.96 * float(self.errors.std(ddof=1)) if len(self) > 1 else float("nan")
+        return bias, bias - spread, bias + spread

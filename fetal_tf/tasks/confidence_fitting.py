@@ -1,0 +1,94 @@
+"""What an expected error is fitted to: the errors of the validation images."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.optimize import nnls
+
+from fetal_tf.edge.measure.anomaly import MIN_CALIBRATION
+from fetal_tf.edge.measure.confidence import INTERCEPT, ErrorModel, log_features
+
+FALSE_ALARM_RATE = 0.05  # share of the validation frames that the limit flags
+_FLOOR_PERCENT = 0.1  # added to an error before its logarithm: a lucky hit must not outweigh all
+_RIDGE = 0.1  # of a standardised feature's variance; half a hundred images are noise for a tenth
+_LEAST_SPREAD = 0.05  # of a feature's logarithm: images that happen to agree tell nothing
+_LEAST_ERROR_PERCENT = 1e-6  # where every image hit exactly
+
+
+def fit_to_known(
+    cases: Iterable[tuple[Mapping[str, float], float | None]],
+) -> dict[str, Any]:
+    """`fit_error_model` of the images whose error is known.
+
+    Args:
+        cases: features and error of each; None where nothing was measured or the truth is unknown.
+    """
+    known = [(features, error) for features, error in cases if error is not None]
+    return fit_error_model([features for features, _ in known], [error for _, error in known])
+
+
+def fit_error_model(
+    features: Sequence[Mapping[str, float]],
+    errors_percent: Sequence[float],
+    false_alarm_rate: float = FALSE_ALARM_RATE,
+) -> dict[str, Any]:
+    """Settings of an `ErrorModel`: what error to expect, and from where on to doubt it.
+
+    Ridge least squares of log(|error| + 0.1 %) on the logarithms of the features, without negative
+    weights. That is a typical error, smaller than the mean; it is then scaled so that over the
+    validation images the mean expected error equals the mean real one. This is what *calibrated*
+    means here: right in the mean, no interval that would hold for a single image.
+
+    Args:
+        features: of the measured validation images, see `edge.confidence.error_features`; the
+            same names for each.
+        errors_percent: on the same images, of HC in per cent of the expert's, or of a ratio in
+            points; signs do not count.
+        false_alarm_rate: between 0 and 1.
+
+    Returns:
+        JSON types: `weights`, `limit_percent`, `false_alarm_rate` as asked for, `flagged_share` as
+        reached, and `n`. With fewer than 20 images only `false_alarm_rate` and `n`: no error is
+        expected then, and nothing flagged.
+
+    Raises:
+        ValueError: a rate that is not between 0 and 1, or errors of another number of images.
+    """
+    if not 0 < false_alarm_rate < 1:
+        raise ValueError(f"false_alarm_rate must lie between 0 and 1, found {false_alarm_rate}")
+    count = len(features)
+    if len(errors_percent) != count:
+        raise ValueError(f"features of {count} images, errors of {len(errors_percent)}")
+    asked: dict[str, Any] = {"false_alarm_rate": false_alarm_rate, "n": count}
+    if count < MIN_CALIBRATION:
+        return asked
+    names = list(features[0])
+    logs = np.array([log_features(image, names) for image in features])
+    errors = np.abs(np.asarray(errors_percent, np.float64))
+    slopes = _slopes(logs, np.log(errors + _FLOOR_PERCENT))
+    unscaled = float(np.exp(logs @ slopes).mean())
+    intercept = float(np.log(max(errors.mean(), _LEAST_ERROR_PERCENT) / unscaled))
+    weights = {INTERCEPT: intercept, **dict(zip(names, slopes.tolist(), strict=True))}
+    model = ErrorModel(weights, np.inf, count)
+    expected = np.sort([model.expected_error_percent(image) for image in features])
+    limit_percent = float(expected[-1 - int(false_alarm_rate * count)])
+    return {
+        "weights": weights,
+        "limit_percent": limit_percent,
+        "flagged_share": float(np.mean(expected > limit_percent)),
+        **asked,
+    }
+
+
+def _slopes(logs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Ridge regression of targets [N] on standardised features [N, F]; none is negative."""
+    spread = np.maximum(logs.std(axis=0), _LEAST_SPREAD)
+    standardised = (logs - logs.mean(axis=0)) / spread
+    count, width = logs.shape
+    penalty = np.sqrt(_RIDGE * count) * np.eye(width)  # rows that ask every slope to be zero
+    slopes, _ = nnls(
+        np.concatenate([standardised, penalty]),
+        np.concatenate([targets - targets.mean(), np.zeros(width)]),
+    )
+    return slopes / spread

@@ -1,0 +1,1 @@
+"""Fitting a model epoch by epoch, so that it can be stopped and resumed at any moment."""

@@ -1,0 +1,144 @@
+"""Cross-validation: every fold is a run like any other, trained and evaluated by the commands.
+
+A fold has a process of its own: its memory comes back when it ends, and one that is killed takes no
+other with it.
+"""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fetal_tf.config.tree import Config, load_config
+from fetal_tf.edge.errors import ConfigError, FetalTFError
+from fetal_tf.evaluation.cross_validation import EVALUATION
+from fetal_tf.runs.measurement_settings import read_settings
+from fetal_tf.runs.run import open_run
+from fetal_tf.scores.rows import read_rows
+from fetal_tf.tracking.run_folder import RunFolder
+
+INTERRUPTED = 130  # the exit code of a command that Ctrl-C has ended
+
+
+def fold_configs(config: Config, folds: int) -> list[Config]:
+    """The config of each fold: its name ends in `-fold0` …, and its fold validates.
+
+    Raises:
+        ConfigError: the config already says which fold, or another number of folds.
+    """
+    split = config.split
+    if split.fold is not None:
+        raise ConfigError(
+            f"split.fold: {split.fold} is one fold, --folds {folds} trains them all; leave one out"
+        )
+    if split.folds not in (None, folds):
+        raise ConfigError(f"split.folds: {split.folds} in the config, {folds} after --folds")
+    return [
+        config.model_copy(
+            update={
+                "name": f"{config.name}-fold{fold}",
+                "split": split.model_copy(update={"folds": folds, "fold": fold}),
+            }
+        )
+        for fold in range(folds)
+    ]
+
+
+def check_folders(runs: Sequence[Path], *, resume: bool) -> None:
+    """Make sure that folds are begun where there are none, and resumed where there are some.
+
+    Raises:
+        FetalTFError: a run that exists and is not resumed.
+        ConfigError: nothing to resume.
+    """
+    there = [run for run in runs if run.is_dir()]
+    if there and not resume:
+        raise FetalTFError(
+            f"{there[0]}: this run exists; continue all folds with --resume, or choose another "
+            "--name"
+        )
+    if resume and not there:
+        raise ConfigError(f"{runs[0]}: no fold to resume; start them without --resume")
+
+
+def train_folds(
+    configs: Sequence[Config], runs: Sequence[Path], options: Sequence[str], *, resume: bool
+) -> list[Path]:
+    """Train and evaluate what is missing of each fold; a fold that breaks off stops no other.
+
+    Args:
+        configs: of `fold_configs`.
+        runs: where each of them goes.
+        options: of `fetal_tf.train` as they were typed: the config and what changes it.
+        resume: go on with folds that have begun.
+
+    Returns:
+        Those that broke off; they have said why.
+
+    Raises:
+        FetalTFError: a fold that could not even begin: neither could the others.
+        KeyboardInterrupt: a fold was interrupted.
+    """
+    broken = []
+    for number, (config, run) in enumerate(zip(configs, runs, strict=True)):
+        print(f"fold {number} of {len(runs)}: {run}", flush=True)
+        if not _train_fold(config, run, options, resume=resume):
+            if not run.is_dir():
+                raise FetalTFError(f"{run}: could not begin, for the reason above")
+            broken.append(run)
+    return broken
+
+
+def _train_fold(config: Config, run: Path, options: Sequence[str], *, resume: bool) -> bool:
+    """Whether the fold is trained and evaluated now."""
+    begun = resume and run.is_dir()
+    if begun and is_finished(run, config):
+        print(f"{run}: is finished")
+    else:
+        split = config.split
+        own = ["--name", config.name, "--set", f"split.folds={split.folds}"]
+        own += ["--set", f"split.fold={split.fold}", *(["--resume"] if begun else [])]
+        if run_module("fetal_tf.train", *options, *own):
+            return False
+    return is_evaluated(run) or not run_module("fetal_tf.evaluate", str(run), "--split", "val")
+
+
+def run_module(module: str, *arguments: str) -> int:
+    """Run a command to its end in a process of its own; returns its exit code.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted, with or without this process.
+    """
+    with subprocess.Popen([sys.executable, "-m", module, *arguments]) as process:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.wait()  # Ctrl-C has reached it too: it ends in its own way
+            raise
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    return code
+
+
+def is_finished(run: Path, config: Config) -> bool:
+    """Whether a fold needs no more training under `config`, by what its folder holds.
+
+    One that was started with any other config is not: resuming it says what differs, or goes on.
+    """
+    if not (run / "best.keras").is_file() or load_config(run / "config.yaml") != config:
+        return False
+    fitted = not open_run(run).task.fits_measurer or bool(read_settings(run))
+    return fitted and RunFolder(run).is_finished()
+
+
+def is_evaluated(run: Path) -> bool:
+    """Whether the validation rows are there, not older than the model, with all columns."""
+    results = [run / EVALUATION / name for name in ("summary.json", "per_image.csv")]
+    if not all(path.is_file() for path in results):
+        return False
+    written = min(path.stat().st_mtime_ns for path in results)
+    made_with = [run / name for name in ("best.keras", "measurement.json")]
+    if any(path.is_file() and path.stat().st_mtime_ns > written for path in made_with):
+        return False
+    held = {name for row in read_rows(results[1]) for name in row}
+    return set(open_run(run).task.metric_names) <= held

@@ -1,0 +1,52 @@
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from fetal_tf.cli.launching import EXTRAS, missing_modules, require
+from fetal_tf.edge.errors import MissingExtraError
+
+# What pip calls a package and what Python imports.
+MODULES = {"pyyaml": "yaml", "tensorflow-cpu": "tensorflow"}
+
+
+def test_an_extra_that_is_not_there_is_answered_with_its_pip_line(monkeypatch):
+    monkeypatch.setitem(EXTRAS, "train", ("numpy", "surely_not_installed"))
+    assert missing_modules("train") == ["surely_not_installed"]
+    with pytest.raises(MissingExtraError, match=r'pip install "fetal-tf\[train\]"') as error:
+        require("train")
+    assert "surely_not_installed" in str(error.value)
+
+
+def test_the_extras_are_those_of_the_package():
+    extras = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+    def modules(*names):
+        lines = [line for name in names for line in extras[name] if not line.startswith("fetal-tf")]
+        packages = {line.split(">")[0].split("=")[0].split("[")[0].strip() for line in lines}
+        return {MODULES.get(package, package) for package in packages}
+
+    assert set(EXTRAS["train"]) == modules("train", "keras")
+    assert set(EXTRAS["export"]) == modules("export")
+    assert set(EXTRAS["mlflow"]) == modules("mlflow")
+
+
+@pytest.mark.parametrize("command", ["fetal_tf.train", "fetal_tf.evaluate", "export"])
+def test_a_command_without_its_extra_prints_one_line(command, tmp_path):
+    """A finder that hides Keras stands for an installation without the extra."""
+    arguments = ["--config", "x.yaml"] if command == "fetal_tf.train" else ["x"]
+    program = f"""
+import sys, runpy, importlib.util
+real = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *a: None if name == "keras" else real(name, *a)
+sys.argv = [{command!r}, *{arguments!r}]
+runpy.run_module({command!r}, run_name="__main__", alter_sys=True)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        'error: this needs keras; install with `pip install "fetal-tf[train]"`, '
+        'in a checkout `pip install -e ".[train]"`'
+    ]

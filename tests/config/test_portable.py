@@ -1,0 +1,39 @@
+"""What a bundle's or a tracker's copy of a config says about the machine: nothing."""
+
+from pathlib import Path
+
+from fetal_tf.config.portable import portable
+from fetal_tf.config.tree import load_config
+
+QUICKSTART = Path("configs/quickstart.yaml")
+
+
+def test_of_absolute_paths_the_last_name_is_kept():
+    config = load_config(
+        QUICKSTART, ["data.root=/home/somebody/hc18", "model.init=/home/somebody/runs/heads"]
+    )
+    assert portable(config).data.root == Path("hc18")
+    assert portable(config).model.init == Path("heads")
+
+
+def test_nor_is_it_said_where_a_folder_lies_from_here():
+    config = load_config(QUICKSTART, ["data.root=../elsewhere/hc18"])
+    assert portable(config).data.root == Path("hc18")
+
+
+def test_of_a_file_of_weights_the_last_name_is_kept():
+    model = "model={name: resnet34_unet, weights: /home/somebody/resnet34.safetensors}"
+    config = portable(load_config(QUICKSTART, [model]))
+    assert config.model.spec()["weights"] == "resnet34.safetensors"
+    release = load_config(QUICKSTART, ["model={name: resnet34_unet, weights: imagenet}"])
+    assert portable(release).model.spec()["weights"] == "imagenet"
+
+
+def test_a_tracking_server_is_not_named():
+    config = load_config(QUICKSTART, ["mlflow.uri=http://server:5000"])
+    assert "server" not in portable(config).mlflow.uri
+
+
+def test_what_is_relative_stays():
+    config = load_config(QUICKSTART, ["model.init=runs/heads"])
+    assert portable(config) == config

@@ -1,0 +1,62 @@
+import json
+
+import numpy as np
+import pytest
+
+from fetal_tf.edge.errors import DataError
+from fetal_tf.scores.rows import csv_text, json_text, read_rows
+
+ROWS = [
+    {"id": "005", "group": "1e3", "dice": 0.25, "note": "mild", "n": 1234567, "flags": ""},
+    {"id": "6", "group": "7", "dice": float("nan"), "lv": None, "flags": "a: 1, 2", "error": "x"},
+]
+
+
+def test_rows_come_back_from_their_table(tmp_path):
+    path = tmp_path / "per_image.csv"
+    path.write_text(csv_text(ROWS))
+    first, second = read_rows(path)
+    assert (first["id"], first["group"]) == ("005", "1e3")  # names, whatever they look like
+    assert (first["dice"], first["note"], first["n"]) == (0.25, "mild", 1234567.0)
+    assert (first["flags"], first["lv"], first["error"]) == ("", None, "")
+    assert (second["dice"], second["flags"], second["error"]) == (None, "a: 1, 2", "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no table"),
+        ("a,b\n1,2\n", "no table"),
+        ("id,group,dice\n1,2\n", "not as many cells"),
+        ("id,group\n1,2,3\n", "not as many cells"),
+    ],
+)
+def test_what_is_no_such_table_is_named(tmp_path, text, said):
+    path = tmp_path / "per_image.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=said) as error:
+        read_rows(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_missing_table_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"per_image\.csv: cannot be read"):
+        read_rows(tmp_path / "per_image.csv")
+
+
+def test_json_is_strict_and_short():
+    tree = {"a": float("inf"), "b": (1 / 3, None), "c": {"d": 2}, "e": np.float32("nan")}
+    assert json.loads(json_text(tree)) == {
+        "a": None, "b": [0.333333, None], "c": {"d": 2}, "e": None
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [int, np.int64, np.uint32])
+def test_integers_are_written_exactly(number):
+    assert csv_text([{"n": number(1234567891)}]) == "n\n1234567891\n"
+    assert json.loads(json_text({"n": number(1234567891)})) == {"n": 1234567891}
+
+
+def test_the_error_stands_last_and_other_columns_as_they_come():
+    rows = [{"id": "1", "error": "x"}, {"id": "2", "dice": 1 / 3}, {"id": "3", "b": float("inf")}]
+    assert csv_text(rows) == "id,dice,b,error\n1,,,x\n2,0.333333,,\n3,,,\n"

@@ -1,0 +1,123 @@
+"""The house: which room may import which. Rooms stand on floors; no import runs up, none in a circle."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# From the ground up. A room may import from those before it. A folder is one room, and so is a
+# file at the root of the package.
+FLOORS = """
+fetal_tf
+fetal_tf.edge
+fetal_tf.config
+fetal_tf.optimizers
+fetal_tf.losses
+fetal_tf.metrics
+fetal_tf.scores
+fetal_tf.data
+fetal_tf.models
+fetal_tf.tasks
+fetal_tf.experiment
+fetal_tf.runs
+fetal_tf.evaluation
+fetal_tf.training
+fetal_tf.tracking
+fetal_tf.analysis
+fetal_tf.reporting
+fetal_tf.exporting
+fetal_tf.cli
+fetal_tf.train
+fetal_tf.evaluate
+fetal_tf.predict
+fetal_tf.__main__
+export
+tools
+""".split()
+# The floors inside of the rooms that have folders of their own.
+INNER_FLOORS = {
+    "fetal_tf.edge": "errors extras io geometry inference measure draw bundle".split(),
+}
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {
+    _name(path): path
+    for top in ("fetal_tf", "export", "tools")
+    for path in sorted((ROOT / top).rglob("*.py"))
+}
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """The modules of this project that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in MODULES)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                if inner in MODULES:
+                    yield inner
+                elif node.module in MODULES:
+                    yield node.module
+
+
+ARROWS = sorted(
+    {(name, other) for name, path in MODULES.items() for other in _imports(path) if other != name}
+)
+
+
+def _room(module: str, depth: int = 2) -> str:
+    return ".".join(module.split(".")[: depth if module.startswith("fetal_tf") else 1])
+
+
+def test_every_room_has_its_floor():
+    assert {_room(module) for module in MODULES} <= set(FLOORS)
+    assert len(FLOORS) <= 30
+
+
+def test_no_import_runs_up():
+    floor = {room: place for place, room in enumerate(FLOORS)}
+    upward = [
+        f"{name} imports {other}"
+        for name, other in ARROWS
+        if floor[_room(name)] < floor[_room(other)]
+    ]
+    assert not upward, "\n".join(upward)
+
+
+@pytest.mark.parametrize("room", INNER_FLOORS)
+def test_no_import_runs_up_inside_a_room(room):
+    floor = {f"{room}.{inner}": place for place, inner in enumerate(INNER_FLOORS[room])}
+    floor[room] = -1
+    upward = [
+        f"{name} imports {other}"
+        for name, other in ARROWS
+        if name.startswith(f"{room}.") and other.startswith(f"{room}.")
+        if floor[_room(name, 3)] < floor[_room(other, 3)]
+    ]
+    assert not upward, "\n".join(upward)
+
+
+def test_no_circle():
+    """Neither between files, nor between the folders that hold them."""
+    for depth in (2, 3, 9):
+        arrows = {(_room(a, depth), _room(b, depth)) for a, b in ARROWS}
+        arrows = {(a, b) for a, b in arrows if a != b and not a.startswith(f"{b}.")}
+        arrows = {(a, b) for a, b in arrows if not b.startswith(f"{a}.")}  # a package's face
+        rooms = {room for arrow in arrows for room in arrow}
+        while leaves := rooms - {a for a, b in arrows if b in rooms}:
+            rooms -= leaves
+            arrows = {(a, b) for a, b in arrows if b not in leaves}
+        assert not rooms, f"a circle among {sorted(rooms)}"
+
+
+def test_the_root_holds_few_files():
+    assert len(list((ROOT / "fetal_tf").glob("*.py"))) <= 8
