@@ -111,7 +111,7 @@ def _official(task, score: str) -> tuple[str, ...]:
 
 def _table(summary, task, names) -> str:
     """Names, and the figures under them; where a task pools, its pooled figures in a line more."""
-    from fetal_tf.reporting.tables import metric_label, number
+    from fetal_tf.scores.wording import metric_label, number
 
     images = summary["images"]
     columns = {"n": str(images["n"])}

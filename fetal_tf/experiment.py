@@ -19,10 +19,10 @@ from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.losses.class_pixels import ClassPixels
 from fetal_tf.losses.registry import LOSSES
 from fetal_tf.models import MODELS
+from fetal_tf.models.saving import dtype_policy
 from fetal_tf.optimizers import OPTIMIZERS, SCHEDULES, Schedule
 from fetal_tf.tasks import TASKS
 from fetal_tf.tasks.task import Task
-from fetal_tf.training.checkpoint import dtype_policy
 
 PARTS = ("train", "val", "test")
 

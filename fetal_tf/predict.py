@@ -20,7 +20,8 @@ from fetal_tf.edge.bundle.prediction import (
     write_json,
 )
 from fetal_tf.edge.errors import FetalTFError
-from fetal_tf.edge.inference.runtimes import MAX_THREADS, Predictor
+from fetal_tf.edge.inference.predictor import Predictor
+from fetal_tf.edge.inference.runtimes import MAX_THREADS
 from fetal_tf.edge.io.files import make_writable_folder
 from fetal_tf.edge.io.inputs import image_paths, picture_names
 from fetal_tf.edge.io.pixel_sizes import parse_mm_per_pixel, read_pixel_sizes

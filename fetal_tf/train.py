@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _choose(args: argparse.Namespace) -> int:
-    from fetal_tf.config.tree import load_config
+    from fetal_tf.config.loading import load_config
     from fetal_tf.tracking.tracker import check_tracking
 
     overrides = args.set if args.name is None else [*args.set, f"name='{args.name}'"]
@@ -148,7 +148,7 @@ def _dry_run_folds(configs: "Sequence[Config]") -> int:
 
 
 def _dry_run(config: "Config") -> int:
-    from fetal_tf.config.tree import dump_config
+    from fetal_tf.config.loading import dump_config
     from fetal_tf.experiment import open_experiment
     from fetal_tf.runs.lineage import check_ancestors
     from fetal_tf.training.fit import first_batch_shapes, load_frames, prepare_model

@@ -161,7 +161,7 @@ def test_wrong_arguments_are_refused(wrong):
 @pytest.fixture(scope="module")
 def real_run(tmp_path_factory):
     """A run's folder as training leaves it, but for the training; ten phantom frames."""
-    from fetal_tf.config.tree import parse_config
+    from fetal_tf.config.loading import parse_config
     from fetal_tf.data.phantom.writing import write_phantom
     from fetal_tf.experiment import open_experiment
     from fetal_tf.runs.run import create_run

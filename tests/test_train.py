@@ -16,9 +16,10 @@ from PIL import Image
 from fetal_tf.data.phantom.writing import write_phantom
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.losses.class_pixels import ClassPixels
-from fetal_tf.runs.run import read_history
+from fetal_tf.models.saving import load_model
+from fetal_tf.runs.history import read_history
 from fetal_tf.train import main
-from fetal_tf.training.checkpoint import load_model, load_state
+from fetal_tf.training.checkpoint import load_state
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

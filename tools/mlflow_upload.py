@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fetal_tf.cli.launching import require, run_command
+from fetal_tf.cli.launching import run_command
+from fetal_tf.edge.extras import require
 
 TIMEOUT_S = 60
 RETRIES = 1

@@ -20,13 +20,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from fetal_tf.analysis.pareto import pareto_plot, undominated
+    from fetal_tf.analysis.pareto import undominated
     from fetal_tf.edge.io.files import write_bytes_atomic, write_text_atomic
     from fetal_tf.edge.io.folders import staged_entries
     from fetal_tf.exporting.tables import text_table
     from fetal_tf.reporting.plots.figures import png_bytes
-    from fetal_tf.reporting.tables import metric_label
+    from fetal_tf.reporting.plots.pareto import pareto_plot
     from fetal_tf.scores.rows import csv_text
+    from fetal_tf.scores.wording import metric_label
 
     contenders = _contenders(args.bundles, args.format, args.metric)
     front = undominated(contenders)

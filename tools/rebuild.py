@@ -103,7 +103,7 @@ def root_overrides(config: "Config", roots: Mapping[str, Path]) -> list[str]:
 
 
 def _named(recipe: Path) -> "Config":
-    from fetal_tf.config.tree import load_config
+    from fetal_tf.config.loading import load_config
 
     config = load_config(recipe)
     if config.name != recipe.stem:
@@ -114,7 +114,7 @@ def _named(recipe: Path) -> "Config":
 
 
 def _train(recipe: Path, overrides: Sequence[str], *, dry_run: bool) -> None:
-    from fetal_tf.config.tree import load_config
+    from fetal_tf.config.loading import load_config
     from fetal_tf.training.folds import is_finished
 
     run = RUNS / recipe.stem

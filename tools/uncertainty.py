@@ -28,7 +28,6 @@ def _study(args: argparse.Namespace) -> int:
     from fetal_tf.evaluation.target import open_subject
     from fetal_tf.reporting.plots.figures import png_bytes
     from fetal_tf.reporting.plots.uncertainty import error_against_spread
-    from fetal_tf.reporting.tables import plural
     from fetal_tf.reporting.text.uncertainty import (
         main_first,
         pairs_of,
@@ -36,6 +35,7 @@ def _study(args: argparse.Namespace) -> int:
         uncertainty_record,
     )
     from fetal_tf.scores.rows import csv_text, json_text
+    from fetal_tf.scores.wording import plural
 
     subject = open_subject(args.run, args.format)
     task, seed = subject.task, subject.config.seed

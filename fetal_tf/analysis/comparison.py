@@ -13,9 +13,9 @@ from fetal_tf.config.registry import nearest
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.evaluation.evaluate import summarise_rows
 from fetal_tf.evaluation.stored import Judged
-from fetal_tf.scores.overlap import finite, summarise
 from fetal_tf.scores.paired_tests import PairedTest, paired_tests
-from fetal_tf.tasks.task import Row
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.statistics import finite, summarise
 
 SCHEMA = 1
 PIXELS = "pixels."  # section of a summary that rows alone cannot give
@@ -29,7 +29,7 @@ class Standing:
         measured, flagged, refused, failed: images; see
         `fetal_tf.evaluation.evaluate.summarise_rows`.
         unpaired: its images that another run has not.
-        scores: metric → `mean`, `ci95`, `n` and the rest of `fetal_tf.scores.overlap.summarise`.
+        scores: metric → `mean`, `ci95`, `n` and the rest of `fetal_tf.scores.statistics.summarise`.
         pooled: metric → `value` and `ci95` over the pixels of all images together.
         figures: dotted name → figure of the summary, see `fetal_tf.analysis.summary_figures`.
     """

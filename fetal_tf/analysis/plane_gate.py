@@ -12,11 +12,12 @@ import numpy as np
 from fetal_tf.analysis.distortions import DISTORTIONS
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
-from fetal_tf.edge.inference.runtimes import Predictor
+from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.evaluation.evaluate import evaluate_samples
 from fetal_tf.scores.detection import auroc, wilson_interval
-from fetal_tf.scores.overlap import finite
-from fetal_tf.tasks.task import Row, Task
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.statistics import finite
+from fetal_tf.tasks.task import Task
 
 SCORES = ("plane_score", "reconstruction_error")
 OWN = "own"

@@ -12,9 +12,10 @@ from fetal_tf.edge.errors import ConfigError
 from fetal_tf.evaluation.target import Subject
 from fetal_tf.experiment import Experiment
 from fetal_tf.scores.agreement import icc_2_1
-from fetal_tf.scores.overlap import finite
 from fetal_tf.scores.quantities import Quantity
-from fetal_tf.tasks.task import Row, Task
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.statistics import finite
+from fetal_tf.tasks.task import Task
 
 ICC_TARGET = 0.9  # "excellent", Koo & Li 2016, J Chiropr Med 15:155
 # The first where every frame has a pixel size: how far an examiner zoomed in is no anatomy.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fetal_tf.edge.geometry.landmarks import AXES, LANDMARKS, swapped_ends
-from fetal_tf.scores.overlap import finite
 from fetal_tf.scores.quantities import UNITS
-from fetal_tf.tasks.task import Row
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.statistics import finite
 
 LANDMARK_POINTS = "landmarks_px"
 _TRUE = "true_"  # in front of a structure's feature: what the expert's mask says

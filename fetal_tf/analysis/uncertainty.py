@@ -21,11 +21,12 @@ from fetal_tf.analysis.uncertain_quantities import (
 )
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import ConfigError, DataError
-from fetal_tf.edge.inference.runtimes import Predictor
+from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.evaluation.evaluate import Frame, evaluate_samples
-from fetal_tf.runs.run import KerasPredictor
-from fetal_tf.scores.overlap import finite
-from fetal_tf.tasks.task import Row, Task
+from fetal_tf.models.predictor import KerasPredictor
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.statistics import finite
+from fetal_tf.tasks.task import Task
 
 METHODS = ("mc-dropout", "tta")
 Sampler = Callable[[np.ndarray], np.ndarray]  # a frame uint8 [h, w, C] → several outputs of it

@@ -1,43 +1,14 @@
 """Before a command imports its libraries: are they there, and are they quiet?"""
 
-import importlib.util
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Callable
 
-from fetal_tf.edge.errors import FetalTFError, MissingExtraError
+from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.edge.extras import require
 from fetal_tf.edge.io.captured_output import captured_noise
-
-# The modules of each extra in pyproject.toml.
-EXTRAS = {
-    "train": (
-        "albumentations", "jinja2", "keras", "matplotlib", "pydantic", "scipy", "tensorboard",
-        "tensorflow", "yaml",
-    ),
-    "export": ("onnx", "onnxruntime", "tf2onnx"),
-    "mlflow": ("mlflow",),
-}  # fmt: skip
-
-
-def missing_modules(extra: str) -> list[str]:
-    """Those modules of an extra that are not installed."""
-    return [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]
-
-
-def require(extra: str) -> None:
-    """Check an extra.
-
-    Raises:
-        MissingExtraError: with the pip line that installs it.
-    """
-    missing = missing_modules(extra)
-    if missing:
-        raise MissingExtraError(
-            f'this needs {", ".join(missing)}; install with `pip install "fetal-tf[{extra}]"`, '
-            f'in a checkout `pip install -e ".[{extra}]"`'
-        )
 
 
 def run_command(story: Callable[[], int], interrupted: str) -> int:

@@ -16,11 +16,10 @@ from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.edge.io.folders import staged_entries
 from fetal_tf.evaluation.evaluate import summarise_rows
 from fetal_tf.evaluation.negatives import ANSWERS
-from fetal_tf.runs.run import read_history
-from fetal_tf.scores.overlap import finite
-from fetal_tf.scores.rows import csv_text, json_text, read_object, read_rows
-from fetal_tf.tasks.task import Row, Task
-from fetal_tf.training.checkpoint import best_epoch
+from fetal_tf.runs.history import best_epoch, read_history
+from fetal_tf.scores.rows import Row, csv_text, json_text, read_object, read_rows
+from fetal_tf.scores.statistics import finite
+from fetal_tf.tasks.task import Task
 
 SCHEMA = 1
 EVALUATION = Path("evaluation") / "val-keras"  # where `evaluate RUN --split val` leaves its results
@@ -36,7 +35,7 @@ class Fold:
         run: its folder.
         rows: of its own validation images.
         summary: the `summary.json` beside them.
-        history: its epochs, see `fetal_tf.runs.run.read_history`.
+        history: its epochs, see `fetal_tf.runs.history.read_history`.
     """
 
     run: Path

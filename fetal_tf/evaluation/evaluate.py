@@ -5,8 +5,6 @@ Keras, each TFLite variant and ONNX pass through the same lines, so their figure
 
 import math
 import os
-import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,12 +17,12 @@ from fetal_tf.data.sample import Sample
 from fetal_tf.edge.bundle.gate import GatedPredictor
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.geometry.letterbox import Letterbox, letterboxed
-from fetal_tf.edge.inference.runtimes import Predictor
+from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.edge.io.images import read_gray
-from fetal_tf.scores.overlap import BOOTSTRAP_RESAMPLES, finite, summarise
-from fetal_tf.scores.rows import csv_text, json_text
-from fetal_tf.tasks.task import Gathered, Row, Task
+from fetal_tf.scores.rows import Row, count_codes, csv_text, json_text
+from fetal_tf.scores.statistics import BOOTSTRAP_RESAMPLES, finite, summarise
+from fetal_tf.tasks.task import Gathered, Task
 
 SUMMARY_SCHEMA = 1
 Distortion = Callable[[np.ndarray], np.ndarray]
@@ -254,10 +252,9 @@ def summarise_rows(
         `images`: how many were asked for (`n`), measured, measured with a flag (`flagged`), refused
         by the measurement and failed: n = measured + refused + failed. `groups`: examinations among
         them. `metrics`, and `metrics_unflagged` without flagged and refused images: see
-        `fetal_tf.scores.overlap.summarise`. `flags` and `refusals`: images per code. `bootstrap`:
-        how the
-        intervals were made. `pixels`: what was gathered over the images' pixels, where anything
-        was. And what the task adds, see `Task.summarise`.
+        `fetal_tf.scores.statistics.summarise`. `flags` and `refusals`: images per code.
+        `bootstrap`: how the intervals were made. `pixels`: what was gathered over the images'
+        pixels, where anything was. And what the task adds, see `Task.summarise`.
     """
     scored = [row for row in rows if not row.get("error")]
     measured = [row for row in scored if not row.get("refused")]
@@ -287,18 +284,6 @@ def _summarise_columns(rows: Sequence[Row], names: Iterable[str], seed: int) -> 
     return {
         name: summarise([finite(row.get(name)) for row in rows], seed, groups) for name in names
     }
-
-
-def flag_codes(text: object) -> list[str]:
-    """The codes in a row's `flags` or `refused`: `"a: why; b: why"` → `["a", "b"]`."""
-    parts = str(text or "").split("; ")
-    return [m.group(1) for part in parts if (m := re.match(r"([a-z][a-z0-9_]*)(?::|$)", part))]
-
-
-def count_codes(texts: Iterable[object]) -> dict[str, int]:
-    """Images per code over the `flags` or the `refused` of rows, the most frequent first."""
-    counts = Counter(code for text in texts for code in set(flag_codes(text)))
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def write_evaluation(

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fetal_tf.data.sample import Sample
-from fetal_tf.evaluation.evaluate import count_codes, flag_codes
 from fetal_tf.evaluation.provenance import fingerprint
 from fetal_tf.scores.detection import wilson_interval
-from fetal_tf.tasks.task import Row
+from fetal_tf.scores.rows import Row, count_codes, flag_codes
 
 # Says that nobody told the pixel size: nothing of what the frame shows.
 NO_DOUBT = {"no_pixel_size"}

@@ -13,8 +13,8 @@ from fetal_tf.edge.errors import DataError
 from fetal_tf.evaluation.evaluate import SUMMARY_SCHEMA, evaluate_samples, summarise_rows
 from fetal_tf.evaluation.provenance import dataset_name, describe, fingerprint
 from fetal_tf.evaluation.target import Subject, open_subject
-from fetal_tf.scores.rows import read_rows
-from fetal_tf.tasks.task import Row, Task
+from fetal_tf.scores.rows import Row, read_rows
+from fetal_tf.tasks.task import Task
 
 
 @dataclass(frozen=True)

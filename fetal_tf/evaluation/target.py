@@ -4,15 +4,17 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from fetal_tf.config.tree import Config, load_config
+from fetal_tf.config.loading import load_config
+from fetal_tf.config.tree import Config
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, read_splits
 from fetal_tf.edge.bundle.bundle import Bundle, resolve_bundle
 from fetal_tf.edge.errors import FetalTFError
-from fetal_tf.edge.inference.runtimes import Predictor
+from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.experiment import Experiment, open_experiment
+from fetal_tf.runs.history import read_history
 from fetal_tf.runs.measurement_settings import read_settings
-from fetal_tf.runs.run import open_run, read_history
+from fetal_tf.runs.run import open_run
 from fetal_tf.tasks.task import Task
 
 

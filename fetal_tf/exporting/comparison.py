@@ -10,14 +10,15 @@ import numpy as np
 
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
-from fetal_tf.edge.inference.runtimes import Predictor
+from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.evaluation.evaluate import evaluate_samples, summarise_rows
 from fetal_tf.evaluation.negatives import negatives_section
 from fetal_tf.exporting.formats import FORMATS
 from fetal_tf.exporting.int8_ranges import read_frames
 from fetal_tf.exporting.parity import Parity, compare, limits_for
 from fetal_tf.exporting.runtimes import open_predictor
-from fetal_tf.tasks.task import Row, Task
+from fetal_tf.scores.rows import Row
+from fetal_tf.tasks.task import Task
 
 SCHEMA = 1
 PROBE_IMAGES = 16

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fetal_tf.cli.launching import missing_modules
 from fetal_tf.config.registry import nearest
 from fetal_tf.edge.errors import ConfigError, MissingExtraError
+from fetal_tf.edge.extras import missing_modules
 
 
 @dataclass(frozen=True)

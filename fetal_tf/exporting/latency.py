@@ -9,7 +9,7 @@ import numpy as np
 
 from fetal_tf.edge.bundle.measurers import Measurer
 from fetal_tf.edge.geometry.letterbox import letterboxed
-from fetal_tf.edge.inference.runtimes import Predictor
+from fetal_tf.edge.inference.predictor import Predictor
 
 ROUNDS = 10
 CALLS_PER_ROUND = 5

@@ -15,9 +15,9 @@ from fetal_tf.exporting.tables import markdown_table, number
 from fetal_tf.reporting.sections.confidence import doubted_in, refused_table
 from fetal_tf.reporting.sections.negatives import MEANINGS, format_table, sentence
 from fetal_tf.reporting.sections.subgroups import subgroup_tables
-from fetal_tf.reporting.tables import interval, metric_label
-from fetal_tf.reporting.tables import number as metric_number
 from fetal_tf.runs.run import Run
+from fetal_tf.scores.wording import interval, metric_label
+from fetal_tf.scores.wording import number as metric_number
 from fetal_tf.tasks.task import Task
 
 PHANTOM_WARNING = (

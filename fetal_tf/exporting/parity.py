@@ -24,9 +24,8 @@ import numpy as np
 
 from fetal_tf.config.registry import nearest
 from fetal_tf.edge.errors import ConfigError
-from fetal_tf.evaluation.evaluate import flag_codes
-from fetal_tf.scores.overlap import finite
-from fetal_tf.tasks.task import Row
+from fetal_tf.scores.rows import Row, flag_codes
+from fetal_tf.scores.statistics import finite
 
 _NOT_MEASURABLE = "not measurable (no image gave both values; choose another export.parity_split)"
 UNITS = ("mm2", "mm", "px", "percent", "deg", "weeks", "days")

@@ -7,8 +7,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from fetal_tf.config.loading import save_config
 from fetal_tf.config.portable import portable
-from fetal_tf.config.tree import save_config
 from fetal_tf.data.credit import joined, read_credits
 from fetal_tf.data.splits import write_splits
 from fetal_tf.edge.bundle.bundle import Bundle
@@ -34,8 +34,9 @@ from fetal_tf.exporting.int8_ranges import choose_calibration, read_frames
 from fetal_tf.exporting.latency import whole_way
 from fetal_tf.exporting.model_card import benchmark_table, model_card, parity_table
 from fetal_tf.exporting.tables import text_table
+from fetal_tf.models.predictor import KerasPredictor
 from fetal_tf.runs.lineage import INHERITED_NAME, credits_due, read_inherited, write_inherited
-from fetal_tf.runs.run import KerasPredictor, Run
+from fetal_tf.runs.run import Run
 from fetal_tf.training.fit_measurer import calibrated
 
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from fetal_tf.edge.inference.runtimes import LiteRTPredictor, OnnxPredictor, Predictor
+from fetal_tf.edge.inference.predictor import Predictor
+from fetal_tf.edge.inference.runtimes import LiteRTPredictor, OnnxPredictor
 from fetal_tf.edge.io.captured_output import captured_noise
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fetal_tf.reporting.tables import DASH
+from fetal_tf.scores.wording import DASH
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

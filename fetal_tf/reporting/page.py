@@ -26,19 +26,11 @@ from fetal_tf.reporting.sections.landmarks import landmark_section
 from fetal_tf.reporting.sections.negatives import negatives_section
 from fetal_tf.reporting.sections.structures import structures_section
 from fetal_tf.reporting.sections.subgroups import subgroup_section
-from fetal_tf.reporting.tables import (
-    DASH,
-    flag_table,
-    interval,
-    metric_label,
-    metric_tables,
-    number,
-    plural,
-    refused_and_failed,
-    size_table,
-)
+from fetal_tf.reporting.tables import flag_table, metric_tables, refused_and_failed, size_table
 from fetal_tf.scores.quantities import Quantity
-from fetal_tf.tasks.task import Row, Task
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.wording import DASH, interval, metric_label, number, plural
+from fetal_tf.tasks.task import Task
 
 # What a task adds to the page, by the task's name.
 MakeSection = Callable[[Sequence[Row], Mapping[str, Any], Task], Section]

@@ -8,10 +8,11 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from fetal_tf.reporting.plots import figures
-from fetal_tf.reporting.tables import metric_label, plural
-from fetal_tf.scores.overlap import finite
 from fetal_tf.scores.quantities import Pairs, Quantity
-from fetal_tf.tasks.task import Row, Task
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.statistics import finite
+from fetal_tf.scores.wording import metric_label, plural
+from fetal_tf.tasks.task import Task
 
 
 @dataclass(frozen=True)

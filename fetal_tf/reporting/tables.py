@@ -1,82 +1,17 @@
 """The report's words and tables: numbers as people read them, every table a list of text cells."""
 
 import itertools
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from fetal_tf.evaluation.evaluate import flag_codes
-from fetal_tf.scores.overlap import finite
-from fetal_tf.scores.quantities import UNITS, Quantity, written
-from fetal_tf.tasks.task import Row
-
-DASH = "\N{EN DASH}"  # stands for "no value"
-LABELS = {
-    "iou": "IoU",
-    "ssim": "SSIM",
-    "hd95_mm": "HD95 (mm)",
-    "mask_dice": "Dice of the raw mask",
-    "mask_iou": "IoU of the raw mask",
-    "radial_error_px": "Radial error (px)",
-    "radial_error_strict_px": "Radial error by name (px)",
-    "ofd_nme": "OFD, error / length",
-    "bpd_nme": "BPD, error / length",
-}
-# A distance, which is never negative, and not the difference of two lengths.
-_RADIAL = re.compile(r"radial_error(_strict)?_px|[a-z]+_nme")
-_SUCCESS = re.compile(r"success_(\d+)px")
-# What is itself measured in per cent: its error is a difference in percentage points.
-_IN_PERCENT = ("ctr_",)
-
-
-def metric_label(name: str) -> str:
-    """A metric's name as people write it: `hc_abs_error_mm` → `|ΔHC| (mm)`."""
-    if name in LABELS:
-        return LABELS[name]
-    if match := _SUCCESS.fullmatch(name):
-        return f"Landmarks within {match[1]} px"
-    if match := re.fullmatch(r"([a-z0-9_]+?)_(abs_)?error_([a-z0-9]+)", name):
-        bar, unit = "|" if match[2] else "", UNITS.get(match[3], match[3])
-        if unit == "%" and match[1].startswith(_IN_PERCENT):
-            unit = "pp"
-        return f"{bar}Δ{written(match[1])}{bar} ({unit})"
-    stem, _, unit = name.rpartition("_")
-    words = written(stem) + f" ({UNITS[unit]})" if stem and unit in UNITS else written(name)
-    return words[0].upper() + words[1:]
-
-
-def better(name: str) -> str:
-    """Which way a metric improves: `higher`, `lower`, or `near 0` for a signed error."""
-    if _RADIAL.fullmatch(name):
-        return "lower"
-    if re.search(r"(?<!abs)_error_", name):
-        return "near 0"
-    lower = r"error|distance|hd95|mismatch|anomaly|shape_score|plane_score|disagreement"
-    return "lower" if re.search(lower, name) else "higher"
-
-
-def number(value: float | None, name: str) -> str:
-    """A metric's value for reading: millimetres, pixels and per cent to 2 places, shares to 4."""
-    if value is None or not np.isfinite(value):
-        return DASH
-    share = _SUCCESS.fullmatch(name) or not name.endswith(("mm", "px", "percent"))
-    places = 4 if share else 2
-    sign = "+" if better(name) == "near 0" else ""
-    return f"{value:{sign}.{places}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def interval(ci95: Sequence[float | None], name: str) -> str:
-    """`low to high`, or a dash where there is no interval."""
-    low, high = ci95
-    return DASH if low is None else f"{number(low, name)} to {number(high, name)}"
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 image`, `2 images`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+from fetal_tf.scores.direction import better
+from fetal_tf.scores.quantities import Quantity
+from fetal_tf.scores.rows import Row, flag_codes
+from fetal_tf.scores.statistics import finite
+from fetal_tf.scores.wording import DASH, interval, metric_label, number
 
 
 def metric_tables(summary: Mapping[str, Any]) -> list[dict[str, Any]]:

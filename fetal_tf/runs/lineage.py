@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from fetal_tf.config.tree import Config, DataConfig, load_config
+from fetal_tf.config.loading import load_config
+from fetal_tf.config.tree import Config, DataConfig
 from fetal_tf.data.credit import DataCredit, credits_of
 from fetal_tf.data.mixture import SEPARATOR
 from fetal_tf.data.sample import Sample

@@ -13,12 +13,13 @@ import keras
 import numpy as np
 
 from fetal_tf.runs.lineage import inherited, write_inherited
-from fetal_tf.training.checkpoint import load_model
+from fetal_tf.models.saving import load_model
 from fetal_tf.losses.class_pixels import ClassPixels
-from fetal_tf.config.tree import Config, differences, load_config, save_config
 from fetal_tf.data.credit import DataCredit, write_credits
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, read_splits, write_splits
+from fetal_tf.config.loading import differences, load_config, save_config
+from fetal_tf.config.tree import Config, TrainConfig
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.runs.environment import ANCESTORS, descent, environment, other_ancestor, teachers
@@ -27,23 +28,8 @@ from fetal_tf.runs.measurement_settings import read_settings
 from fetal_tf.scores.rows import read_object
 from fetal_tf.edge.io.folders import staged_folder
 from fetal_tf.tasks.task import Task
-
-
-class KerasPredictor:
-    """A Keras model behind the predictor protocol: uint8 [N, h, w, C] → float32 [N, h, w, K]."""
-
-    def __init__(self, model: keras.Model, batch_size: int = 8):
-        self.model = model
-        self.input_shape: tuple[int, int, int] = tuple(model.input_shape[1:])
-        self._batch_size = batch_size
-
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """Probabilities of uint8 frames, a batch at a time."""
-        parts = [
-            self.model.predict_on_batch(images[i : i + self._batch_size].astype(np.float32))
-            for i in range(0, len(images), self._batch_size)
-        ]
-        return np.concatenate(parts).astype(np.float32)
+from fetal_tf.runs.history import read_history
+from fetal_tf.models.predictor import KerasPredictor
 
 
 @dataclass(frozen=True)
@@ -213,14 +199,3 @@ def read_environment(run: Path) -> dict[str, Any]:
     return read_object(run / "environment.json")
 
 
-def read_history(path: Path) -> list[dict[str, float]]:
-    """Rows of a metrics.csv as numbers; empty where there is none."""
-    if not path.is_file():
-        return []
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-    except (ValueError, TypeError) as error:
-        raise FetalTFError(
-            f"{path}: not a table of numbers ({error}); --resume writes it anew"
-        ) from error

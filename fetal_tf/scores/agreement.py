@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import f as f_distribution
 from scipy.stats import rankdata, wilcoxon
 
-from fetal_tf.scores.overlap import summarise
+from fetal_tf.scores.statistics import summarise
 
 
 def icc_2_1(ratings: np.ndarray) -> dict[str, Any]:
@@ -96,8 +96,8 @@ def paired_comparison(
         a: one figure per image of the first model.
         b: the second model's, in the same order. Pairs in which one is None, NaN or infinite are
             left out.
-        groups: the patient of each image (see `fetal_tf.scores.overlap.summarise`); None: each its
-        own.
+        groups: the patient of each image (see `fetal_tf.scores.statistics.summarise`);
+            None: each its own.
         seed: of the bootstrap.
 
     Returns:

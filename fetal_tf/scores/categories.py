@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fetal_tf.scores.overlap import finite
+from fetal_tf.scores.statistics import finite
 
 MARKS = {"dice": (0.8, 0.7, 0.5), "roc_auc": (0.9, 0.8, 0.7)}
 

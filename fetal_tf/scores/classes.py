@@ -14,7 +14,7 @@ import numpy as np
 
 from fetal_tf.edge.measure.structures import STRUCTURES
 from fetal_tf.scores.confusions import check_confusions
-from fetal_tf.scores.overlap import cluster_resamples, percentile_interval
+from fetal_tf.scores.statistics import cluster_resamples, percentile_interval
 
 CLASS_METRICS = ("dice", "iou", "precision", "recall", "f1")
 AbsentRule = Literal["skip", "one", "zero"]
@@ -93,8 +93,8 @@ def pooled_intervals(
     Args:
         confusions: int [N, K, K], one matrix per image.
         classes: the K names.
-        groups: the patient of each image (see `fetal_tf.scores.overlap.summarise`); None: each its
-        own.
+        groups: the patient of each image (see `fetal_tf.scores.statistics.summarise`);
+            None: each its own.
         seed: of the bootstrap.
 
     Returns:

@@ -7,7 +7,7 @@ import numpy as np
 
 from fetal_tf.edge.measure.structures import STRUCTURES
 from fetal_tf.scores.confusions import check_confusions
-from fetal_tf.scores.overlap import cluster_resamples, percentile_interval
+from fetal_tf.scores.statistics import cluster_resamples, percentile_interval
 
 Z95 = 1.959963984540054  # two-sided 95 % of the normal distribution
 
@@ -91,7 +91,7 @@ def auroc(
             any other.
         positive: bool [N], which images are abnormal.
         groups: the patient of each image: whole groups are drawn (see
-            `fetal_tf.scores.overlap.summarise`); None: every image is its own group.
+            `fetal_tf.scores.statistics.summarise`); None: every image is its own group.
         seed: of the bootstrap.
 
     Returns:

@@ -21,7 +21,8 @@ from fetal_tf.edge.geometry.landmarks import (
     swapped_ends,
 )
 from fetal_tf.scores.detection import wilson_interval
-from fetal_tf.scores.overlap import finite, measurement_errors
+from fetal_tf.scores.quantities import measurement_errors
+from fetal_tf.scores.statistics import finite
 
 QUANTITIES = ("ofd", "bpd", "hc")
 SUCCESS_PX = (2, 5, 10, 50, 100, 150, 200)
@@ -47,7 +48,7 @@ def landmark_errors(
         `success_2px` …: share of the landmarks within so many pixels, the limit included.
         For ofd, bpd and hc (of the ellipse through all four): `ofd_mm`, `ofd_true_mm`,
         `ofd_error_mm`, `ofd_abs_error_mm`, `ofd_error_percent`, see
-        `fetal_tf.scores.overlap.measurement_errors`.
+        `fetal_tf.scores.quantities.measurement_errors`.
         All but the true values are None where nothing was predicted.
 
     Raises:

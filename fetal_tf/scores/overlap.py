@@ -4,17 +4,9 @@ These are the figures of `evaluate` and of the parity check. They see masks at t
 size and numbers with units; which framework predicted them they cannot know.
 """
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-
 import numpy as np
 from scipy.ndimage import binary_erosion
 from scipy.spatial import KDTree
-
-from fetal_tf.edge.errors import DataError
-
-BOOTSTRAP_RESAMPLES = 2000
 
 
 def overlap_metrics(pred: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
@@ -108,120 +100,6 @@ def surface_distances_mm(
     }
 
 
-def measurement_errors(
-    record: Mapping[str, Any], reference: Mapping[str, float], quantities: Iterable[str]
-) -> dict[str, float | None]:
-    """Each quantity as measured, as the expert has it, and the difference.
-
-    Args:
-        record: measured values by name with unit, `{"hc_mm": 172.1, …}`; None or absent where
-            nothing was measured.
-        reference: the expert's values under the same names; absent where he gave none.
-        quantities: names without unit, `("hc", "bpd", "ofd")`.
-
-    Returns:
-        For a quantity q: `q_mm`, `q_true_mm`, `q_error_mm` (measured minus true: positive is too
-        large), `q_abs_error_mm` and `q_error_percent` (signed, of the true value). What cannot be
-        known is None.
-
-    Raises:
-        DataError: a reference that is not above zero.
-    """
-    row: dict[str, float | None] = {}
-    for quantity in quantities:
-        measured, true = record.get(f"{quantity}_mm"), reference.get(f"{quantity}_mm")
-        if true is not None and not true > 0:
-            raise DataError(f"reference {quantity}_mm must be above zero, found {true!r}")
-        error = None if measured is None or true is None else float(measured - true)
-        row[f"{quantity}_mm"] = measured
-        row[f"{quantity}_true_mm"] = true
-        row[f"{quantity}_error_mm"] = error
-        row[f"{quantity}_abs_error_mm"] = None if error is None else abs(error)
-        row[f"{quantity}_error_percent"] = (
-            None if error is None or true is None else 100 * error / true
-        )
-    return row
-
-
-def summarise(
-    values: Sequence[float | None], seed: int, groups: Sequence[str] | None = None
-) -> dict[str, Any]:
-    """Describe one metric over images; None, NaN and infinity are left out, `n` counts the rest.
-
-    Args:
-        values: one figure per image.
-        seed: of the bootstrap; the same seed gives the same interval.
-        groups: the examination or patient of each image. Frames of one group resemble each other,
-            so whole groups are drawn (cluster bootstrap; Davison & Hinkley 1997, "Bootstrap
-            Methods and their Application", section 3.8); drawn singly, the interval would be too
-            narrow. None: every image is its own group.
-
-    Returns:
-        `n`, `mean`, `sd` (n - 1), `median`, `min`, `max` and `ci95`, `[low, high]`: the percentile
-        bootstrap interval of the mean, 2000 resamples. None where the values cannot tell: the sd
-        of one image, the interval of one group, everything of no image.
-    """
-    all_values = np.array([np.nan if v is None else v for v in values], np.float64)
-    known = np.isfinite(all_values)
-    kept = all_values[known]
-    if not len(kept):
-        nothing = dict.fromkeys(("mean", "sd", "median", "min", "max"))
-        return {"n": 0, **nothing, "ci95": [None, None]}
-    names = np.arange(len(all_values)) if groups is None else np.asarray(groups)
-    return {
-        "n": len(kept),
-        "mean": float(kept.mean()),
-        "sd": float(kept.std(ddof=1)) if len(kept) > 1 else None,
-        "median": float(np.median(kept)),
-        "min": float(kept.min()),
-        "max": float(kept.max()),
-        "ci95": _bootstrap_interval(kept, names[known], seed),
-    }
-
-
-def cluster_resamples(
-    groups: Sequence[str] | np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Draw whole groups with replacement, `BOOTSTRAP_RESAMPLES` times (see `summarise`).
-
-    Args:
-        groups: the group of each image, [N].
-        seed: the same seed gives the same draws.
-
-    Returns:
-        The number of each image's group, int [N], and the numbers of the groups drawn, int
-        [resamples, G]. None where there are fewer than two groups: nothing would vary.
-    """
-    names, index = np.unique(np.asarray(groups), return_inverse=True)
-    if len(names) < 2:
-        return None
-    shape = (BOOTSTRAP_RESAMPLES, len(names))
-    return index, np.random.default_rng(seed).integers(len(names), size=shape)
-
-
-def percentile_interval(resampled: np.ndarray) -> list[float] | list[None]:
-    """The middle 95 % of a statistic's resamples, `[low, high]`.
-
-    Resamples in which the statistic is undefined (NaN) are left out; `[None, None]` where all are.
-    """
-    defined = resampled[~np.isnan(resampled)]
-    if not len(defined):
-        return [None, None]
-    low, high = np.percentile(defined, [2.5, 97.5])
-    return [float(low), float(high)]
-
-
-def _bootstrap_interval(
-    values: np.ndarray, groups: np.ndarray, seed: int
-) -> list[float] | list[None]:
-    resamples = cluster_resamples(groups, seed)
-    if resamples is None:
-        return [None, None]
-    index, drawn = resamples
-    sums, counts = np.bincount(index, weights=values), np.bincount(index)
-    return percentile_interval(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
-
-
 def _border_points(mask: np.ndarray) -> np.ndarray:
     """Centres of the border pixels, float64 [N, 2], (row, column)."""
     return np.argwhere(mask & ~binary_erosion(mask)).astype(np.float64)
@@ -241,10 +119,3 @@ def _check_masks(pred: np.ndarray, truth: np.ndarray) -> None:
             raise ValueError(f"{name} must be [height, width], found shape {mask.shape}")
     if pred.shape != truth.shape:
         raise ValueError(f"pred is {pred.shape}, truth is {truth.shape}: compare them at one size")
-
-
-def finite(value: float | str | None) -> float | None:
-    """A number as float; text, None, NaN and infinity as None."""
-    if value is None or isinstance(value, str) or not math.isfinite(value):
-        return None
-    return float(value)

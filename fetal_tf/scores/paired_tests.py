@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fetal_tf.reporting.tables import better
 from fetal_tf.scores.agreement import holm, paired_comparison
-from fetal_tf.scores.overlap import finite
-from fetal_tf.tasks.task import Row
+from fetal_tf.scores.direction import better
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.statistics import finite
 
 LEVEL = 0.05  # of the family of all tests of one table
 P_VALUES = ("wilcoxon_p", "wilcoxon_p_groups")

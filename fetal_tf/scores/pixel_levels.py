@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fetal_tf.scores.overlap import cluster_resamples, percentile_interval
+from fetal_tf.scores.statistics import cluster_resamples, percentile_interval
 
 LEVELS = 256
 CUT = 128  # the levels of all probabilities >= 0.5
@@ -61,8 +61,9 @@ class PixelLevels:
 
         Returns:
             `images`, `pixels`; `roc_auc` and `pr_auc`, each `value` and `ci95`, the percentile
-            bootstrap interval over groups (see `fetal_tf.scores.overlap.summarise`); `dice`, `iou`,
-            `sensitivity`, `specificity` of the mask cut at 0.5; `expected_calibration_error`;
+            bootstrap interval over groups (see `fetal_tf.scores.statistics.summarise`);
+            `dice`, `iou`, `sensitivity`, `specificity` of the mask cut at 0.5;
+            `expected_calibration_error`;
             `curves`: `roc` (`fpr`, `tpr`) and `pr` (`recall`, `precision`), at most 101 points of
             each, and `calibration`, see `calibration`. None, and curves without points, where the
             pixels cannot tell.

@@ -1,13 +1,15 @@
 """Measured quantities of an evaluation: their names, their columns, and their pairs of values."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from fetal_tf.scores.overlap import finite
-from fetal_tf.tasks.task import Row
+from fetal_tf.edge.errors import DataError
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.statistics import finite
 
 _SPELLING = {"dice": "Dice", "iou": "IoU", "f1": "F1"}
 _ABBREVIATIONS = ("hc", "bpd", "ofd", "csp", "lv", "ctr", "focus", "roc", "pr", "auc", "hd95")
@@ -111,3 +113,38 @@ class Pairs:
         bias = float(self.errors.mean())
         spread = 1.96 * float(self.errors.std(ddof=1)) if len(self) > 1 else float("nan")
         return bias, bias - spread, bias + spread
+
+
+def measurement_errors(
+    record: Mapping[str, Any], reference: Mapping[str, float], quantities: Iterable[str]
+) -> dict[str, float | None]:
+    """Each quantity as measured, as the expert has it, and the difference.
+
+    Args:
+        record: measured values by name with unit, `{"hc_mm": 172.1, …}`; None or absent where
+            nothing was measured.
+        reference: the expert's values under the same names; absent where he gave none.
+        quantities: names without unit, `("hc", "bpd", "ofd")`.
+
+    Returns:
+        For a quantity q: `q_mm`, `q_true_mm`, `q_error_mm` (measured minus true: positive is too
+        large), `q_abs_error_mm` and `q_error_percent` (signed, of the true value). What cannot be
+        known is None.
+
+    Raises:
+        DataError: a reference that is not above zero.
+    """
+    row: dict[str, float | None] = {}
+    for quantity in quantities:
+        measured, true = record.get(f"{quantity}_mm"), reference.get(f"{quantity}_mm")
+        if true is not None and not true > 0:
+            raise DataError(f"reference {quantity}_mm must be above zero, found {true!r}")
+        error = None if measured is None or true is None else float(measured - true)
+        row[f"{quantity}_mm"] = measured
+        row[f"{quantity}_true_mm"] = true
+        row[f"{quantity}_error_mm"] = error
+        row[f"{quantity}_abs_error_mm"] = None if error is None else abs(error)
+        row[f"{quantity}_error_percent"] = (
+            None if error is None or true is None else 100 * error / true
+        )
+    return row

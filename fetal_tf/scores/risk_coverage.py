@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from fetal_tf.scores.overlap import cluster_resamples, percentile_interval
+from fetal_tf.scores.statistics import cluster_resamples, percentile_interval
 
 WORST_SHARE = 0.1
 REFUSED_SHARES = (0.0, 0.1, 0.2, 0.3)

@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from fetal_tf.edge.errors import DataError, FetalTFError
-from fetal_tf.tasks.task import Row
 
+Row = dict[str, float | str | None]  # of one image: numbers, texts, None for what is unknown
 TEXT_COLUMNS = ("id", "group", "flags", "refused", "error")  # whatever number a cell looks like
 
 
@@ -93,3 +95,15 @@ def _value(name: str, cell: str) -> float | str | None:
         return float(cell) if cell else None
     except ValueError:
         return cell
+
+
+def flag_codes(text: object) -> list[str]:
+    """The codes in a row's `flags` or `refused`: `"a: why; b: why"` → `["a", "b"]`."""
+    parts = str(text or "").split("; ")
+    return [m.group(1) for part in parts if (m := re.match(r"([a-z][a-z0-9_]*)(?::|$)", part))]
+
+
+def count_codes(texts: Iterable[object]) -> dict[str, int]:
+    """Images per code over the `flags` or the `refused` of rows, the most frequent first."""
+    counts = Counter(code for text in texts for code in set(flag_codes(text)))
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from fetal_tf.scores.overlap import finite
 from fetal_tf.scores.risk_coverage import mean_or_none, risk_coverage, spearman
-from fetal_tf.tasks.task import Row
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.statistics import finite
 
 REFUSED_SHARES = (0.0, 0.05, 0.1, 0.2)
 

@@ -15,17 +15,18 @@ from fetal_tf.edge.measure.fit_doubts import LEVEL
 from fetal_tf.edge.measure.four_chamber_measurement import FourChamberMeasurement
 from fetal_tf.edge.measure.nested_probabilities import check_classes, nested
 from fetal_tf.metrics.masks import Dice, IoU, PixelAccuracy
-from fetal_tf.scores import overlap as scores
 from fetal_tf.scores.categories import categories
 from fetal_tf.scores.focus_score import FOCUS_METRICS, focus_score
-from fetal_tf.scores.overlap import finite
+from fetal_tf.scores.overlap import overlap_metrics
 from fetal_tf.scores.pixel_levels import PixelLevels
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.statistics import finite
 from fetal_tf.tasks.confidence_fitting import fit_to_known
 from fetal_tf.tasks.confidence_summary import CTR, confidence_section
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.precision import by_format
 from fetal_tf.tasks.registry import TASKS
-from fetal_tf.tasks.task import Gathered, Row, Task
+from fetal_tf.tasks.task import Gathered, Task
 
 MEASUREMENT = "four_chamber"
 INDICES = {"thorax": 1, "heart": 2}  # in a sample's mask; the thorax holds the heart's pixels too
@@ -220,7 +221,7 @@ class FourChamberTask(PlainTask):
 def _pixel_scores(
     name: str, probability: np.ndarray, truth: np.ndarray, sample: Sample, levels: Gathered
 ) -> Row:
-    overlap = scores.overlap_metrics(probability >= LEVEL, truth)
+    overlap = overlap_metrics(probability >= LEVEL, truth)
     row: Row = {f"{name}_{column}": overlap[figure] for column, figure in OVERLAP.items()}
     ranking = levels[name].add(sample.group, probability, truth)
     return row | {f"{name}_{figure}": ranking[figure] for figure in RANKING}

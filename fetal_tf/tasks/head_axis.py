@@ -12,7 +12,7 @@ from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.geometry.axis import AXIS, UNKNOWN, axis_maps
 from fetal_tf.edge.geometry.landmarks import AXES
 from fetal_tf.edge.geometry.letterbox import Letterbox
-from fetal_tf.losses.head_axis import AxisError
+from fetal_tf.metrics.head_axis import AxisError
 from fetal_tf.metrics.masks import Dice
 from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.segmentation import SegmentationTask

@@ -13,7 +13,7 @@ from fetal_tf.scores.landmarks import (
     landmark_errors,
     landmark_summary,
 )
-from fetal_tf.tasks.task import Row
+from fetal_tf.scores.rows import Row
 
 # The better order of the ends of each axis counts; `strict` takes them by name.
 LANDMARK_METRICS = (

@@ -21,13 +21,14 @@ from fetal_tf.edge.measure.landmark_measurement import LandmarkMeasurement, meas
 from fetal_tf.edge.measure.landmark_reading import Reading
 from fetal_tf.metrics.landmarks import CoordinateError, HeatmapError
 from fetal_tf.metrics.masks import Dice
-from fetal_tf.scores import overlap as scores
 from fetal_tf.scores.landmarks import QUANTITIES
+from fetal_tf.scores.overlap import overlap_metrics
+from fetal_tf.scores.rows import Row
 from fetal_tf.tasks.landmark_columns import LANDMARK_METRICS, landmark_columns, landmark_section
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.precision import by_format
 from fetal_tf.tasks.registry import TASKS
-from fetal_tf.tasks.task import Gathered, Row, Task
+from fetal_tf.tasks.task import Gathered, Task
 
 MEASUREMENT = "landmarks"
 LEVEL = 0.5  # probability from which a pixel belongs to the raw mask
@@ -152,9 +153,7 @@ class LandmarkTask(PlainTask):
         shape = (letterbox.source_height, letterbox.source_width)
         row: Row = {"id": sample.id, "group": sample.group, "mm_per_pixel": sample.mm_per_pixel}
         if self._masked:
-            raw = scores.overlap_metrics(
-                letterbox.restore(probabilities[..., 0]) >= LEVEL, _mask(sample)
-            )
+            raw = overlap_metrics(letterbox.restore(probabilities[..., 0]) >= LEVEL, _mask(sample))
             row |= {"mask_dice": raw["dice"], "mask_iou": raw["iou"]}
         mm_per_pixel = None if measurement.refused else sample.mm_per_pixel
         row |= landmark_columns(points, _truth(sample), shape, mm_per_pixel)

@@ -9,7 +9,8 @@ from fetal_tf.data.pipeline.targets import Target
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.bundle.measurers import Measurement, Measurer
 from fetal_tf.losses.class_pixels import ClassPixels
-from fetal_tf.tasks.task import Gathered, Row
+from fetal_tf.scores.rows import Row
+from fetal_tf.tasks.task import Gathered
 
 
 class PlainTask:

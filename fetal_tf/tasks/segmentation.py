@@ -16,7 +16,9 @@ from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.measure.convention import conventions_of
 from fetal_tf.edge.measure.head import HeadMeasurement
 from fetal_tf.metrics.masks import Dice, IoU, PixelAccuracy
-from fetal_tf.scores import overlap as scores
+from fetal_tf.scores.overlap import overlap_metrics, surface_distances_mm
+from fetal_tf.scores.quantities import measurement_errors
+from fetal_tf.scores.rows import Row
 from fetal_tf.tasks.confidence_fitting import fit_to_known
 from fetal_tf.tasks.confidence_summary import HC, confidence_section
 from fetal_tf.tasks.landmark_columns import LANDMARK_METRICS, landmark_columns, landmark_section
@@ -24,7 +26,7 @@ from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.precision import by_format
 from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.subgroup_summary import subgroup_section
-from fetal_tf.tasks.task import Gathered, Row, Task
+from fetal_tf.tasks.task import Gathered, Task
 
 LEVEL = 0.5  # probability from which a pixel belongs to the raw mask
 RAW_OVERLAP = ("mask_dice", "mask_iou")
@@ -171,13 +173,13 @@ class SegmentationTask(PlainTask):
         if predicted_mask is None:
             predicted_mask = raw_mask
         row: Row = {"id": sample.id, "group": sample.group, "mm_per_pixel": sample.mm_per_pixel}
-        row |= scores.overlap_metrics(predicted_mask, truth_mask)
-        raw = scores.overlap_metrics(raw_mask, truth_mask)
+        row |= overlap_metrics(predicted_mask, truth_mask)
+        raw = overlap_metrics(raw_mask, truth_mask)
         row |= {"mask_dice": raw["dice"], "mask_iou": raw["iou"]}
         if sample.mm_per_pixel is None:
             row |= dict.fromkeys(SURFACE)
         else:
-            row |= scores.surface_distances_mm(predicted_mask, truth_mask, sample.mm_per_pixel)
+            row |= surface_distances_mm(predicted_mask, truth_mask, sample.mm_per_pixel)
         row |= _ends(measurement, truth, sample, truth_mask.shape)
         row |= _errors(measurement, truth, sample)
         row[HC.expected] = measurement.as_record()[HC.expected]
@@ -255,7 +257,7 @@ def _errors(
     measurement: Measurement, truth: Measurement, sample: Sample
 ) -> dict[str, float | None]:
     reference = _reference(sample, truth)
-    return scores.measurement_errors(measurement.as_record(), reference, QUANTITIES)
+    return measurement_errors(measurement.as_record(), reference, QUANTITIES)
 
 
 def _ends(

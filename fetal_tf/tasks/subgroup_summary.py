@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from fetal_tf.data.mixture import source_of
-from fetal_tf.scores.overlap import finite, summarise
-from fetal_tf.tasks.task import Row
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.statistics import finite, summarise
 
 # Head circumference in mm: the INTERGROWTH-21st medians at 14, 20 and 28 weeks, rounded.
 SIZE_LIMITS_MM = (100, 175, 260)
@@ -24,7 +24,7 @@ def subgroup_section(rows: Sequence[Row], seed: int) -> dict[str, Any]:
     Returns:
         `size`: by the expert's circumference, `hc_below_100_mm`, `hc_100_to_175_mm` …; `source`,
         where several datasets are mixed: by their names, the first one's as `first`. Each holds
-        `n`, `flagged`, `metrics` (see `fetal_tf.scores.overlap.summarise`) and
+        `n`, `flagged`, `metrics` (see `fetal_tf.scores.statistics.summarise`) and
         `largest_unflagged_error_mm`, of HC, None where nothing is known. Empty groups are left out.
     """
     sources = _grouped(rows, _source)

@@ -12,8 +12,8 @@ from fetal_tf.edge.bundle.measurers import Measurement, Measurer
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.losses.class_pixels import ClassPixels
 from fetal_tf.scores.pixel_levels import PixelLevels
+from fetal_tf.scores.rows import Row
 
-Row = dict[str, float | str | None]
 Gathered = Mapping[str, PixelLevels]  # structure → its probabilities over all images' pixels
 
 

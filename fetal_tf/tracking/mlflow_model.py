@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from fetal_tf.models.saving import load_model
 from fetal_tf.runs.environment import versions
-from fetal_tf.training.checkpoint import load_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from fetal_tf.edge.io.files import sha256_of
-from fetal_tf.runs.run import read_history
+from fetal_tf.runs.history import best_epoch, has_finished, read_history
 from fetal_tf.tracking.mlflow_run import (
     Memory,
     experiment_id,
@@ -19,7 +19,6 @@ from fetal_tf.tracking.mlflow_run import (
     read_memory,
 )
 from fetal_tf.tracking.run_folder import Figures, RunFolder
-from fetal_tf.training.checkpoint import best_epoch
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -165,7 +164,7 @@ class MlflowSync:
             yield "model"
 
     def _set_status(self, client: "MlflowClient", run: "Run", status: str | None) -> Steps:
-        if status is None and self._folder.is_finished():
+        if status is None and has_finished(self._folder.path):
             status = "FINISHED"
         if status is None or client.get_run(run.info.run_id).info.status == status:
             return

@@ -13,14 +13,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fetal_tf.config.loading import dump_config, flattened, load_config
 from fetal_tf.config.portable import portable
-from fetal_tf.config.tree import Config, dump_config, flattened, load_config
+from fetal_tf.config.tree import Config
 from fetal_tf.data.phantom.writing import is_phantom
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.evaluation.negatives import ANSWERS
-from fetal_tf.runs.run import read_history
+from fetal_tf.runs.history import read_history
 from fetal_tf.scores.rows import read_object
-from fetal_tf.training.checkpoint import epochs_without_gain
 
 MEMORY_NAME = "mlflow.json"
 RESULT_FOLDERS = ("evaluation", "robustness", "uncertainty", "bundle")
@@ -146,22 +146,6 @@ class RunFolder:
             for name, path in sorted(paths.items())
             if name not in left_out and not hidden.search(name)
         }
-
-    def is_finished(self) -> bool:
-        """Whether training has reached its last epoch, or stopped early."""
-        history = read_history(self.path / "metrics.csv")
-        options = self.config.train
-        stopping = options.early_stopping
-        if len(history) >= options.epochs:
-            return True
-        return (
-            bool(history)
-            and stopping is not None
-            and (
-                epochs_without_gain(history, options.monitor, stopping.min_delta)
-                >= stopping.patience
-            )
-        )
 
 
 def _moment_ms(date: str, path: Path) -> int:

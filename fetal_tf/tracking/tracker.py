@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fetal_tf.cli.launching import missing_modules, require
 from fetal_tf.config.tree import Config
 from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.edge.extras import missing_modules, require
 from fetal_tf.tracking.background import Background
 from fetal_tf.tracking.mlflow_run import (
     local_database,

@@ -13,7 +13,9 @@ from keras import ops
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.optimizers import Plateau
-from fetal_tf.training.checkpoint import TrainingState, best_epoch, lower_is_better, save_checkpoint
+from fetal_tf.runs.history import best_epoch
+from fetal_tf.scores.direction import lower_is_better
+from fetal_tf.training.checkpoint import TrainingState, save_checkpoint
 
 
 class TrainingDiverged(FetalTFError):

@@ -9,8 +9,7 @@ one, never a mixture; `metrics.csv` and `best.keras` are derived from it and wri
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import numpy as np
 
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.io.files import replaced_atomically
+from fetal_tf.models.saving import dtype_policy, load_model
 
 STATE_MEMBER = "training_state.json"
 ARRAYS_MEMBER = "training_state.npz"
@@ -39,33 +39,6 @@ class TrainingState:
     @property
     def finished_epochs(self) -> int:
         return len(self.history)
-
-
-def lower_is_better(metric: str) -> bool:
-    """Losses and errors fall; Dice, IoU, accuracy and their kin rise."""
-    return metric.endswith(("loss", "error", "_mm", "_px"))
-
-
-def best_epoch(history: list[dict[str, float]], monitor: str) -> int:
-    """Index of the best row; the earliest of equals. Raises ValueError on an empty history."""
-    values = np.array([row[monitor] for row in history], dtype=float)
-    values = np.where(np.isfinite(values), values if lower_is_better(monitor) else -values, np.inf)
-    return int(np.argmin(values))
-
-
-def epochs_without_gain(
-    history: list[dict[str, float]], monitor: str, min_delta: float = 0.0
-) -> int:
-    """Epochs since `monitor` last improved by more than `min_delta`; a function of the history."""
-    sign = 1 if lower_is_better(monitor) else -1
-    best, waited = np.inf, 0
-    for row in history:
-        value = sign * row[monitor]
-        if value < best - min_delta:
-            best, waited = value, 0
-        else:
-            waited += 1
-    return waited
 
 
 def save_checkpoint(model: keras.Model, state: TrainingState, path: Path) -> None:
@@ -90,32 +63,6 @@ def load_state(path: Path) -> TrainingState:
     return _read_state(path)[0]
 
 
-def load_model(path: Path, *, with_optimizer: bool = False) -> keras.Model:
-    """Read a `.keras` file in safe mode: it may hold weights and known layers, never code.
-
-    Args:
-        path: the file.
-        with_optimizer: compile the model as it was saved; to predict, nobody needs that.
-
-    Raises:
-        FetalTFError: missing, damaged, or holding something that safe mode refuses.
-    """
-    import fetal_tf.losses.registry
-    import fetal_tf.metrics.classes
-    import fetal_tf.metrics.masks
-    import fetal_tf.models  # noqa: F401  (each registers what it serialises)
-
-    if not path.is_file():
-        raise FetalTFError(f"{path}: no such model file")
-    if not zipfile.is_zipfile(path):
-        raise FetalTFError(f"{path}: damaged or incomplete: a .keras file is a zip archive")
-    try:
-        return keras.models.load_model(path, safe_mode=True, compile=with_optimizer)
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise FetalTFError(f"{path}: not a loadable Keras model: {reason}") from error
-
-
 def restore(model: keras.Model, path: Path) -> TrainingState:
     """Copy weights, random states and optimizer state of a checkpoint into a compiled model.
 
@@ -130,17 +77,6 @@ def restore(model: keras.Model, path: Path) -> TrainingState:
     _assign(model.optimizer.variables, saved.optimizer.variables, path)
     _assign(_random_variables(model), random_states, path)
     return state
-
-
-@contextmanager
-def dtype_policy(name: str) -> Iterator[None]:
-    """Build or load models under another precision, for the length of a `with` block."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _assign(variables: Sequence[keras.Variable], values: Sequence, path: Path) -> None:

@@ -26,11 +26,12 @@ from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.experiment import Experiment, belonging_to, select
 from fetal_tf.losses.class_pixels import ClassPixels
+from fetal_tf.models.predictor import KerasPredictor
 from fetal_tf.optimizers import Schedule
+from fetal_tf.runs.history import best_epoch, has_stopped
 from fetal_tf.runs.lineage import teacher_bundles
-from fetal_tf.runs.run import KerasPredictor
 from fetal_tf.training import callbacks
-from fetal_tf.training.checkpoint import TrainingState, best_epoch, epochs_without_gain, restore
+from fetal_tf.training.checkpoint import TrainingState, restore
 from fetal_tf.training.gallery import validation_gallery
 from fetal_tf.training.initial_weights import start_from
 from fetal_tf.training.refit import refit_split
@@ -200,7 +201,7 @@ def train(
     checkpoint = run / "last.keras"
     state = restore(model, checkpoint) if resume and checkpoint.exists() else TrainingState()
     first_epoch, last_epoch = state.finished_epochs, options.epochs
-    if _has_stopped(experiment, state):
+    if has_stopped(state.history, options):
         last_epoch = first_epoch
     model.fit(
         _training_batches(experiment, frames, first_epoch, last_epoch),
@@ -220,7 +221,9 @@ def train(
         verbose=verbose,
     )
     return Outcome(
-        state.history, best_epoch(state.history, options.monitor), _has_stopped(experiment, state)
+        state.history,
+        best_epoch(state.history, options.monitor),
+        has_stopped(state.history, options),
     )
 
 
@@ -240,16 +243,6 @@ def _training_batches(
         mixer=frames.mixer,
         teacher=frames.teacher,
     )
-
-
-def _has_stopped(experiment: Experiment, state: TrainingState) -> bool:
-    """Whether early stopping has ended this run, which its history tells."""
-    options = experiment.config.train
-    stopping = options.early_stopping
-    if stopping is None:
-        return False
-    waited = epochs_without_gain(state.history, options.monitor, stopping.min_delta)
-    return waited >= stopping.patience
 
 
 def _callbacks(
@@ -272,7 +265,7 @@ def _callbacks(
         average,
         schedule.plateau and callbacks.PlateauRate(schedule.plateau, state, options.monitor),
         callbacks.EpochEnd(run, state, options.monitor, average),
-        callbacks.StopWhen(lambda: _has_stopped(experiment, state)),
+        callbacks.StopWhen(lambda: has_stopped(state.history, options)),
         callbacks.TensorBoardLog(run / "tensorboard", state, draw, options.overlay_every, average),
     ]
     return [hook for hook in hooks if hook]

@@ -9,13 +9,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fetal_tf.config.tree import Config, load_config
+from fetal_tf.config.loading import load_config
+from fetal_tf.config.tree import Config
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.evaluation.cross_validation import EVALUATION
+from fetal_tf.runs.history import has_finished
 from fetal_tf.runs.measurement_settings import read_settings
 from fetal_tf.runs.run import open_run
 from fetal_tf.scores.rows import read_rows
-from fetal_tf.tracking.run_folder import RunFolder
 
 INTERRUPTED = 130  # the exit code of a command that Ctrl-C has ended
 
@@ -128,7 +129,7 @@ def is_finished(run: Path, config: Config) -> bool:
     if not (run / "best.keras").is_file() or load_config(run / "config.yaml") != config:
         return False
     fitted = not open_run(run).task.fits_measurer or bool(read_settings(run))
-    return fitted and RunFolder(run).is_finished()
+    return fitted and has_finished(run)
 
 
 def is_evaluated(run: Path) -> bool:

@@ -8,8 +8,8 @@ from pathlib import Path
 import keras
 
 from fetal_tf.edge.errors import ConfigError, FetalTFError
+from fetal_tf.models.saving import load_model
 from fetal_tf.runs.lineage import weights_file
-from fetal_tf.training.checkpoint import load_model
 
 LEAST_SHARE = 0.5  # of the layers; with less, another architecture was named by mistake
 BOTTLENECK = "bottleneck"

@@ -10,14 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fetal_tf.config.tree import Config, differences, load_config
+from fetal_tf.config.loading import differences, load_config
+from fetal_tf.config.tree import Config
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, read_splits
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.runs.environment import ANCESTORS, descent, other_ancestor
+from fetal_tf.runs.history import has_finished, read_history
 from fetal_tf.runs.measurement_settings import read_settings
-from fetal_tf.runs.run import read_environment, read_history
-from fetal_tf.tracking.run_folder import RunFolder
+from fetal_tf.runs.run import read_environment
 
 # What may differ from the measured run: nothing that a weight depends on. (Other nets that it
 # descends from are compared by their checksums, wherever they lie.)
@@ -101,7 +102,7 @@ def _measured_config(refit: Path) -> Config:
             "this one"
         )
     config = load_config(refit / "config.yaml")
-    if not RunFolder(refit).is_finished():
+    if not has_finished(refit):
         epochs = len(read_history(refit / "metrics.csv"))
         raise ConfigError(
             f"train.refit: {refit} has finished {epochs} of {config.train.epochs} epochs; go on "

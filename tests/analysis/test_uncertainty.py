@@ -369,7 +369,7 @@ def test_a_net_that_follows_its_landmarks_has_hardly_a_spread(spots):
 def dropping():
     import keras
 
-    from fetal_tf.runs.run import KerasPredictor
+    from fetal_tf.models.predictor import KerasPredictor
 
     keras.utils.set_random_seed(0)
     pixels = keras.Input((8, 8, 1))
@@ -407,7 +407,7 @@ def test_dropout_stays_on_and_batch_norm_keeps_its_averages(dropping):
 def test_without_dropout_there_is_nothing_to_sample(dropping):
     import keras
 
-    from fetal_tf.runs.run import KerasPredictor
+    from fetal_tf.models.predictor import KerasPredictor
 
     pixels = keras.Input((8, 8, 1))
     plain = keras.Model(pixels, keras.layers.Dropout(0.0)(pixels), name="plain")

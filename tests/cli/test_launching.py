@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fetal_tf.cli.launching import EXTRAS, missing_modules, require
 from fetal_tf.edge.errors import MissingExtraError
+from fetal_tf.edge.extras import EXTRAS, missing_modules, require
 
 # What pip calls a package and what Python imports.
 MODULES = {"pyyaml": "yaml", "tensorflow-cpu": "tensorflow"}

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from fetal_tf.config.loading import load_config
 from fetal_tf.config.portable import portable
-from fetal_tf.config.tree import load_config
 
 QUICKSTART = Path("configs/quickstart.yaml")
 

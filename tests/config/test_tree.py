@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetal_tf.config.tree import CONFIG_VERSION, dump_config, load_config, merge, parse_config
+from fetal_tf.config.loading import dump_config, load_config, merge, parse_config
+from fetal_tf.config.tree import CONFIG_VERSION
 from fetal_tf.edge.errors import ConfigError
 
 BASE = """

@@ -20,9 +20,10 @@ from fetal_tf.data.phantom.writing import write_phantom
 from fetal_tf.edge.bundle.bundle import Bundle
 from fetal_tf.evaluate import main as evaluate
 from fetal_tf.evaluation.target import open_subject
-from fetal_tf.runs.run import open_run, read_history
+from fetal_tf.models.saving import load_model
+from fetal_tf.runs.history import read_history
+from fetal_tf.runs.run import open_run
 from fetal_tf.train import main as train
-from fetal_tf.training.checkpoint import load_model
 from fetal_tf.training.fit_measurer import calibrated
 from tests.edge.test_imports import BLOCKED
 from tests.exporting.test_export_command import export_untimed

@@ -26,8 +26,8 @@ from fetal_tf.edge.io.files import sha256_of
 from fetal_tf.edge.io.images import read_gray
 from fetal_tf.evaluate import main as evaluate
 from fetal_tf.evaluation.target import open_subject
+from fetal_tf.models.saving import load_model
 from fetal_tf.train import main as train
-from fetal_tf.training.checkpoint import load_model
 from tests.edge.test_imports import BLOCKED
 from tests.end_to_end.test_brain import PREDICT
 from tests.exporting.test_export_command import export_untimed

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fetal_tf.config.loading import dump_config, load_config
 from fetal_tf.config.portable import portable
-from fetal_tf.config.tree import dump_config, load_config
 from fetal_tf.data.phantom.writing import write_phantom
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.edge.geometry.letterbox import Letterbox

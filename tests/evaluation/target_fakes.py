@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from fetal_tf.config.tree import parse_config
+from fetal_tf.config.loading import parse_config
 from fetal_tf.data.splits import SplitRow
 from tests.evaluation.evaluation_fakes import BrightnessPredictor, BrightnessTask
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fetal_tf.training.folds
-from fetal_tf.config.tree import parse_config, save_config
+from fetal_tf.config.loading import parse_config, save_config
 from fetal_tf.data.phantom.writing import write_phantom
 from fetal_tf.data.splits import read_splits
 from fetal_tf.edge.errors import ConfigError, DataError, FetalTFError
@@ -20,9 +20,9 @@ from fetal_tf.evaluation.cross_validation import (
     write_folds,
 )
 from fetal_tf.evaluation.evaluate import summarise_rows
-from fetal_tf.reporting.tables import DASH
 from fetal_tf.reporting.text.cross_validation import screen_text
-from fetal_tf.runs.run import read_history
+from fetal_tf.runs.history import read_history
+from fetal_tf.scores.wording import DASH
 from fetal_tf.tracking.run_folder import RunFolder
 from fetal_tf.train import main
 from fetal_tf.training.folds import check_folders, fold_configs, run_module

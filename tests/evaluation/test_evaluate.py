@@ -13,11 +13,11 @@ from fetal_tf.evaluation.evaluate import (
     Evaluated,
     draw_rows,
     evaluate_samples,
-    flag_codes,
     summarise_rows,
     worst_rows,
     write_evaluation,
 )
+from fetal_tf.scores.rows import flag_codes
 from tests.evaluation.evaluation_fakes import (
     BrightnessPredictor,
     BrightnessTask,

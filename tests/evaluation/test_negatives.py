@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fetal_tf.cli.export import main as export
-from fetal_tf.config.tree import load_config
+from fetal_tf.config.loading import load_config
 from fetal_tf.data.negatives import as_negatives
 from fetal_tf.data.phantom.writing import write_phantom
 from fetal_tf.edge.errors import ConfigError, DataError

@@ -13,7 +13,7 @@ import pytest
 
 import fetal_tf
 from fetal_tf.cli.export import main
-from fetal_tf.config.tree import parse_config, save_config
+from fetal_tf.config.loading import parse_config, save_config
 from fetal_tf.data.splits import write_splits
 from fetal_tf.edge.bundle.bundle import Bundle
 from fetal_tf.edge.io.images import read_gray
@@ -265,7 +265,7 @@ def test_mistakes_are_told_before_any_work(tmp_path, capfd):
 
 
 def save_config_without_limits(run):
-    from fetal_tf.config.tree import load_config
+    from fetal_tf.config.loading import load_config
 
     config = load_config(run / "config.yaml")
     export = config.export.model_copy(update={"parity_limits": {}})

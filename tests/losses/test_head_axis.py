@@ -11,9 +11,10 @@ import tensorflow as tf
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.edge.geometry.axis import axis_maps
 from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
-from fetal_tf.losses.head_axis import AxisError, HeadAndAxis
+from fetal_tf.losses.head_axis import HeadAndAxis
 from fetal_tf.losses.registry import LOSSES
-from fetal_tf.training.checkpoint import lower_is_better
+from fetal_tf.metrics.head_axis import AxisError
+from fetal_tf.scores.direction import lower_is_better
 from tests.losses.jax_process import run_on_jax
 from tests.losses.loss_checks import check_keras_file, gradient_of, mixed_precision_losses
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fetal_tf.config.tree import load_config
+from fetal_tf.config.loading import load_config
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.experiment import open_experiment
 from fetal_tf.losses.coordinates import L1SmoothL1

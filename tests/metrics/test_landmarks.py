@@ -8,7 +8,7 @@ import pytest
 
 from fetal_tf.metrics.landmarks import CoordinateError, HeatmapError
 from fetal_tf.metrics.masks import Dice
-from fetal_tf.training.checkpoint import lower_is_better
+from fetal_tf.scores.direction import lower_is_better
 from tests.losses.jax_process import run_on_jax
 
 SIZE = 20, 30  # height, width

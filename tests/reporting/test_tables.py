@@ -1,17 +1,10 @@
 import numpy as np
 import pytest
 
-from fetal_tf.reporting.tables import (
-    better,
-    flag_table,
-    interval,
-    metric_label,
-    metric_tables,
-    number,
-    refused_and_failed,
-    size_table,
-)
+from fetal_tf.reporting.tables import flag_table, metric_tables, refused_and_failed, size_table
+from fetal_tf.scores.direction import better
 from fetal_tf.scores.quantities import Quantity
+from fetal_tf.scores.wording import interval, metric_label, number
 from tests.evaluation.evaluation_fakes import row
 
 HC = Quantity("hc", "HC", "mm")

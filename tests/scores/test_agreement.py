@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fetal_tf.scores.agreement import holm, icc_2_1, paired_comparison
-from fetal_tf.scores.overlap import summarise
+from fetal_tf.scores.statistics import summarise
 
 # Shrout & Fleiss 1979, table 2: six subjects, four judges.
 SHROUT_FLEISS = np.array(

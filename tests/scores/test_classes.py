@@ -12,7 +12,8 @@ from hypothesis.extra.numpy import arrays
 
 from fetal_tf.scores.classes import class_metrics, mismatch_scores, pooled_intervals, pooled_metrics
 from fetal_tf.scores.confusions import confusion
-from fetal_tf.scores.overlap import BOOTSTRAP_RESAMPLES, overlap_metrics
+from fetal_tf.scores.overlap import overlap_metrics
+from fetal_tf.scores.statistics import BOOTSTRAP_RESAMPLES
 
 CLASSES = ("background", "brain", "csp", "lv")
 METRICS = ("dice", "iou", "precision", "recall", "f1")

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import mannwhitneyu, norm
 
 from fetal_tf.scores.detection import auroc, presence_detection, wilson_interval
-from fetal_tf.scores.overlap import BOOTSTRAP_RESAMPLES
+from fetal_tf.scores.statistics import BOOTSTRAP_RESAMPLES
 
 CLASSES = ("background", "brain", "csp", "lv")
 # few distinct scores, so that ties occur

@@ -10,12 +10,9 @@ from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 
 from fetal_tf.edge.errors import DataError
-from fetal_tf.scores.overlap import (
-    measurement_errors,
-    overlap_metrics,
-    summarise,
-    surface_distances_mm,
-)
+from fetal_tf.scores.overlap import overlap_metrics, surface_distances_mm
+from fetal_tf.scores.quantities import measurement_errors
+from fetal_tf.scores.statistics import summarise
 
 masks = arrays(np.bool_, (6, 7))
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fetal_tf.evaluate import main as evaluate
-from fetal_tf.reporting.tables import DASH
 from fetal_tf.scores.pixel_levels import PixelLevels
+from fetal_tf.scores.wording import DASH
 from tests.evaluation.evaluation_fakes import BrightnessTask
 from tests.evaluation.target_fakes import Dimmed
 from tools.compare import main

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tools.pareto
-from fetal_tf.analysis.pareto import Contender, pareto_plot, undominated
+from fetal_tf.analysis.pareto import Contender, undominated
 from fetal_tf.exporting.bundle_folder import write_checksums, write_json
+from fetal_tf.reporting.plots.pareto import pareto_plot
 from tests.exporting.test_export_command import export_untimed, make_run
 
 METRIC = "hc_abs_error_mm"

@@ -8,8 +8,8 @@ import pytest
 import fetal_tf.edge.bundle.bundle
 import fetal_tf.training.folds
 import tools.rebuild
+from fetal_tf.config.loading import load_config
 from fetal_tf.config.portable import portable
-from fetal_tf.config.tree import load_config
 from fetal_tf.edge.bundle.bundle import ZOO, Bundle
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 

@@ -15,11 +15,11 @@ from mlflow import MlflowClient
 import fetal_tf.tracking.mlflow_model
 import fetal_tf.tracking.tracker
 from fetal_tf.data.phantom.writing import write_phantom
+from fetal_tf.models.saving import load_model
 from fetal_tf.tracking.mlflow_run import read_memory
 from fetal_tf.tracking.mlflow_sync import MlflowSync
 from fetal_tf.tracking.run_folder import RunFolder
 from fetal_tf.tracking.tracker import track_results, tracked
-from fetal_tf.training.checkpoint import load_model
 from tests.tracking.tracked_runs import (
     Relay,
     config_tree,

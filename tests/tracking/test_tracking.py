@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fetal_tf.cli.launching import EXTRAS
-from fetal_tf.config.tree import parse_config
+from fetal_tf.config.loading import parse_config
 from fetal_tf.edge.errors import ConfigError, FetalTFError, MissingExtraError
+from fetal_tf.edge.extras import EXTRAS
+from fetal_tf.runs.history import has_finished
 from fetal_tf.tracking.background import Background
 from fetal_tf.tracking.run_folder import RunFolder
 from fetal_tf.tracking.tracker import _patience_s, check_tracking, tracked
@@ -131,16 +132,16 @@ def test_the_folds_of_a_config_share_a_parent(tmp_path, name, fold, parent, expe
 def test_a_run_is_finished_at_its_last_epoch_or_when_it_stopped_early(tmp_path):
     write_run(tmp_path / "whole")
     write_run(tmp_path / "part", epochs=2)
-    assert RunFolder(tmp_path / "whole").is_finished()
-    assert not RunFolder(tmp_path / "part").is_finished()
+    assert has_finished(tmp_path / "whole")
+    assert not has_finished(tmp_path / "part")
     patient = {"epochs": 9, "batch_size": 4, "monitor": "seconds"}
     stopping = {**patient, "early_stopping": {"patience": 2}}
     write_run(tmp_path / "stopped", epochs=3, train={**stopping, "monitor": "hc_error"})
-    folder = RunFolder(tmp_path / "stopped")
-    (folder.path / "metrics.csv").write_text("epoch,hc_error\n1,3\n2,4\n3,5\n")
-    assert folder.is_finished()
-    (folder.path / "metrics.csv").write_text("epoch,hc_error\n1,3\n2,4\n3,2\n")
-    assert not folder.is_finished()
+    folder = tmp_path / "stopped"
+    (folder / "metrics.csv").write_text("epoch,hc_error\n1,3\n2,4\n3,5\n")
+    assert has_finished(folder)
+    (folder / "metrics.csv").write_text("epoch,hc_error\n1,3\n2,4\n3,2\n")
+    assert not has_finished(folder)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@ import keras
 import numpy as np
 import pytest
 
+from fetal_tf.models.saving import load_model
+from fetal_tf.runs.history import epochs_without_gain
 from fetal_tf.training.callbacks import (
     EpochEnd,
     StopAtNaN,
@@ -10,7 +12,7 @@ from fetal_tf.training.callbacks import (
     WeightAverage,
     write_history,
 )
-from fetal_tf.training.checkpoint import TrainingState, epochs_without_gain, load_model, load_state
+from fetal_tf.training.checkpoint import TrainingState, load_state
 
 
 def model_with_batch_norm(rate=0.05):

@@ -7,14 +7,9 @@ import numpy as np
 import pytest
 
 from fetal_tf.edge.errors import FetalTFError
-from fetal_tf.training.checkpoint import (
-    TrainingState,
-    best_epoch,
-    load_model,
-    load_state,
-    restore,
-    save_checkpoint,
-)
+from fetal_tf.models.saving import load_model
+from fetal_tf.runs.history import best_epoch
+from fetal_tf.training.checkpoint import TrainingState, load_state, restore, save_checkpoint
 
 
 def small_model(units=3, seed=0):

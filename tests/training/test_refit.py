@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import fetal_tf.tracking.tracker
+from fetal_tf.config.loading import load_config
 from fetal_tf.config.portable import portable
-from fetal_tf.config.tree import load_config
 from fetal_tf.data.phantom.writing import write_phantom
 from fetal_tf.data.splits import read_splits
 from fetal_tf.edge.bundle.bundle import Bundle

@@ -16,7 +16,7 @@ import numpy as np
 
 from fetal_tf.edge.bundle.bundle import Bundle
 from fetal_tf.edge.errors import ConfigError
-from fetal_tf.edge.inference.runtimes import Predictor
+from fetal_tf.edge.inference.predictor import Predictor
 
 
 class Teacher:

@@ -15,7 +15,8 @@ from fetal_tf.edge.bundle.measurers import MEASURERS, Measurement, Measurer
 from fetal_tf.edge.bundle.seal import MANIFEST, SEAL, check_seal, check_sha256
 from fetal_tf.edge.errors import BundleError
 from fetal_tf.edge.geometry.letterbox import letterboxed
-from fetal_tf.edge.inference.runtimes import LiteRTPredictor, OnnxPredictor, Predictor
+from fetal_tf.edge.inference.predictor import Predictor
+from fetal_tf.edge.inference.runtimes import LiteRTPredictor, OnnxPredictor
 from fetal_tf.edge.measure.anomaly import MIN_CALIBRATION
 from fetal_tf.edge.measure.convention import chosen_convention
 from fetal_tf.edge.measure.plane import PlaneMeasurement

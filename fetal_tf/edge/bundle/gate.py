@@ -9,7 +9,7 @@ import numpy as np
 from fetal_tf.edge.bundle.measurers import Measurement, Measurer
 from fetal_tf.edge.draw.legend import ALARM, Entry, legend_strip
 from fetal_tf.edge.geometry.letterbox import Letterbox
-from fetal_tf.edge.inference.runtimes import Predictor
+from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.measure.plane import PlaneMeasurement
 
 

@@ -12,7 +12,7 @@ from fetal_tf.edge.draw.landmark_overlay import draw_landmarks
 from fetal_tf.edge.draw.plane_overlay import draw_plane
 from fetal_tf.edge.geometry.axis import AXIS
 from fetal_tf.edge.geometry.letterbox import Letterbox
-from fetal_tf.edge.inference.runtimes import Predictor
+from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.inference.views import WithDisagreement
 from fetal_tf.edge.measure import nested_probabilities as nested
 from fetal_tf.edge.measure.brain import check_classes, check_settings, measure_brain

@@ -10,7 +10,7 @@ from pathlib import Path
 from fetal_tf.edge.bundle.bundle import Bundle
 from fetal_tf.edge.bundle.measurers import Measurement
 from fetal_tf.edge.errors import FetalTFError, ImageError
-from fetal_tf.edge.inference.runtimes import Predictor
+from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.edge.io.images import read_gray, write_png
 

@@ -2,29 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from fetal_tf.edge.errors import BundleError, MissingExtraError
+from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.inference.views import unmirrored
 
 MAX_THREADS = 64  # LiteRT's thread pool crashes the process where it is asked for thousands
-
-
-class Predictor(Protocol):
-    """Anything that turns letterboxed frames into probabilities.
-
-    Attributes:
-        input_shape: (height, width, channels) of one frame.
-    """
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]: ...
-
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """Frames uint8 (N, H, W, C), 0..255, to probabilities float32 (N, h, w, K)."""
-        ...
 
 
 class LiteRTPredictor:

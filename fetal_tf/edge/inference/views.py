@@ -1,12 +1,10 @@
 """How much a network contradicts itself: the same frame mirrored, brighter and darker."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from fetal_tf.edge.inference.runtimes import Predictor
+from fetal_tf.edge.inference.predictor import Predictor
 
 GAMMAS = (0.8, 1.25)  # brighter and darker, as far as a sonographer turns the gain between frames
 # What a mirror image shows as another class. The ends of the OFD are the left and the right one;
@@ -55,7 +53,7 @@ class WithDisagreement:
     another. It costs three more runs of the network.
     """
 
-    def __init__(self, predictor: "Predictor"):
+    def __init__(self, predictor: Predictor):
         self._predictor = predictor
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fetal_tf.edge.geometry.letterbox import Letterbox
-from fetal_tf.edge.inference.runtimes import Predictor
+from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.measure.plane_features import FEATURES, plane_features, structural_similarity
 from fetal_tf.edge.measure.plane_reference import PlaneReference
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from fetal_tf.edge.geometry.landmarks import LANDMARKS
 from fetal_tf.reporting.plots.figures import BLUE, GRAY, ORANGE, styled
-from fetal_tf.scores.overlap import finite
+from fetal_tf.scores.statistics import finite
 
 _SIZE = (8.6, 3.4)
 _LOOKS = {  # told apart without colour as well

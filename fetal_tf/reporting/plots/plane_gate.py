@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from fetal_tf.analysis.plane_gate import SCORES, FrameSet
 from fetal_tf.reporting.plots.figures import BLUE, INK, ORANGE, styled
-from fetal_tf.scores.overlap import finite
+from fetal_tf.scores.statistics import finite
 
 _LABELS = {"plane_score": "plane score", "reconstruction_error": "reconstruction error"}
 _BINS = 30

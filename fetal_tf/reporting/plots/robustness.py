@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from fetal_tf.analysis.distortions import DISTORTIONS
 from fetal_tf.analysis.robustness import POOLED, SHARES, Point
 from fetal_tf.reporting.plots.figures import BLUE, GRAY, ORANGE, styled
-from fetal_tf.reporting.tables import better, metric_label
+from fetal_tf.scores.direction import better
+from fetal_tf.scores.wording import metric_label
 
 COLORS = (BLUE, ORANGE, "#3a9d5d", "#a25bb5", "#c9485b", "#8a6d3b")
 _PANELS_PER_ROW = 3

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fetal_tf.reporting.plots.figures import BLUE, ORANGE, styled
-from fetal_tf.reporting.tables import metric_label
+from fetal_tf.scores.wording import metric_label
 
 
 @styled

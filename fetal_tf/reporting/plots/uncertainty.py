@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fetal_tf.reporting.plots.figures import BLUE, GRAY, ORANGE, styled
-from fetal_tf.reporting.tables import metric_label
 from fetal_tf.scores.risk_coverage import WORST_SHARE, risk_coverage
+from fetal_tf.scores.wording import metric_label
 
 _PANELS = 4  # quantities side by side
 _LOOKS = ((BLUE, "-"), (ORANGE, "--"))  # methods, told apart without colour as well

@@ -6,9 +6,10 @@ from typing import Any
 from fetal_tf.reporting.plots.uncertainty import risk_coverage_curve
 from fetal_tf.reporting.section import Section, Table
 from fetal_tf.reporting.section_figures import Plot
-from fetal_tf.reporting.tables import metric_label, number, plural
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.wording import metric_label, number, plural
 from fetal_tf.tasks.confidence_summary import HC, QUANTITIES, Doubted, expected_and_errors, judged
-from fetal_tf.tasks.task import Row, Task
+from fetal_tf.tasks.task import Task
 
 TITLE, KEY = "Confidence", "confidence"
 THIRDS = ("smallest", "middle", "largest")

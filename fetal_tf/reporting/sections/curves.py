@@ -5,7 +5,7 @@ from typing import Any
 
 from fetal_tf.reporting.plots.curves import calibration_curves, pr_curves, roc_curves
 from fetal_tf.reporting.section_figures import Plot
-from fetal_tf.reporting.tables import number
+from fetal_tf.scores.wording import number
 
 
 def curve_plots(pixels: Mapping[str, Mapping[str, Any]]) -> Iterator[Plot]:

@@ -5,11 +5,12 @@ from typing import Any
 
 from fetal_tf.reporting.section import Section, Table
 from fetal_tf.reporting.sections.curves import curve_plots
-from fetal_tf.reporting.tables import DASH, interval, metric_label, number, plural
 from fetal_tf.scores.categories import MARKS
 from fetal_tf.scores.focus_score import FOCUS_METRICS
 from fetal_tf.scores.quantities import Quantity
-from fetal_tf.tasks.task import Row, Task
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.wording import DASH, interval, metric_label, number, plural
+from fetal_tf.tasks.task import Task
 
 NBSP = "\N{NO-BREAK SPACE}"
 TITLE, KEY = "Four-chamber heart", "fourchamber"

@@ -6,8 +6,9 @@ from typing import Any
 from fetal_tf.reporting.plots.landmarks import landmark_places
 from fetal_tf.reporting.section import Section, Table
 from fetal_tf.reporting.section_figures import Plot
-from fetal_tf.reporting.tables import DASH, number, plural
-from fetal_tf.tasks.task import Row, Task
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.wording import DASH, number, plural
+from fetal_tf.tasks.task import Task
 
 TITLE, KEY = "Landmarks", "landmarks"
 NAMES = {

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fetal_tf.reporting.section import Section, Table
-from fetal_tf.reporting.tables import DASH, plural
+from fetal_tf.scores.wording import DASH, plural
 
 MEANINGS = {
     "refused": "no number: the right answer",

@@ -8,9 +8,10 @@ import numpy as np
 from fetal_tf.reporting.plots.structures import feature_distributions
 from fetal_tf.reporting.section import Section, Table
 from fetal_tf.reporting.section_figures import Plot
-from fetal_tf.reporting.tables import DASH, interval, number, plural
-from fetal_tf.scores.overlap import finite
-from fetal_tf.tasks.task import Row, Task
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.statistics import finite
+from fetal_tf.scores.wording import DASH, interval, number, plural
+from fetal_tf.tasks.task import Task
 
 NAMES = {"csp": "CSP", "lv": "LV", "brain": "brain", "background": "background"}
 RULES = {

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fetal_tf.reporting.section import Section, Table
-from fetal_tf.reporting.tables import interval, metric_label, number
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.wording import interval, metric_label, number
 from fetal_tf.tasks.subgroup_summary import FIRST_SOURCE, METRICS
-from fetal_tf.tasks.task import Row, Task
+from fetal_tf.tasks.task import Task
 
 TITLE, KEY = "By size and centre", "subgroups"
 KINDS = {"size": "By size of head", "source": "By dataset"}

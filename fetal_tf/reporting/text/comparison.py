@@ -5,8 +5,9 @@ from typing import Any
 
 from fetal_tf.analysis.comparison import Comparison, Standing
 from fetal_tf.analysis.summary_figures import is_summary_figure
-from fetal_tf.reporting.tables import DASH, better, interval, metric_label, number, plural
+from fetal_tf.scores.direction import better
 from fetal_tf.scores.paired_tests import LEVEL, PairedTest
+from fetal_tf.scores.wording import DASH, interval, metric_label, number, plural
 
 TEST_FIGURES = (
     "wilcoxon_p",

@@ -5,7 +5,7 @@ from typing import Any
 
 from fetal_tf.evaluation.cross_validation import BEST, POOLED
 from fetal_tf.evaluation.negatives import ANSWERS
-from fetal_tf.reporting.tables import DASH, interval, metric_label, number, plural
+from fetal_tf.scores.wording import DASH, interval, metric_label, number, plural
 
 
 def screen_text(record: Mapping[str, Any]) -> str:

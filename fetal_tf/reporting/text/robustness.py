@@ -10,8 +10,9 @@ from fetal_tf.analysis.distortions import DISTORTIONS
 from fetal_tf.analysis.robustness import POOLED, SHARES, Point
 from fetal_tf.analysis.seed_agreement import measurement_agreement, seed_spread
 from fetal_tf.evaluation.evaluate import Evaluated, summarise_rows
-from fetal_tf.reporting.tables import DASH, metric_label, number, plural
-from fetal_tf.tasks.task import Row, Task
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.wording import DASH, metric_label, number, plural
+from fetal_tf.tasks.task import Task
 
 SCHEMA = 1
 PHANTOM_NOTE = "PHANTOM: generated images. The figures say nothing about patients."

@@ -10,8 +10,6 @@ import numpy as np
 from fetal_tf.analysis.uncertain_quantities import LANDMARK_POINTS, Uncertain, column_name
 from fetal_tf.edge.errors import DataError
 from fetal_tf.evaluation.evaluate import Evaluated
-from fetal_tf.reporting.tables import DASH, metric_label, number
-from fetal_tf.scores.overlap import finite
 from fetal_tf.scores.risk_coverage import (
     REFUSED_SHARES,
     mean_or_none,
@@ -19,7 +17,10 @@ from fetal_tf.scores.risk_coverage import (
     spearman,
     worst_found,
 )
-from fetal_tf.tasks.task import Row, Task
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.statistics import finite
+from fetal_tf.scores.wording import DASH, metric_label, number
+from fetal_tf.tasks.task import Task
 
 SCHEMA = 1
 

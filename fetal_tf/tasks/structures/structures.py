@@ -20,16 +20,18 @@ from fetal_tf.edge.measure.structures import STRUCTURES, Features
 from fetal_tf.losses.class_pixels import ClassPixels
 from fetal_tf.metrics.classes import ClassAccuracy, ClassDice, ForegroundDice, WeightedIoU
 from fetal_tf.scores import classes as class_scores
-from fetal_tf.scores import overlap as scores
 from fetal_tf.scores.classes import AbsentRule
 from fetal_tf.scores.confusions import confusion, confusion_columns
+from fetal_tf.scores.quantities import measurement_errors
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.statistics import finite
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.structures import fitting as structures_fitting
 from fetal_tf.tasks.structures import parity as structures_parity
 from fetal_tf.tasks.structures import summary as structures_summary
 from fetal_tf.tasks.structures.summary import ANOMALY_SCORES, RAW
-from fetal_tf.tasks.task import Gathered, Row, Task
+from fetal_tf.tasks.task import Gathered, Task
 
 BACKGROUND = "background"
 MEASUREMENT = "brain"
@@ -187,9 +189,9 @@ class StructuresTask(PlainTask):
         row |= {f"{TRUE}{name}": true_record[name] for name in self._true_columns(true_record)}
         if self.quantities:
             width = f"{LV_WIDTH}_mm"
-            expert = scores.finite(true_record[width])
+            expert = finite(true_record[width])
             reference = {} if expert is None else {width: expert}
-            row |= scores.measurement_errors(record, reference, (LV_WIDTH,))
+            row |= measurement_errors(record, reference, (LV_WIDTH,))
         row |= confusion_columns(cleaned, self.classes)
         row |= confusion_columns(raw, self.classes, RAW)
         row["flags"] = "; ".join(measured.flags)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from fetal_tf.scores import classes as class_scores
-from fetal_tf.scores import overlap as scores
 from fetal_tf.scores.classes import AbsentRule
 from fetal_tf.scores.confusions import confusions_of_rows
 from fetal_tf.scores.detection import auroc, presence_detection
-from fetal_tf.tasks.task import Row
+from fetal_tf.scores.rows import Row
+from fetal_tf.scores.statistics import finite, summarise
 
 RAW = "raw_"  # columns of the label map before it was cleaned
 ANOMALY_SCORES = ("anomaly_score", "shape_score", "disagreement_score")
@@ -69,7 +69,7 @@ def _dice_by_rule(
     for rule in typing.get_args(AbsentRule):
         per_image = [class_scores.class_metrics(c, rule) for c in confusions]
         found[rule] = {
-            name: scores.summarise([m[index]["dice"] for m in per_image], seed, groups)
+            name: summarise([m[index]["dice"] for m in per_image], seed, groups)
             for index, name in enumerate(classes)
             if index > 0
         }
@@ -90,7 +90,7 @@ def _anomaly(rows: Sequence[Row], seed: int) -> dict[str, Any]:
                 if condition == "any" or row["condition"] in (NORMAL, condition)
             ]
             found[score][condition] = auroc(
-                [scores.finite(row.get(score)) for row in chosen],
+                [finite(row.get(score)) for row in chosen],
                 np.array([row["condition"] != NORMAL for row in chosen]),
                 [str(row["group"]) for row in chosen],
                 seed,

@@ -7,7 +7,7 @@ from PIL import Image
 
 from fetal_tf.reporting.plots.figures import BLUE, ORANGE, png_bytes
 from fetal_tf.reporting.plots.structures import feature_distributions
-from fetal_tf.reporting.tables import metric_label
+from fetal_tf.scores.wording import metric_label
 
 NAN = float("nan")
 COLUMNS = {

@@ -2,7 +2,8 @@ import pytest
 
 from fetal_tf.edge.geometry.landmarks import LANDMARKS
 from fetal_tf.reporting.sections.landmarks import landmark_section
-from fetal_tf.reporting.tables import better, metric_label, number
+from fetal_tf.scores.direction import better
+from fetal_tf.scores.wording import metric_label, number
 from fetal_tf.tasks.landmark_columns import landmark_columns
 from fetal_tf.tasks.landmark_columns import landmark_section as summary_of
 from tests.tasks.test_landmarks import SHAPE, TRUTH

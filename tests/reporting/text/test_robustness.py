@@ -2,8 +2,8 @@ from types import SimpleNamespace
 
 from fetal_tf.analysis.distortions import DISTORTIONS
 from fetal_tf.analysis.robustness import Point
-from fetal_tf.reporting.tables import DASH
 from fetal_tf.reporting.text.robustness import screen_text, title
+from fetal_tf.scores.wording import DASH
 
 TASK = SimpleNamespace(headline=("csp_dice", "mismatch_score"))
 METRICS = (*TASK.headline, "pooled_csp_dice", "flagged_share", "unmeasured_share")

@@ -1,0 +1,216 @@
+"""Config files: YAML with `extends:`, overrides from the command line, and back to YAML."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import (
+    ValidationError,
+)
+
+from fetal_tf.config.registry import nearest
+from fetal_tf.config.tree import CONFIG_VERSION, Config, Section
+from fetal_tf.edge.errors import ConfigError
+from fetal_tf.edge.io.files import write_text_atomic
+
+INHERITED = "inherited"  # an item of a list: all items that the parent has under this key
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads `2e-3` as text; people mean the number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\d[\d_]*)(?:\.\d*)?[eE][-+]?\d+$"),
+    list("-+0123456789"),
+)
+
+
+def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a config file with its parents, apply `key.path=value` overrides and check the tree.
+
+    Raises:
+        ConfigError: one line naming the key, what was found and what is allowed.
+    """
+    tree = _with_parents(Path(path), seen=())
+    for override in overrides:
+        tree = merge(tree, _with_one_data_section(_override_tree(override), f"--set {override}"))
+    for key, value in flattened(tree).items():
+        if _names_inherited(value):
+            raise ConfigError(
+                f"{path}: {key}: `{INHERITED}` stands for a parent's list; there is none"
+            )
+    return parse_config(tree, source=str(path))
+
+
+def _names_inherited(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_names_inherited(inner) for inner in value.values())
+    return isinstance(value, list) and any(
+        item == INHERITED or _names_inherited(item) for item in value
+    )
+
+
+def parse_config(tree: Mapping[str, Any], source: str) -> Config:
+    """Check a tree that is already merged; `source` is the file to blame."""
+    version = tree.get("version", CONFIG_VERSION)
+    if isinstance(version, int) and version > CONFIG_VERSION:
+        raise ConfigError(
+            f"{source}: version: {version} was written by a newer fetal_tf; "
+            f"this one reads up to {CONFIG_VERSION}. Upgrade with `pip install -U fetal-tf`."
+        )
+    try:
+        return Config.model_validate(dict(tree))
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {_first_fault(error)}") from error
+    except ConfigError as error:  # of `refuse_user_info`: pydantic's own would quote the password
+        raise ConfigError(f"{source}: {error}") from None
+
+
+def dump_config(config: Config) -> str:
+    """The resolved tree as YAML; `load_config` reads it back to an equal config."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Write the resolved tree, atomically."""
+    write_text_atomic(path, dump_config(config))
+
+
+def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A tree of mappings as `{"a.b": value}`."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flattened(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def differences(old: Config, new: Config) -> Iterator[tuple[str, Any, Any]]:
+    """`key.path`, and its value in either config, wherever the two differ; in order of the keys."""
+    before, after = (flattened(config.model_dump(mode="json")) for config in (old, new))
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) != after.get(key):
+            yield key, before.get(key), after.get(key)
+
+
+def merge(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay `child` over `parent`: mappings merge, everything else replaces.
+
+    A mapping that names another component than its parent replaces it: the parameters of one model
+    mean nothing to another. An empty mapping empties what the parent holds: there is no other way
+    to say that a child oversamples nothing. In a list, the item `inherited` stands for the items
+    of the parent's list, so that a child can add to it.
+    """
+    merged = dict(parent)
+    for key, value in child.items():
+        merged[key] = _laid_over(merged.get(key), value)
+    return merged
+
+
+def _laid_over(old: Any, new: Any) -> Any:
+    if isinstance(old, list) and isinstance(new, list):
+        return [item for own in new for item in (old if own == INHERITED else [own])]
+    if not (isinstance(old, Mapping) and isinstance(new, Mapping) and new):
+        return new
+    same_component = new.get("name", old.get("name")) == old.get("name")
+    return merge(old, new) if same_component else new
+
+
+def _with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    resolved = path.resolve()
+    if resolved in seen:
+        chain = " → ".join(p.name for p in (*seen, resolved))
+        raise ConfigError(f"{path}: extends: goes in a circle ({chain})")
+    tree = _read_yaml(path)
+    parent = tree.pop("extends", None)
+    if parent is None:
+        return tree
+    if not isinstance(parent, str):
+        raise ConfigError(f"{path}: extends: found {parent!r}; name one YAML file")
+    parent_path = path.parent / parent
+    if not parent_path.is_file():
+        raise ConfigError(f"{path}: extends: {parent_path} does not exist")
+    return merge(_with_parents(parent_path, (*seen, resolved)), tree)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        beside = [p.name for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+        raise ConfigError(f"{path}: no such config file{nearest(path.name, beside)}")
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: found {type(tree).__name__}; a config is a mapping of keys")
+    return _with_one_data_section(tree, str(path))
+
+
+def _with_one_data_section(tree: dict[str, Any], source: str) -> dict[str, Any]:
+    """A list of datasets as the section that it is short for, see `DataConfig`."""
+    data = tree.get("data")
+    if not isinstance(data, list):
+        return tree
+    if not data or not all(isinstance(part, dict) and "dataset" in part for part in data):
+        raise ConfigError(f"{source}: data: a list holds mappings, each with its dataset")
+    first, *others = data
+    mixed: dict[str, Any] = {}
+    for part in others:
+        name = part["dataset"]
+        if name in mixed or name == first["dataset"]:
+            raise ConfigError(
+                f"{source}: data: {name} is there twice; name the second one yourself, "
+                f"data.mixed_with.NAME: {{dataset: {name}, root: …}}"
+            )
+        mixed[name] = part
+    return {**tree, "data": {**first, "mixed_with": mixed}}
+
+
+def _override_tree(override: str) -> dict[str, Any]:
+    key, equals, text = override.partition("=")
+    if not equals or not all(key.split(".")):
+        raise ConfigError(f"--set {override}: write it as key.path=value")
+    try:
+        value = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not valid YAML") from error
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+def _first_fault(error: ValidationError) -> str:
+    # A misspelt key is also a missing one: say the misspelling.
+    faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+    fault = faults[0]
+    place = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = _keys_at(fault["loc"][:-1])
+        return (
+            f"{place}: unknown key{nearest(str(fault['loc'][-1]), known)}; "
+            f"allowed: {', '.join(known)}"
+        )
+    if fault["type"] == "missing":
+        return f"{place}: missing; every config needs it"
+    if fault["type"] in ("model_type", "dict_type"):
+        return f"{place}: a section of keys is needed here, found {fault['input']!r}"
+    message = fault["msg"].removeprefix("Value error, ")
+    found = "" if isinstance(fault["input"], Mapping) else f", found {fault['input']!r}"
+    return f"{place}: {message}{found}" if place else message
+
+
+def _keys_at(location: Iterable[int | str]) -> list[str]:
+    section: Any = Config
+    for part in location:
+        if str(part) not in section.model_fields:  # a name that the user chose, in a mapping
+            continue
+        annotation = section.model_fields[str(part)].annotation
+        options = [annotation, *getattr(annotation, "__args__", ())]
+        section = next(o for o in options if isinstance(o, type) and issubclass(o, Section))
+    return list(section.model_fields)

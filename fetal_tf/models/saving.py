@@ -1,0 +1,47 @@
+"""Reading `.keras` files in safe mode, and building models under a precision."""
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+
+from fetal_tf.edge.errors import FetalTFError
+
+
+def load_model(path: Path, *, with_optimizer: bool = False) -> keras.Model:
+    """Read a `.keras` file in safe mode: it may hold weights and known layers, never code.
+
+    Args:
+        path: the file.
+        with_optimizer: compile the model as it was saved; to predict, nobody needs that.
+
+    Raises:
+        FetalTFError: missing, damaged, or holding something that safe mode refuses.
+    """
+    import fetal_tf.losses.registry
+    import fetal_tf.metrics.classes
+    import fetal_tf.metrics.masks
+    import fetal_tf.models  # noqa: F401  (each registers what it serialises)
+
+    if not path.is_file():
+        raise FetalTFError(f"{path}: no such model file")
+    if not zipfile.is_zipfile(path):
+        raise FetalTFError(f"{path}: damaged or incomplete: a .keras file is a zip archive")
+    try:
+        return keras.models.load_model(path, safe_mode=True, compile=with_optimizer)
+    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise FetalTFError(f"{path}: not a loadable Keras model: {reason}") from error
+
+
+@contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Build or load models under another precision, for the length of a `with` block."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
