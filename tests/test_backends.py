@@ -16,9 +16,9 @@ PARAMETERS = {
 PROGRAM = """
 import json
 import numpy as np
-from fetal_tf.class_pixels import ClassPixels
-from fetal_tf.losses import LOSSES
-from fetal_tf.metrics import Dice, IoU, PixelAccuracy
+from fetal_tf.losses.class_pixels import ClassPixels
+from fetal_tf.losses.registry import LOSSES
+from fetal_tf.metrics.masks import Dice, IoU, PixelAccuracy
 from fetal_tf.models import MODELS
 
 image = np.random.default_rng(0).uniform(0, 255, (2, 32, 64, 1)).astype("float32")

@@ -65,7 +65,8 @@ FORKS = """
 import json, os, pkgutil, signal, sys, threading, traceback
 sys.path.insert(0, {repository!r})
 import tensorboard.summary.v2, tensorflow
-import fetal_tf.calibration, fetal_tf.tracking.tracker, fetal_tf.train, fetal_tf.training
+import fetal_tf.train, fetal_tf.tracking.tracker, fetal_tf.training.fit
+import fetal_tf.training.fit_measurer
 from tensorflow.python.eager import context
 
 def kill_at(place, call):

@@ -1,7 +1,7 @@
 """What one model file adds to a process's peak memory.
 
-`python -m export.peak_memory FILE RUNTIME` measures in a process of its own: a peak never falls
-again, and TensorFlow's would hide all others.
+`python -m fetal_tf.exporting.peak_memory FILE RUNTIME` measures in a process of its own: a peak
+never falls again, and TensorFlow's would hide all others.
 """
 
 import importlib

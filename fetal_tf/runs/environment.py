@@ -11,9 +11,9 @@ from typing import Any
 import keras
 
 import fetal_tf
-from fetal_tf.runs.lineage import teacher_bundles, weights_file
 from fetal_tf.config.tree import Config
 from fetal_tf.edge.io.files import sha256_of
+from fetal_tf.runs.lineage import teacher_bundles, weights_file
 
 # Every package that can change a figure.
 PACKAGES = (

@@ -1,6 +1,5 @@
 """A run's folder: what training writes, and what evaluation and export open."""
 
-import csv
 import json
 import re
 from collections.abc import Sequence
@@ -10,26 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from fetal_tf.runs.lineage import inherited, write_inherited
-from fetal_tf.models.saving import load_model
-from fetal_tf.losses.class_pixels import ClassPixels
+from fetal_tf.config.loading import differences, load_config, save_config
+from fetal_tf.config.tree import Config
 from fetal_tf.data.credit import DataCredit, write_credits
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, read_splits, write_splits
-from fetal_tf.config.loading import differences, load_config, save_config
-from fetal_tf.config.tree import Config, TrainConfig
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.edge.io.files import write_text_atomic
-from fetal_tf.runs.environment import ANCESTORS, descent, environment, other_ancestor, teachers
+from fetal_tf.edge.io.folders import staged_folder
 from fetal_tf.experiment import Experiment, open_experiment
+from fetal_tf.losses.class_pixels import ClassPixels
+from fetal_tf.models.predictor import KerasPredictor
+from fetal_tf.models.saving import load_model
+from fetal_tf.runs.environment import ANCESTORS, descent, environment, other_ancestor, teachers
+from fetal_tf.runs.history import read_history
+from fetal_tf.runs.lineage import inherited, write_inherited
 from fetal_tf.runs.measurement_settings import read_settings
 from fetal_tf.scores.rows import read_object
-from fetal_tf.edge.io.folders import staged_folder
 from fetal_tf.tasks.task import Task
-from fetal_tf.runs.history import read_history
-from fetal_tf.models.predictor import KerasPredictor
 
 
 @dataclass(frozen=True)
@@ -197,5 +195,3 @@ def read_environment(run: Path) -> dict[str, Any]:
         FetalTFError: it is not there, or damaged.
     """
     return read_object(run / "environment.json")
-
-

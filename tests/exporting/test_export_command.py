@@ -91,14 +91,14 @@ def export_briefly(arguments, rounds=2):
     """`export` with a stopwatch that is soon content."""
     with pytest.MonkeyPatch.context() as patch:
         brief = functools.partial(interleaved_latency_ms, rounds=rounds, calls_per_round=rounds)
-        patch.setattr("export.benchmark.interleaved_latency_ms", brief)
+        patch.setattr("fetal_tf.exporting.benchmark.interleaved_latency_ms", brief)
         return main(arguments)
 
 
 def export_untimed(arguments):
     """`export` for tests that ask for no figure of its benchmark."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("export.benchmark.peak_memory_mib", lambda path, form: 1.0)
+        patch.setattr("fetal_tf.exporting.benchmark.peak_memory_mib", lambda path, form: 1.0)
         return export_briefly(arguments, rounds=1)
 
 

@@ -413,8 +413,8 @@ def test_weights_for_another_number_of_classes_are_refused(pair):
 JAX = """
 import jax
 import numpy as np
-from fetal_tf.class_pixels import ClassPixels
-from fetal_tf.losses import LOSSES
+from fetal_tf.losses.class_pixels import ClassPixels
+from fetal_tf.losses.registry import LOSSES
 
 data = np.load(sys.argv[1])
 counted = ClassPixels(("background", "brain", "csp", "lv"), (7000, 2850, 50, 100), (10, 10, 4, 3))

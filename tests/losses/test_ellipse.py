@@ -167,7 +167,7 @@ def test_equals_jax(pair, tmp_path):
     printed = run_on_jax(
         """
 import numpy as np
-from fetal_tf.ellipse_losses import ellipse_distance
+from fetal_tf.losses.ellipse import ellipse_distance
 pair = np.load(sys.argv[1])
 print(*map(float, ellipse_distance(pair["truth"], pair["found"])))
 """,

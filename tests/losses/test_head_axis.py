@@ -268,8 +268,8 @@ JAX = """
 import json
 import jax
 import numpy as np
-from fetal_tf.axis_losses import AxisError
-from fetal_tf.losses import LOSSES
+from fetal_tf.metrics.head_axis import AxisError
+from fetal_tf.losses.registry import LOSSES
 
 data = np.load(sys.argv[1])
 truth, found = data["truth"], data["found"]

@@ -476,7 +476,7 @@ JAX = """
 import json
 import jax
 import numpy as np
-from fetal_tf.losses import LOSSES
+from fetal_tf.losses.registry import LOSSES
 
 data = np.load(sys.argv[1])
 for index, spec in enumerate(json.loads(sys.argv[2])):

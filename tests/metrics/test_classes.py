@@ -156,7 +156,7 @@ def test_pooled_metrics_in_fit_and_in_a_keras_file(tmp_path):
 
 JAX = """
 import numpy as np
-from fetal_tf.class_metrics import ClassAccuracy, ClassDice, ForegroundDice, WeightedIoU
+from fetal_tf.metrics.classes import ClassAccuracy, ClassDice, ForegroundDice, WeightedIoU
 
 data = np.load(sys.argv[1])
 pixels = keras.Input((12, 9, 4))

@@ -157,7 +157,7 @@ def test_beside_a_head_both_metrics_read_their_own_channels(points, tmp_path):
 
 JAX = """
 import numpy as np
-from fetal_tf.landmark_metrics import CoordinateError, HeatmapError
+from fetal_tf.metrics.landmarks import CoordinateError, HeatmapError
 
 data = np.load(sys.argv[1])
 for metric, kind in ((CoordinateError((20, 30)), "shares"), (HeatmapError(1), "maps")):

@@ -265,7 +265,7 @@ def test_int8_holds_nothing_but_convolutions_gates_and_their_glue(trained, tmp_p
 
 JAX_STEP = """
 import numpy as np
-from fetal_tf.attention import gate_maps
+from fetal_tf.training.attention_maps import gate_maps
 from fetal_tf.models import MODELS
 
 model = MODELS.build(

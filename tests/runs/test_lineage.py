@@ -9,21 +9,28 @@ import numpy as np
 import pytest
 
 import fetal_tf.training.fit
-from fetal_tf.runs.lineage import INHERITED_NAME, check_ancestors, inherited, learnt_by, read_inherited, write_inherited
-from fetal_tf.config.tree import load_config, save_config
+from fetal_tf.config.loading import load_config, save_config
+from fetal_tf.config.portable import portable
 from fetal_tf.data.credit import HC18, PHANTOM, read_credits, write_credits
-from fetal_tf.data.phantom.phantom import write_phantom
+from fetal_tf.data.phantom.writing import write_phantom
 from fetal_tf.data.splits import SplitRow, write_splits
 from fetal_tf.edge.bundle.bundle import Bundle
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.edge.io.files import sha256_of
 from fetal_tf.experiment import open_experiment
-from fetal_tf.config.portable import portable
+from fetal_tf.runs.lineage import (
+    INHERITED_NAME,
+    check_ancestors,
+    inherited,
+    learnt_by,
+    read_inherited,
+    write_inherited,
+)
 from fetal_tf.runs.run import read_history
 from fetal_tf.train import main as train
 from fetal_tf.training.fit import load_frames
-from tests.exporting.test_export_command import export_untimed
 from tests.evaluation.test_negatives import HEADS
+from tests.exporting.test_export_command import export_untimed
 
 QUICKSTART = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
 MIXED = "data.mixed_with={heads: {root: h, dataset: hc18}}"

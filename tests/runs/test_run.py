@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from fetal_tf.config.tree import load_config, save_config
-from fetal_tf.data.phantom.phantom import write_phantom
+from fetal_tf.config.loading import load_config, save_config
+from fetal_tf.data.phantom.writing import write_phantom
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow
 from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.evaluation.target import open_subject
 from fetal_tf.experiment import open_experiment, select
 from fetal_tf.runs.run import KerasPredictor, create_run, open_run
-from fetal_tf.evaluation.target import open_subject
 
 CONFIG = """
 name: trial
