@@ -21,6 +21,8 @@ from fetal_tf.losses.registry import LOSSES
 from fetal_tf.models import MODELS
 from fetal_tf.models.saving import dtype_policy
 from fetal_tf.optimizers import OPTIMIZERS, SCHEDULES, Schedule
+from fetal_tf.scores.columns import better
+from fetal_tf.scores.monitor import Monitor
 from fetal_tf.tasks import TASKS
 from fetal_tf.tasks.task import Task
 
@@ -203,6 +205,11 @@ class Experiment:
                 f"{self.task.name} {what} and need {needed}"
             )
 
+    @property
+    def monitor(self) -> Monitor:
+        """What chooses the best epoch."""
+        return _monitor(self.config, self.task)
+
     def check_monitor(self) -> None:
         """Raises ConfigError where `train.monitor` will not be measured."""
         names = [
@@ -285,6 +292,16 @@ def open_experiment(
             )
     recipe = [transform.spec() for transform in config.augment]
     return Experiment(config, task, Augmenter(recipe, data.image_size, task.target_interpolation))
+
+
+def monitor_of(config: Config) -> Monitor:
+    """What chooses the best epoch; the task says which way it improves."""
+    return _monitor(config, TASKS.build("task", config.task.spec(), {}))
+
+
+def _monitor(config: Config, task: Task) -> Monitor:
+    name = config.train.monitor
+    return Monitor(name, falls=better(task.columns, name) == "lower")
 
 
 def _check_aspect_ratio(config: Config) -> None:

@@ -121,8 +121,8 @@ def _train_folds(
             f"there, go on with --folds {len(runs)} --resume"
         )
     folds = [read_fold(run) for run in runs]
-    task = open_run(runs[0]).task
-    record = pool_folds(config.name, folds, task, config.train.monitor, config.seed)
+    experiment = open_run(runs[0]).experiment
+    record = pool_folds(config.name, folds, experiment.task, experiment.monitor, config.seed)
     paths = write_folds(Path("runs") / f"{config.name}-folds", record, pooled_rows(folds))
     if record["phantom"]:
         print("PHANTOM: generated images, which say nothing about patients")

@@ -60,7 +60,7 @@ def _study(args: argparse.Namespace) -> int:
         for label, subject in subjects.items()
     }
     record = study_record(found, clean, evaluated, first.task, differing)
-    figure = robustness_curves(found, title(record))
+    figure = robustness_curves(found, title(record), first.task.columns)
     with staged_entries(out) as folder:
         write_text_atomic(folder / "robustness.csv", csv_text([p.as_line() for p in found]))
         write_text_atomic(folder / "summary.json", json_text(record))

@@ -111,7 +111,7 @@ def compare_runs(judged: Sequence[Judged], metrics: Sequence[str] | None = None)
         metrics=tuple(chosen),
         runs=standings,
         published={j.label: j.published.model_dump() for j in judged if j.published},
-        tests=tuple(paired_tests(first.label, rows[0], pairs, first.seed)),
+        tests=tuple(paired_tests(first.label, rows[0], pairs, first.seed, first.task.columns)),
         notes=tuple(comparison_notes(judged, own, _pooled_unpaired(standings))),
     )
 
@@ -202,7 +202,7 @@ def _means_the_same(metric: str, one: Judged, other: Judged) -> bool:
         return True
     common = set(one.task.classes) & set(other.task.classes)
     return (
-        metric in one.task.quantities
+        metric in [quantity.absolute for quantity in one.task.quantities]
         or any(metric.startswith(f"{name}_") for name in common)
         or all(_is_official(metric, judged) for judged in (one, other))
     )

@@ -11,11 +11,11 @@ from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.evaluation.evaluate import evaluate_samples, summarise_rows
+from fetal_tf.scores.columns import POOLED
 from fetal_tf.scores.rows import Row
 from fetal_tf.scores.statistics import summarise
 from fetal_tf.tasks.task import Task
 
-POOLED = "pooled_"  # in front of a headline metric that the task pools over all images
 SHARES = ("flagged_share", "unmeasured_share")
 NOTHING: list[None] = [None, None]
 

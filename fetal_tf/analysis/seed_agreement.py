@@ -12,7 +12,6 @@ from fetal_tf.edge.errors import ConfigError
 from fetal_tf.evaluation.target import Subject
 from fetal_tf.experiment import Experiment
 from fetal_tf.scores.agreement import icc_2_1
-from fetal_tf.scores.quantities import Quantity
 from fetal_tf.scores.rows import Row
 from fetal_tf.scores.statistics import finite
 from fetal_tf.tasks.task import Task
@@ -156,7 +155,7 @@ def _columns(rows: Mapping[str, Sequence[Row]], task: Task) -> list[str]:
         if not row.get("error")
     )
     areas = [f"{name}{AREAS[0] if in_mm else AREAS[1]}" for name in task.classes]
-    quantities = [q.predicted for name in task.quantities if (q := Quantity.of_metric(name))]
+    quantities = [quantity.predicted for quantity in task.quantities]
     held = {name for of_run in rows.values() for row in of_run for name in row}
     return [name for name in (*areas, *quantities) if name in held]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from fetal_tf.edge.geometry.landmarks import AXES, LANDMARKS, swapped_ends
-from fetal_tf.scores.quantities import UNITS
 from fetal_tf.scores.rows import Row
 from fetal_tf.scores.statistics import finite
 
 LANDMARK_POINTS = "landmarks_px"
+_UNITS = ("mm", "mm2", "px", "percent")  # of lengths, areas and shares; not of directions
 _TRUE = "true_"  # in front of a structure's feature: what the expert's mask says
 Record = Mapping[str, float | str | None]
 
@@ -67,7 +67,7 @@ def known_quantities(record: Record, row: Row) -> list[Uncertain]:
     numbers = [
         Uncertain(name, (name,))
         for name in record
-        if name.rpartition("_")[2] in UNITS and truth_column(name, row) is not None
+        if name.rpartition("_")[2] in _UNITS and truth_column(name, row) is not None
     ]
     points = [
         match[1]

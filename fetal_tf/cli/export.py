@@ -32,7 +32,7 @@ def _export(args: argparse.Namespace) -> int:
     names = args.formats.split(",") if args.formats else run.config.export.formats
     formats = parse_formats(names, "--formats" if args.formats else "export.formats")
     require_extras(formats)
-    check_limit_names(run.config.export.parity_limits, FORMATS)
+    check_limit_names(run.config.export.parity_limits, FORMATS, run.task.columns)
     target = args.out or args.run / "bundle"
     check_replaceable(target)
     gate = open_gate(args.gate, target, run.task.measurement) if args.gate else None

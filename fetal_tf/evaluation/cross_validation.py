@@ -16,14 +16,15 @@ from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.edge.io.folders import staged_entries
 from fetal_tf.evaluation.evaluate import summarise_rows
 from fetal_tf.evaluation.negatives import ANSWERS
-from fetal_tf.runs.history import best_epoch, read_history
+from fetal_tf.runs.history import read_history
+from fetal_tf.scores.columns import POOLED
+from fetal_tf.scores.monitor import Monitor
 from fetal_tf.scores.rows import Row, csv_text, json_text, read_object, read_rows
 from fetal_tf.scores.statistics import finite
 from fetal_tf.tasks.task import Task
 
 SCHEMA = 1
 EVALUATION = Path("evaluation") / "val-keras"  # where `evaluate RUN --split val` leaves its results
-POOLED = "pooled_"  # in front of a headline metric that the task pools over all images' pixels
 BEST = "best_"  # in front of the monitor: its value at each fold's best epoch
 
 
@@ -75,7 +76,7 @@ def read_fold(run: Path) -> Fold:
     return Fold(run, rows, summary, read_history(run / "metrics.csv"))
 
 
-def pool_folds(name: str, folds: Sequence[Fold], task: Task, monitor: str, seed: int) -> dict:
+def pool_folds(name: str, folds: Sequence[Fold], task: Task, monitor: Monitor, seed: int) -> dict:
     """All folds in one record, the tree of `folds.json`.
 
     Args:
@@ -115,9 +116,9 @@ def pool_folds(name: str, folds: Sequence[Fold], task: Task, monitor: str, seed:
             _pooled(whole["pooled"][column], "value", scored),
         )
     answers = [_answers(fold) for fold in folds]
-    best = [best_epoch(fold.history, monitor) for fold in folds]
-    at_best = [fold.history[epoch][monitor] for fold, epoch in zip(folds, best, strict=True)]
-    figures[BEST + monitor] = (at_best, None)
+    best = [monitor.best_epoch(fold.history) for fold in folds]
+    at_best = [fold.history[epoch][monitor.name] for fold, epoch in zip(folds, best, strict=True)]
+    figures[BEST + monitor.name] = (at_best, None)
     return {
         "schema": SCHEMA,
         "name": name,

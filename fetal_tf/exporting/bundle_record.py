@@ -9,8 +9,9 @@ from fetal_tf.data.credit import DataCredit
 from fetal_tf.edge.io.files import sha256_of
 from fetal_tf.exporting.comparison import Comparison
 from fetal_tf.exporting.formats import FORMATS, PREFERENCE
-from fetal_tf.exporting.parity import UNITS, Parity
+from fetal_tf.exporting.parity import Parity
 from fetal_tf.runs.run import Run
+from fetal_tf.scores.columns import UNITS
 
 SCHEMA = 1
 # By measurement, where a file does not give probabilities.

@@ -102,7 +102,7 @@ def compare_files(
         rows = _rows(predictor, samples, task, name)
         deltas = np.abs(predictor.predict(frames) - expected)
         limits = limits_for(name, task.parity_limits, config_limits)
-        parities[name] = compare(name, reference, rows, deltas, limits, task.pooled)
+        parities[name] = compare(name, reference, rows, deltas, limits, task.columns, task.pooled)
         measured[name] = summarise_rows(rows, task, seed) | _answers(predictor, negatives, task)
     summary = summarise_rows(reference, task, seed) | _answers(keras_predictor, negatives, task)
     return Comparison(split, len(samples), summary, parities, measured, probes)

@@ -24,11 +24,11 @@ import numpy as np
 
 from fetal_tf.config.registry import nearest
 from fetal_tf.edge.errors import ConfigError
+from fetal_tf.scores.columns import UNITS, Column
 from fetal_tf.scores.rows import Row, flag_codes
 from fetal_tf.scores.statistics import finite
 
 _NOT_MEASURABLE = "not measurable (no image gave both values; choose another export.parity_split)"
-UNITS = ("mm2", "mm", "px", "percent", "deg", "weeks", "days")
 KINDS = ("delta_mean", "abs_delta_mean", "abs_delta_p95", "abs_delta_max")
 SHARED = ("unpaired_share", "probability_abs_delta_max", "probability_abs_delta_mean")
 # Held for every format unless the config says otherwise: float arithmetic must refuse the very
@@ -99,6 +99,7 @@ def compare(
     rows: Sequence[Row],
     probability_deltas: np.ndarray,
     limits: Mapping[str, float],
+    columns: Mapping[str, Column],
     pooled: Callable[[Sequence[Row]], Mapping[str, float | None]] = lambda rows: {},
 ) -> Parity:
     """Pair the rows of one format with Keras' and judge them.
@@ -109,6 +110,7 @@ def compare(
         rows: the format's rows of the same images in the same order.
         probability_deltas: absolute differences of the outputs on some frames, any shape.
         limits: delta name → limit.
+        columns: of the task; those that are compared give a delta.
         pooled: figures over all rows together, see `Task.pooled`.
 
     Raises:
@@ -118,7 +120,7 @@ def compare(
         raise ValueError(f"{name}: rows are not of the same images as the reference's")
     deltas: dict[str, float | None] = {}
     worst: dict[str, list[dict[str, Any]]] = {}
-    for column in compared_columns([*reference, *rows]):
+    for column in compared_columns(columns, [*reference, *rows]):
         pairs = _paired(column, reference, rows)
         found = _statistics(column, [delta for _, delta in pairs])
         deltas |= found
@@ -159,42 +161,37 @@ def limits_for(
 
 
 def check_limit_names(
-    config_limits: Mapping[str, Mapping[str, float]], known: Iterable[str]
+    config_limits: Mapping[str, Mapping[str, float]],
+    formats: Iterable[str],
+    columns: Mapping[str, Column],
 ) -> None:
     """Refuse limits that cannot mean anything, before any long work.
 
     Raises:
-        ConfigError: an unknown format, or a name that no column could give.
+        ConfigError: an unknown format, or a name that no compared column of the task gives.
     """
-    formats = list(known)
-    pattern = rf"\w+_({'|'.join(KINDS)})(_({'|'.join(UNITS)}))?|pooled_\w+_delta|{'|'.join(SHARED)}"
+    known_formats = list(formats)
+    compared = [name for name, column in columns.items() if column.compared]
+    known = [*SHARED, *(delta_name(name, kind) for name in compared for kind in KINDS)]
     for name, limits in config_limits.items():
-        if name not in formats:
+        if name not in known_formats:
             raise ConfigError(
-                f"export.parity_limits.{name}: unknown format{nearest(name, formats)}; "
-                f"allowed: {', '.join(formats)}"
+                f"export.parity_limits.{name}: unknown format{nearest(name, known_formats)}; "
+                f"allowed: {', '.join(known_formats)}"
             )
         for metric in limits:
-            if not re.fullmatch(pattern, metric):
+            if metric not in known and not re.fullmatch(r"pooled_\w+_delta", metric):
                 raise ConfigError(
-                    f"export.parity_limits.{name}.{metric}: not a delta; write a column with "
-                    f"{', '.join(KINDS)} and its unit last, as in hc_abs_delta_mean_mm"
+                    f"export.parity_limits.{name}.{metric}: not a delta{nearest(metric, known)}; "
+                    f"write a column of the task with {', '.join(KINDS)} and its unit last, as in "
+                    f"hc_abs_delta_mean_mm; its columns: {', '.join(compared)}"
                 )
 
 
-def compared_columns(rows: Iterable[Row]) -> list[str]:
-    """Columns of numbers that a format can change; errors only repeat their measurement, and pixel
-    counts what is pooled of them. A radial error repeats nothing: it is the measurement; nor does
-    an expected error.
-    """
-    numbers: dict[str, bool] = {}
-    for row in rows:
-        for column, value in row.items():
-            numbers[column] = numbers.get(column, True) and not isinstance(value, str)
-    repeated = re.compile(
-        r"mm_per_pixel|true_.*|(raw_)?confusion_.*|(?!radial_|hc_expected_).*_(error|true)(_.*)?"
-    )
-    return [c for c, numeric in numbers.items() if numeric and not repeated.fullmatch(c)]
+def compared_columns(columns: Mapping[str, Column], rows: Iterable[Row]) -> list[str]:
+    """The columns that the task wants compared, as far as a row holds them."""
+    held = {name for row in rows for name in row}
+    return [name for name, column in columns.items() if column.compared and name in held]
 
 
 def delta_name(column: str, kind: str) -> str:

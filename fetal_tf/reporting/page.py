@@ -111,7 +111,7 @@ def write_report(
         story=_story(rows, summary, task, quantity),
         cautions=_cautions(summary, evaluated),
         cards=_cards(summary, task) if measuring else [],
-        tables=metric_tables(summary) if measuring else [],
+        tables=metric_tables(summary, task.columns) if measuring else [],
         plots=plots,
         sections=sections,
         no_agreement=_why_no_agreement(rows, quantity) if measuring else "",
@@ -130,7 +130,7 @@ def write_report(
 
 
 def _main_quantity(task: Task) -> Quantity | None:
-    return Quantity.of_metric(task.quantities[0]) if task.quantities else None
+    return task.quantities[0] if task.quantities else None
 
 
 def _story(

@@ -7,25 +7,29 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from fetal_tf.scores.direction import better
+from fetal_tf.scores.columns import Column, better
 from fetal_tf.scores.quantities import Quantity
 from fetal_tf.scores.rows import Row, flag_codes
 from fetal_tf.scores.statistics import finite
 from fetal_tf.scores.wording import DASH, interval, metric_label, number
 
 
-def metric_tables(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+def metric_tables(
+    summary: Mapping[str, Any], columns: Mapping[str, Column]
+) -> list[dict[str, Any]]:
     """All images; and, folded away, those that nothing was held against."""
-    tables = [_metric_table("All images", summary["metrics"], open_=True)]
+    tables = [_metric_table("All images", summary["metrics"], columns, open_=True)]
     if summary["images"]["flagged"] or summary["images"]["refused"]:
         title = "Without flagged and refused images"
-        tables.append(_metric_table(title, summary["metrics_unflagged"], open_=False))
+        tables.append(_metric_table(title, summary["metrics_unflagged"], columns, open_=False))
     return tables
 
 
-def _metric_table(title: str, metrics: Mapping[str, Any], *, open_: bool) -> dict[str, Any]:
+def _metric_table(
+    title: str, metrics: Mapping[str, Any], columns: Mapping[str, Column], *, open_: bool
+) -> dict[str, Any]:
     rows = [
-        [metric_label(name), better(name), str(m["n"]), number(m["mean"], name)]
+        [metric_label(name), better(columns, name), str(m["n"]), number(m["mean"], name)]
         + [interval(m["ci95"], name)]
         # a spread has no sign, whatever the metric has
         + [number(m["sd"], name).lstrip("+")]

@@ -55,7 +55,7 @@ def confusion_columns(
     """
     check_confusions(confusion, len(classes), ndim=2)
     return dict(
-        zip(_column_names(classes, prefix), (int(n) for n in confusion.ravel()), strict=True)
+        zip(confusion_names(classes, prefix), (int(n) for n in confusion.ravel()), strict=True)
     )
 
 
@@ -76,7 +76,7 @@ def confusions_of_rows(
     Raises:
         DataError: a cell that is not a whole number of pixels.
     """
-    names = _column_names(classes, prefix)
+    names = confusion_names(classes, prefix)
     cells, kept = [], []
     for place, row in enumerate(rows):
         values = [row.get(name) for name in names]
@@ -103,7 +103,8 @@ def check_confusions(confusions: np.ndarray, classes: int, ndim: int) -> None:
         raise TypeError(f"confusion must count pixels (integers), found {confusions.dtype}")
 
 
-def _column_names(classes: Sequence[str], prefix: str) -> list[str]:
+def confusion_names(classes: Sequence[str], prefix: str) -> list[str]:
+    """The columns of a matrix in a row, one per cell: truth first, then prediction."""
     return [f"{prefix}confusion_{true}_{pred}_px" for true in classes for pred in classes]
 
 

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
+from fetal_tf.scores.columns import figures
 from fetal_tf.scores.overlap import overlap_metrics, surface_distances_px
 
 # What the dataset's authors call our structures.
 _OFFICIAL = {"heart": "cardiac", "thorax": "thorax"}
-FOCUS_METRICS = (
-    "focus_cardiac_dice",
-    "focus_thorax_dice",
-    "focus_cardiac_hd95_px",
-    "focus_thorax_hd95_px",
-    "focus_ctr_agreement",
+FOCUS_COLUMNS = (
+    *figures("focus_cardiac_dice", "focus_thorax_dice", better="higher"),
+    *figures("focus_cardiac_hd95_px", "focus_thorax_hd95_px", better="lower"),
+    *figures("focus_ctr_agreement", better="higher"),
 )
+FOCUS_METRICS = tuple(column.name for column in FOCUS_COLUMNS)
 
 
 def focus_score(

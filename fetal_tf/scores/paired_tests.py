@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fetal_tf.scores.agreement import holm, paired_comparison
-from fetal_tf.scores.direction import better
+from fetal_tf.scores.columns import Better, Column, better
 from fetal_tf.scores.rows import Row
 from fetal_tf.scores.statistics import finite
 
@@ -19,17 +19,18 @@ class PairedTest:
 
     Attributes:
         figures: of `fetal_tf.scores.agreement.paired_comparison`, a = `run`, b = `against`; and
-        the two
-            p-values after Holm's adjustment over all tests of the table, `…_holm`.
-        verdict: by the adjusted p-value over groups: `better` or `worse` (for signed errors
-            `higher` or `lower`), `no difference shown`, `direction unclear` where the mean and the
-            ranks point to different sides, `not testable`.
+            the two p-values after Holm's adjustment over all tests of the table, `…_holm`.
+        improves: which way the metric improves.
+        verdict: by the adjusted p-value over groups: `better` or `worse` (`higher` or `lower` where
+            neither direction is better), `no difference shown`, `direction unclear` where the mean
+            and the ranks point to different sides, `not testable`.
     """
 
     run: str
     against: str
     metric: str
     figures: Mapping[str, Any]
+    improves: Better
     verdict: str
 
 
@@ -38,6 +39,7 @@ def paired_tests(
     first: Sequence[Row],
     pairs: Sequence[tuple[str, Sequence[Row], str]],
     seed: int,
+    columns: Mapping[str, Column],
 ) -> list[PairedTest]:
     """Test all pairs, then adjust their p-values together.
 
@@ -46,6 +48,7 @@ def paired_tests(
         first: its rows.
         pairs: label of another run, its rows of the same images in the same order, and a column.
         seed: of the bootstrap.
+        columns: of the task, which say what is better.
     """
     groups = [str(row["group"]) for row in first]
     found = [
@@ -64,13 +67,14 @@ def paired_tests(
             figures[f"{key}_holm"] = None
         for figures, p in zip(known, adjusted, strict=True):
             figures[f"{key}_holm"] = p
-    return [
-        PairedTest(run, against, name, figures, _verdict(name, figures))
-        for (run, _, name), figures in zip(pairs, found, strict=True)
-    ]
+    tests = []
+    for (run, _, name), figures in zip(pairs, found, strict=True):
+        improves = better(columns, name)
+        tests.append(PairedTest(run, against, name, figures, improves, _verdict(improves, figures)))
+    return tests
 
 
-def _verdict(metric: str, figures: Mapping[str, Any]) -> str:
+def _verdict(improves: Better, figures: Mapping[str, Any]) -> str:
     p, difference = figures["wilcoxon_p_groups_holm"], figures["mean_difference"]
     if p is None:
         return "not testable"
@@ -78,7 +82,6 @@ def _verdict(metric: str, figures: Mapping[str, Any]) -> str:
         return "no difference shown"
     if difference * figures["rank_biserial"] <= 0:
         return "direction unclear"
-    direction = better(metric)
-    if direction == "near 0":
+    if improves in ("near 0", "neither"):
         return "higher" if difference > 0 else "lower"
-    return "better" if (difference > 0) == (direction == "higher") else "worse"
+    return "better" if (difference > 0) == (improves == "higher") else "worse"

@@ -1,6 +1,5 @@
 """Measured quantities of an evaluation: their names, their columns, and their pairs of values."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from fetal_tf.edge.errors import DataError
+from fetal_tf.scores.columns import UNITS, Column
 from fetal_tf.scores.rows import Row
 from fetal_tf.scores.statistics import finite
 
 _SPELLING = {"dice": "Dice", "iou": "IoU", "f1": "F1"}
 _ABBREVIATIONS = ("hc", "bpd", "ofd", "csp", "lv", "ctr", "focus", "roc", "pr", "auc", "hd95")
 _PHRASES = {f"ctr_{by}": f"CTR by {by}" for by in ("diameter", "area", "circumference")}
-UNITS = {"mm": "mm", "mm2": "mm²", "px": "px", "percent": "%"}
 
 
 def written(name: str) -> str:
@@ -34,19 +33,30 @@ class Quantity:
 
     Attributes:
         stem: the columns' first part.
-        name: as people write it.
         unit: of all three columns.
     """
 
     stem: str
-    name: str
     unit: str
 
-    @classmethod
-    def of_metric(cls, metric: str) -> "Quantity | None":
-        """The quantity whose absolute error `metric` is; None for any other metric."""
-        match = re.fullmatch(r"(\w+)_abs_error_([a-z]+)", metric)
-        return cls(match[1], written(match[1]), match[2]) if match else None
+    @property
+    def name(self) -> str:
+        """As people write it."""
+        return written(self.stem)
+
+    def columns(self) -> tuple[Column, ...]:
+        """What a row holds of it; the errors are published.
+
+        A length has an error in per cent beside the one in its unit, see `measurement_errors`.
+        """
+        relative = Column(f"{self.stem}_error_percent", "near 0", published=True)
+        return (
+            Column(self.predicted, compared=True),
+            Column(self.measured),
+            Column(self.error, "near 0", published=True),
+            Column(self.absolute, "lower", published=True),
+            *([relative] if relative.name != self.error else []),
+        )
 
     @property
     def predicted(self) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fetal_tf.scores.direction import better
-from fetal_tf.scores.quantities import UNITS, written
+from fetal_tf.scores.columns import UNITS
+from fetal_tf.scores.quantities import written
 
 DASH = "\N{EN DASH}"  # stands for "no value"
 
@@ -27,6 +27,8 @@ LABELS = {
 _SUCCESS = re.compile(r"success_(\d+)px")
 
 
+# A difference, measured minus true. Distances and expected errors are never negative.
+_SIGNED = re.compile(r"\w+(?<!_abs)(?<!_expected)_error_(mm|mm2|percent)")
 # What is itself measured in per cent: its error is a difference in percentage points.
 _IN_PERCENT = ("ctr_",)
 
@@ -53,7 +55,7 @@ def number(value: float | None, name: str) -> str:
         return DASH
     share = _SUCCESS.fullmatch(name) or not name.endswith(("mm", "px", "percent"))
     places = 4 if share else 2
-    sign = "+" if better(name) == "near 0" else ""
+    sign = "+" if _SIGNED.fullmatch(name) else ""
     return f"{value:{sign}.{places}f}".replace("-", "\N{MINUS SIGN}")
 
 

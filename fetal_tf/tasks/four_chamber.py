@@ -16,9 +16,11 @@ from fetal_tf.edge.measure.four_chamber_measurement import FourChamberMeasuremen
 from fetal_tf.edge.measure.nested_probabilities import check_classes, nested
 from fetal_tf.metrics.masks import Dice, IoU, PixelAccuracy
 from fetal_tf.scores.categories import categories
-from fetal_tf.scores.focus_score import FOCUS_METRICS, focus_score
+from fetal_tf.scores.columns import Column, declare, facts, figures, values
+from fetal_tf.scores.focus_score import FOCUS_COLUMNS, FOCUS_METRICS, focus_score
 from fetal_tf.scores.overlap import overlap_metrics
 from fetal_tf.scores.pixel_levels import PixelLevels
+from fetal_tf.scores.quantities import Quantity
 from fetal_tf.scores.rows import Row
 from fetal_tf.scores.statistics import finite
 from fetal_tf.tasks.confidence_fitting import fit_to_known
@@ -72,27 +74,26 @@ class FourChamberTask(PlainTask):
         except ValueError as error:
             raise ConfigError(f"measurement.json: {error}") from error
         self.fits_measurer = paired = "thorax" in self.structures
-        self.quantities: tuple[str, ...] = ()
+        self.quantities: tuple[Quantity, ...] = ()
         self.headline: tuple[str, ...] = ("heart_dice", "heart_iou", "focus_cardiac_hd95_px")
         official: tuple[str, ...] = ("focus_cardiac_dice", "focus_cardiac_hd95_px")
         if paired:
-            self.quantities = tuple(f"{ratio}_abs_error_percent" for ratio in RATIOS)
-            self.headline = ("heart_dice", "thorax_dice", "focus_ctr_agreement", self.quantities[0])
+            self.quantities = tuple(Quantity(ratio, "percent") for ratio in RATIOS)
+            by_diameter = self.quantities[0].absolute
+            self.headline = ("heart_dice", "thorax_dice", "focus_ctr_agreement", by_diameter)
             official = FOCUS_METRICS
         self.scores: Mapping[str, tuple[str, ...]] = {"focus": official}
-        self.metric_names = (
+        self.columns = declare(
             *(
-                f"{s}_{metric}"
-                for s in reversed(self.structures)
-                for metric in (*OVERLAP, *RANKING)
+                figures(*(f"{structure}_{name}" for name in (*OVERLAP, *RANKING)), better="higher")
+                for structure in reversed(self.structures)
             ),
-            *official,
-            *(
-                f"{r}_{kind}"
-                for r in RATIOS
-                for kind in ("error_percent", "abs_error_percent")
-                if paired
-            ),
+            (column for column in FOCUS_COLUMNS if column.name in official),
+            *(quantity.columns() for quantity in self.quantities),
+            values(CTR.expected) if paired else (),
+            facts("mm_per_pixel"),
+            # while training
+            [Column(name, "higher") for name in ("thorax_ring_dice", "pixel_accuracy")],
         )
         self.parity_limits = _parity_limits(self.structures)
 

@@ -14,8 +14,9 @@ from fetal_tf.edge.geometry.landmarks import AXES
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.metrics.head_axis import AxisError
 from fetal_tf.metrics.masks import Dice
+from fetal_tf.scores.columns import Column, declare
 from fetal_tf.tasks.registry import TASKS
-from fetal_tf.tasks.segmentation import SegmentationTask
+from fetal_tf.tasks.segmentation import COLUMNS, SegmentationTask
 from fetal_tf.tasks.task import Task
 
 CLASSES = ("head", *AXIS)
@@ -25,6 +26,9 @@ class HeadAxisTask(SegmentationTask):
     """Segmentation of the head whose ellipse is turned to the axis that the net shows."""
 
     name = "head_axis"
+    columns: Mapping[str, Column] = declare(
+        COLUMNS.values(), [Column("axis_error", "lower")]
+    )  # while training
 
     def _check_classes(self, classes: list[str]) -> None:
         if tuple(classes) != CLASSES:

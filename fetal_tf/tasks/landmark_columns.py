@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fetal_tf.edge.geometry.landmarks import AXES, LANDMARKS
+from fetal_tf.scores.columns import Column, facts, figures, values
 from fetal_tf.scores.landmarks import (
     SUCCESS_PX,
     axis_summary,
@@ -15,14 +16,17 @@ from fetal_tf.scores.landmarks import (
 )
 from fetal_tf.scores.rows import Row
 
-# The better order of the ends of each axis counts; `strict` takes them by name.
-LANDMARK_METRICS = (
-    "radial_error_px",
-    "radial_error_strict_px",
-    *(f"{axis}_nme" for axis in AXES),
-    *(f"success_{limit}px" for limit in SUCCESS_PX),
-)
 _SIZE = ("image_height_px", "image_width_px")
+_PLACES = tuple(f"{name}_{axis}" for name in LANDMARKS for axis in "xy")
+# The better order of the ends of each axis counts; `strict` takes them by name.
+LANDMARK_COLUMNS = (
+    *figures("radial_error_px", "radial_error_strict_px", better="lower"),
+    *figures(*(f"{axis}_nme" for axis in AXES), better="lower"),
+    *figures(*(f"success_{limit}px" for limit in SUCCESS_PX), better="higher"),
+    *(Column(f"{name}_error_px", "lower") for name in LANDMARKS),
+    *values(*(f"{place}_px" for place in _PLACES)),
+    *facts(*(f"{place}_true_px" for place in _PLACES), *_SIZE),
+)
 
 
 def landmark_columns(

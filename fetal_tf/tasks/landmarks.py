@@ -21,10 +21,12 @@ from fetal_tf.edge.measure.landmark_measurement import LandmarkMeasurement, meas
 from fetal_tf.edge.measure.landmark_reading import Reading
 from fetal_tf.metrics.landmarks import CoordinateError, HeatmapError
 from fetal_tf.metrics.masks import Dice
+from fetal_tf.scores.columns import Column, declare, facts, figures, values
 from fetal_tf.scores.landmarks import QUANTITIES
 from fetal_tf.scores.overlap import overlap_metrics
+from fetal_tf.scores.quantities import Quantity
 from fetal_tf.scores.rows import Row
-from fetal_tf.tasks.landmark_columns import LANDMARK_METRICS, landmark_columns, landmark_section
+from fetal_tf.tasks.landmark_columns import LANDMARK_COLUMNS, landmark_columns, landmark_section
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.precision import by_format
 from fetal_tf.tasks.registry import TASKS
@@ -51,7 +53,7 @@ class LandmarkTask(PlainTask):
     name = "landmarks"
     measurement = MEASUREMENT
     headline: tuple[str, ...] = ("success_10px", "ofd_nme", "bpd_nme", "radial_error_px")
-    quantities: tuple[str, ...] = tuple(f"{q}_abs_error_mm" for q in QUANTITIES)
+    quantities: tuple[Quantity, ...] = tuple(Quantity(name, "mm") for name in QUANTITIES)
     parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
 
     def __init__(
@@ -82,11 +84,13 @@ class LandmarkTask(PlainTask):
         )
         self._output, self._sigma_px, self._sort_ends = output, sigma_px, sort_ends
         self._masked = "head" in self.classes
-        self.metric_names = (
-            *(("mask_dice", "mask_iou") if self._masked else ()),
-            *LANDMARK_METRICS,
-            *(f"{q}_{kind}" for q in QUANTITIES for kind in ("error_mm", "abs_error_mm")),
-            *(f"{q}_error_percent" for q in QUANTITIES),
+        self.columns = declare(
+            figures("mask_dice", "mask_iou", better="higher") if self._masked else (),
+            LANDMARK_COLUMNS,
+            *(quantity.columns() for quantity in self.quantities),
+            values("lowest_peak"),
+            facts("mm_per_pixel"),
+            [Column("radial_error", "lower")],  # while training
         )
 
     def target(self, sample: Sample, letterbox: Letterbox) -> Target:

@@ -9,6 +9,8 @@ from fetal_tf.data.pipeline.targets import Target
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.bundle.measurers import Measurement, Measurer
 from fetal_tf.losses.class_pixels import ClassPixels
+from fetal_tf.scores.columns import Column
+from fetal_tf.scores.quantities import Quantity
 from fetal_tf.scores.rows import Row
 from fetal_tf.tasks.task import Gathered
 
@@ -17,13 +19,19 @@ class PlainTask:
     """A task without fitted settings, whose every figure is a mean of a column. See `Task`."""
 
     pooled_headline: tuple[str, ...] = ()
-    quantities: tuple[str, ...] = ()
+    quantities: tuple[Quantity, ...] = ()
     scores: Mapping[str, tuple[str, ...]] = {}
     fits_measurer = False
     learns_negatives = False
     target_interpolation: Literal["linear", "nearest"] = "linear"
 
     measurer: Measurer
+    columns: Mapping[str, Column]
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The published columns, in the order of their declaration."""
+        return tuple(name for name, column in self.columns.items() if column.published)
 
     def known_channels(self, target: np.ndarray) -> np.ndarray:
         """Every channel says something."""

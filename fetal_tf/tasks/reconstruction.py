@@ -13,8 +13,10 @@ from fetal_tf.edge.errors import ConfigError
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.io.images import read_gray
 from fetal_tf.edge.measure.plane import PlaneMeasurement
+from fetal_tf.edge.measure.plane_features import FEATURES
 from fetal_tf.edge.measure.plane_reference import fit_plane
 from fetal_tf.losses.reconstruction import mean_squared_error
+from fetal_tf.scores.columns import Column, declare, figures, values
 from fetal_tf.scores.rows import Row
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.precision import by_format
@@ -44,7 +46,11 @@ class ReconstructionTask(PlainTask):
     name = "reconstruction"
     measurement = MEASUREMENT
     headline: tuple[str, ...] = ("ssim", "reconstruction_error", "plane_score")
-    metric_names = headline
+    columns: Mapping[str, Column] = declare(
+        figures("ssim", better="higher"),
+        figures("reconstruction_error", "plane_score", better="lower"),
+        values(*(f"plane_{name}" for name in FEATURES)),
+    )
     parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
     head: Literal["sigmoid", "softmax", "linear"] = "sigmoid"
     fits_measurer = True

@@ -16,12 +16,13 @@ from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.measure.convention import conventions_of
 from fetal_tf.edge.measure.head import HeadMeasurement
 from fetal_tf.metrics.masks import Dice, IoU, PixelAccuracy
+from fetal_tf.scores.columns import Column, declare, facts, figures, values
 from fetal_tf.scores.overlap import overlap_metrics, surface_distances_mm
-from fetal_tf.scores.quantities import measurement_errors
+from fetal_tf.scores.quantities import Quantity, measurement_errors
 from fetal_tf.scores.rows import Row
 from fetal_tf.tasks.confidence_fitting import fit_to_known
 from fetal_tf.tasks.confidence_summary import HC, confidence_section
-from fetal_tf.tasks.landmark_columns import LANDMARK_METRICS, landmark_columns, landmark_section
+from fetal_tf.tasks.landmark_columns import LANDMARK_COLUMNS, landmark_columns, landmark_section
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.precision import by_format
 from fetal_tf.tasks.registry import TASKS
@@ -35,6 +36,14 @@ SURFACE = ("hd95_mm", "mean_surface_distance_mm")
 # Both diameters and their ends, as nets are judged that look for nothing else.
 DIAMETERS = ("radial_error_px", "ofd_nme", "bpd_nme", "ofd_abs_error_mm", "bpd_abs_error_mm")
 QUANTITIES = ("hc", "bpd", "ofd")  # head circumference, biparietal and occipitofrontal diameter
+COLUMNS = declare(
+    figures(*OVERLAP, *RAW_OVERLAP, better="higher"),
+    figures(*SURFACE, better="lower"),
+    LANDMARK_COLUMNS,
+    *(Quantity(name, "mm").columns() for name in QUANTITIES),
+    values(HC.expected),
+    facts("mm_per_pixel"),
+)
 
 
 # How far an exported file may drift from the float model, over paired images. Rounding of weights
@@ -57,7 +66,8 @@ class SegmentationTask(PlainTask):
     name = "segmentation"
     learns_negatives = True
     headline: tuple[str, ...] = ("dice", "hc_abs_error_mm")
-    quantities: tuple[str, ...] = ("hc_abs_error_mm",)
+    quantities: tuple[Quantity, ...] = (Quantity("hc", "mm"),)
+    columns: Mapping[str, Column] = COLUMNS
     scores: Mapping[str, tuple[str, ...]] = {"diameters": DIAMETERS}
     parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
     head: Literal["sigmoid", "softmax", "linear"] = "sigmoid"
@@ -99,14 +109,6 @@ class SegmentationTask(PlainTask):
         except ValueError as error:
             where = "measurement.json" if settings else "task.classes"
             raise ConfigError(f"{where}: {error}") from error
-        self.metric_names = (
-            *OVERLAP,
-            *RAW_OVERLAP,
-            *SURFACE,
-            *LANDMARK_METRICS,
-            *(f"{q}_{kind}" for q in QUANTITIES for kind in ("error_mm", "abs_error_mm")),
-            *(f"{q}_error_percent" for q in QUANTITIES),
-        )
 
     def _check_classes(self, classes: list[str]) -> None:
         if len(classes) != 1:

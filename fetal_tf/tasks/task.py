@@ -11,7 +11,9 @@ from fetal_tf.data.sample import Sample
 from fetal_tf.edge.bundle.measurers import Measurement, Measurer
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.losses.class_pixels import ClassPixels
+from fetal_tf.scores.columns import Column
 from fetal_tf.scores.pixel_levels import PixelLevels
+from fetal_tf.scores.quantities import Quantity
 from fetal_tf.scores.rows import Row
 
 Gathered = Mapping[str, PixelLevels]  # structure → its probabilities over all images' pixels
@@ -29,12 +31,14 @@ class Task(Protocol):
         measurement: key of `fetal_tf.edge.bundle.measurers.MEASURERS`.
         measurer: that measurer, with this task's classes and settings.
         measurement_settings: what the measurer was made with, for the bundle.
-        metric_names: numeric columns of a row that a summary describes.
+        columns: every numeric column of a row, by name: which of them `summary.json` describes,
+            which way each improves, which of them parity compares.
+        metric_names: the published columns, in order.
         scores: columns that are shown together by a name, such as a dataset's official score.
         headline: the columns that a one-line summary shows; the first is better when higher, the
             last sorts worst cases by its absolute value.
         pooled_headline: the figures of `pooled` that are shown beside the headline; may be empty.
-        quantities: the `…_abs_error_…` columns whose agreement the report draws.
+        quantities: the measurements whose agreement the report draws, the first one largest.
         parity_limits: format → delta → limit that an exported file must keep.
         head: the activation of a model's output that suits the classes: softmax where each pixel
             is exactly one of them, sigmoid for other maps, linear for coordinates.
@@ -50,16 +54,19 @@ class Task(Protocol):
     measurement: str
     measurer: Measurer
     measurement_settings: Mapping[str, Any]
-    metric_names: tuple[str, ...]
+    columns: Mapping[str, Column]
     scores: Mapping[str, tuple[str, ...]]
     headline: tuple[str, ...]
     pooled_headline: tuple[str, ...]
-    quantities: tuple[str, ...]
+    quantities: tuple[Quantity, ...]
     parity_limits: Mapping[str, Mapping[str, float]]
     head: Literal["sigmoid", "softmax", "linear"]
     target_interpolation: Literal["linear", "nearest"]
     fits_measurer: bool
     learns_negatives: bool
+
+    @property
+    def metric_names(self) -> tuple[str, ...]: ...
 
     def target(self, sample: Sample, letterbox: Letterbox) -> Target:
         """What augmentation moves, in the network's frame."""

@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from fetal_tf.edge.io.files import sha256_of
-from fetal_tf.runs.history import best_epoch, has_finished, read_history
+from fetal_tf.experiment import monitor_of
+from fetal_tf.runs.history import has_finished, read_history
 from fetal_tf.tracking.mlflow_run import (
     Memory,
     experiment_id,
@@ -157,8 +158,8 @@ class MlflowSync:
         digest = sha256_of(best)
         if self._memory.uploaded.get(best.name) != digest:
             history = read_history(self._folder.path / "metrics.csv")
-            monitor = self._folder.config.train.monitor
-            step = best_epoch(history, monitor) + 1 if history else 0
+            monitor = monitor_of(self._folder.config)
+            step = monitor.best_epoch(history) + 1 if history else 0
             yield from log_model(client, run, best, digest, step)
             self._remember(best.name, digest)
             yield "model"

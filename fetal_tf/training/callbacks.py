@@ -13,8 +13,7 @@ from keras import ops
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.optimizers import Plateau
-from fetal_tf.runs.history import best_epoch
-from fetal_tf.scores.direction import lower_is_better
+from fetal_tf.scores.monitor import Monitor
 from fetal_tf.training.checkpoint import TrainingState, save_checkpoint
 
 
@@ -97,14 +96,13 @@ class WeightAverage(keras.callbacks.Callback):
 class PlateauRate(keras.callbacks.Callback):
     """Sets the learning rate of each epoch from the history of the monitored value."""
 
-    def __init__(self, plateau: Plateau, state: TrainingState, monitor: str):
+    def __init__(self, plateau: Plateau, state: TrainingState, monitor: Monitor):
         super().__init__()
         self._plateau, self._state, self._monitor = plateau, state, monitor
 
     def on_epoch_begin(self, epoch, logs=None):
-        sign = 1 if lower_is_better(self._monitor) else -1
-        losses = [sign * row[self._monitor] for row in self._state.history]
-        self.model.optimizer.learning_rate.assign(self._plateau.rate_after(losses))
+        costs = self._monitor.costs(self._state.history)
+        self.model.optimizer.learning_rate.assign(self._plateau.rate_after(costs))
 
 
 class EpochEnd(keras.callbacks.Callback):
@@ -115,7 +113,11 @@ class EpochEnd(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, run: Path, state: TrainingState, monitor: str, average: WeightAverage | None = None
+        self,
+        run: Path,
+        state: TrainingState,
+        monitor: Monitor,
+        average: WeightAverage | None = None,
     ):
         super().__init__()
         self._run, self._state = run, state
@@ -145,7 +147,7 @@ class EpochEnd(keras.callbacks.Callback):
 
     def _write_derived(self):
         history = self._state.history
-        if best_epoch(history, self._monitor) == len(history) - 1:
+        if self._monitor.best_epoch(history) == len(history) - 1:
             with self._average.applied() if self._average else nullcontext():
                 save_checkpoint(self.model, TrainingState(history), self._run / "best.keras")
         write_history(history, self._run / "metrics.csv")

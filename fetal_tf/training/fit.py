@@ -28,7 +28,7 @@ from fetal_tf.experiment import Experiment, belonging_to, select
 from fetal_tf.losses.class_pixels import ClassPixels
 from fetal_tf.models.predictor import KerasPredictor
 from fetal_tf.optimizers import Schedule
-from fetal_tf.runs.history import best_epoch, has_stopped
+from fetal_tf.runs.history import has_stopped
 from fetal_tf.runs.lineage import teacher_bundles
 from fetal_tf.training import callbacks
 from fetal_tf.training.checkpoint import TrainingState, restore
@@ -201,7 +201,7 @@ def train(
     checkpoint = run / "last.keras"
     state = restore(model, checkpoint) if resume and checkpoint.exists() else TrainingState()
     first_epoch, last_epoch = state.finished_epochs, options.epochs
-    if has_stopped(state.history, options):
+    if has_stopped(state.history, config):
         last_epoch = first_epoch
     model.fit(
         _training_batches(experiment, frames, first_epoch, last_epoch),
@@ -222,8 +222,8 @@ def train(
     )
     return Outcome(
         state.history,
-        best_epoch(state.history, options.monitor),
-        has_stopped(state.history, options),
+        experiment.monitor.best_epoch(state.history),
+        has_stopped(state.history, config),
     )
 
 
@@ -253,7 +253,7 @@ def _callbacks(
     val_cache: FrameCache,
 ) -> list[keras.callbacks.Callback]:
     """In the order in which they must see an epoch: averages, history and checkpoint, then logs."""
-    options = experiment.config.train
+    options, monitor = experiment.config.train, experiment.monitor
     average = None
     if options.ema_decay is not None:
         average = callbacks.WeightAverage(options.ema_decay, state.average)
@@ -263,9 +263,9 @@ def _callbacks(
     hooks = [
         callbacks.StopAtNaN(run / "last.keras"),
         average,
-        schedule.plateau and callbacks.PlateauRate(schedule.plateau, state, options.monitor),
-        callbacks.EpochEnd(run, state, options.monitor, average),
-        callbacks.StopWhen(lambda: has_stopped(state.history, options)),
+        schedule.plateau and callbacks.PlateauRate(schedule.plateau, state, monitor),
+        callbacks.EpochEnd(run, state, monitor, average),
+        callbacks.StopWhen(lambda: has_stopped(state.history, experiment.config)),
         callbacks.TensorBoardLog(run / "tensorboard", state, draw, options.overlay_every, average),
     ]
     return [hook for hook in hooks if hook]

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from fetal_tf.analysis.seed_agreement import measurement_agreement, seed_spread
+from fetal_tf.scores.quantities import Quantity
 
 TASK = SimpleNamespace(
-    classes=("background", "brain", "csp"), quantities=("lv_width_abs_error_mm",)
+    classes=("background", "brain", "csp"), quantities=(Quantity("lv_width", "mm"),)
 )
 
 

@@ -8,6 +8,9 @@ from PIL import Image
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.bundle.measurers import MEASURERS
 from fetal_tf.edge.errors import DataError
+from fetal_tf.scores.columns import declare, figures
+from fetal_tf.scores.quantities import Quantity
+from fetal_tf.tasks.plain import PlainTask
 
 INPUT_SHAPE = (24, 32, 1)
 
@@ -25,18 +28,19 @@ class BrightnessPredictor:
         return images[..., :1].astype(np.float32) / 255
 
 
-class BrightnessTask:
+class BrightnessTask(PlainTask):
     """Dice is the mean probability, HC its hundredfold in mm; the truth is the sample's own."""
 
     name = "segmentation"
     classes = ("head",)
     measurement = "head"
-    metric_names = ("dice", "hc_error_mm", "hc_abs_error_mm")
+    columns = declare(
+        figures("dice", better="higher"),
+        [c for c in Quantity("hc", "mm").columns() if c.name != "hc_error_percent"],
+    )
     headline = ("dice", "hc_abs_error_mm")
-    pooled_headline = ()
-    quantities = ("hc_abs_error_mm",)
+    quantities = (Quantity("hc", "mm"),)
     head = "sigmoid"
-    scores = {}  # noqa: RUF012
     parity_limits = {}  # noqa: RUF012
     measurer = MEASURERS["head"](("head",), {})
 
@@ -45,12 +49,6 @@ class BrightnessTask:
 
     def training_metrics(self):
         raise NotImplementedError
-
-    def measurer_of(self, sample):
-        return self.measurer
-
-    def gather(self):
-        return {}
 
     def evaluate(self, probabilities, sample, letterbox, gather=None):
         if sample.load_mask is not None:
@@ -64,15 +62,6 @@ class BrightnessTask:
             true=sample.reference["hc_mm"],
             refused="no_head: too dark" if mean < 0.05 else "",
         )
-
-    def pooled(self, rows):
-        return {}
-
-    def summarise(self, rows, seed):
-        return {}
-
-    def tables(self, rows):
-        return {}
 
     def draw(self, image, probabilities, letterbox, sample):
         return np.repeat(image[..., None], 3, axis=-1)

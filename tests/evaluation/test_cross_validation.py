@@ -22,6 +22,7 @@ from fetal_tf.evaluation.cross_validation import (
 from fetal_tf.evaluation.evaluate import summarise_rows
 from fetal_tf.reporting.text.cross_validation import screen_text
 from fetal_tf.runs.history import read_history
+from fetal_tf.scores.monitor import Monitor
 from fetal_tf.scores.wording import DASH
 from fetal_tf.tracking.run_folder import RunFolder
 from fetal_tf.train import main
@@ -30,6 +31,8 @@ from tests.evaluation.evaluation_fakes import BrightnessTask, row
 from tests.evaluation.target_fakes import PoolingTask, fake_config
 
 DICE = ([0.9, 0.8, 0.7], [0.95, 0.5])
+
+MONITOR = Monitor("val_loss", falls=True)
 
 
 def fold(tmp_path, number, dice, task=None, **extra):
@@ -45,7 +48,7 @@ def fold(tmp_path, number, dice, task=None, **extra):
 
 
 def pooled(folds, task=None):
-    return pool_folds("net", folds, task or BrightnessTask(), "val_loss", seed=0)
+    return pool_folds("net", folds, task or BrightnessTask(), MONITOR, seed=0)
 
 
 @pytest.mark.parametrize("damage", [("metrics", "dice", "mean"), ("evaluated",), ("images",)])

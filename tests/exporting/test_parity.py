@@ -13,7 +13,13 @@ from fetal_tf.exporting.parity import (
     delta_name,
     limits_for,
 )
+from fetal_tf.scores.columns import declare, facts, figures, values
+from fetal_tf.scores.quantities import Quantity
+from fetal_tf.tasks import TASKS
 
+COLUMNS = declare(
+    figures("dice", better="higher"), Quantity("hc", "mm").columns(), facts("mm_per_pixel")
+)
 OUTPUTS = np.array([0.0, 0.25, 0.5])
 
 
@@ -33,7 +39,7 @@ def row(id, dice=0.9, hc=200.0, flags="", refused="", error=""):
 
 
 def compare_rows(reference, rows, limits=None):
-    return compare("int8", reference, rows, OUTPUTS, limits or {})
+    return compare("int8", reference, rows, OUTPUTS, limits or {}, COLUMNS)
 
 
 def test_deltas_are_paired_by_image():
@@ -129,22 +135,50 @@ def test_rows_of_other_images_are_refused():
 
 
 def test_errors_and_truth_are_not_compared():
-    assert compared_columns([row("a")]) == ["dice", "hc_mm"]
+    assert compared_columns(COLUMNS, [row("a")]) == ["dice", "hc_mm"]
 
 
-def test_what_the_expert_marked_and_pixel_counts_are_not_compared():
-    """They repeat themselves, or what is pooled of them; columns of other names stay."""
-    excluded = [
-        "mm_per_pixel", "true_csp_area_px", "true_csp_present", "lv_width_true_mm",
-        "lv_width_error_mm", "lv_width_abs_error_mm", "confusion_csp_lv_px",
-        "raw_confusion_csp_csp_px",
-    ]  # fmt: skip
-    kept = ["csp_dice", "raw_csp_dice", "csp_area_px", "csp_present", "lv_width_mm", "shape_score"]
-    kept.append("radial_error_px")  # a distance, and not the difference of two columns
-    kept.append("hc_expected_error_percent")  # what the net's border says, and no expert
-    text = {"id": "a", "group": "a", "condition": "normal", "ventriculomegaly": "", "flags": ""}
-    row = text | dict.fromkeys([*excluded, *kept], 1.0)
-    assert compared_columns([row, row | {"shape_score": None}]) == kept
+BRAIN = ["background", "brain", "csp", "lv"]
+TASKS_COMPARE = {
+    ("structures", "brain", *BRAIN): (
+        ["csp_dice", "raw_csp_dice", "csp_area_px", "csp_present", "lv_width_mm", "shape_score"],
+        [
+            "mm_per_pixel", "true_csp_area_px", "true_csp_present", "lv_width_true_mm",
+            "lv_width_error_mm", "lv_width_abs_error_mm", "confusion_csp_lv_px",
+            "raw_confusion_csp_csp_px",
+        ],
+    ),
+    ("segmentation", "head", "head"): (
+        ["radial_error_px", "hc_expected_error_percent", "ofd_1_x_px", "dice", "hd95_mm"],
+        ["hc_error_mm", "hc_true_mm", "ofd_1_error_px", "ofd_1_x_true_px", "image_width_px"],
+    ),
+    ("four_chamber", "four_chamber", "thorax", "heart"): (
+        ["ctr_diameter_expected_error_percent", "ctr_diameter_percent", "focus_ctr_agreement"],
+        ["ctr_diameter_error_percent", "ctr_area_true_percent"],
+    ),
+    ("reconstruction", "plane", "four_chamber"): (
+        ["reconstruction_error", "ssim", "plane_score"],
+        [],
+    ),
+    ("landmarks", "landmarks", "ofd_1", "ofd_2", "bpd_1", "bpd_2"): (
+        ["radial_error_strict_px", "lowest_peak", "ofd_mm", "ofd_nme"],
+        ["ofd_abs_error_mm", "bpd_2_error_px"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TASKS_COMPARE, ids=lambda case: case[0])
+def test_what_each_task_compares(case):
+    """The expert's marks and pixel counts repeat themselves, or what is pooled of them."""
+    name, measurement, *classes = case
+    kept, excluded = TASKS_COMPARE[case]
+    spec = {"name": name, "classes": classes, "measurement": measurement}
+    columns = TASKS.build("task", spec, {}).columns
+    held = {"id": "a", "flags": ""} | dict.fromkeys([*excluded, *kept], 1.0)
+    assert set(columns) >= {*kept, *excluded}
+    assert set(compared_columns(columns, [held])) == set(kept)
+    limits = {"int8": {delta_name(column, "abs_delta_mean"): 1.0 for column in kept}}
+    check_limit_names(limits, FORMATS, columns)
 
 
 def pooled_by_hand(rows):
@@ -163,10 +197,10 @@ def test_a_pooled_figure_has_one_delta(limit, passes):
     reference = [pixels("a", 50, 110), pixels("b", 4, 10)]
     rows = [pixels("a", 53, 110), pixels("b", 4, 10)]
     limits = {"pooled_csp_dice_delta": limit}
-    parity = compare("int8", reference, rows, OUTPUTS, limits, pooled_by_hand)
+    parity = compare("int8", reference, rows, OUTPUTS, limits, {}, pooled_by_hand)
     assert parity.deltas["pooled_csp_dice_delta"] == pytest.approx(0.05)
     assert parity.passed is passes
-    worse = compare("int8", rows, reference, OUTPUTS, limits, pooled_by_hand)
+    worse = compare("int8", rows, reference, OUTPUTS, limits, {}, pooled_by_hand)
     assert worse.deltas["pooled_csp_dice_delta"] == pytest.approx(-0.05)
     assert worse.passed is passes, "a loss counts like a gain"
 
@@ -175,7 +209,7 @@ def test_a_figure_that_one_side_cannot_pool_is_not_proven():
     reference, rows = [pixels("a", 5, 10)], [pixels("a", 0, 0)]
     limits = {"pooled_csp_dice_delta": 1.0}
     for first, second in ((reference, rows), (rows, reference), (rows, rows)):
-        parity = compare("int8", first, second, OUTPUTS, limits, pooled_by_hand)
+        parity = compare("int8", first, second, OUTPUTS, limits, {}, pooled_by_hand)
         assert parity.deltas["pooled_csp_dice_delta"] is None
         assert not parity.passed
 
@@ -221,11 +255,13 @@ def test_config_limits_lie_over_the_tasks():
         ({"int8": {"pooled_csp_dice": 1}}, "not a delta"),
         ({"int8": {"pooled_delta": 1}}, "not a delta"),
         ({"int8": {"csp_dice_delta": 1}}, "not a delta"),
+        ({"int8": {"bpd_abs_delta_mean_mm": 1}}, "not a delta"),
+        ({"int8": {"hc_error_abs_delta_mean_mm": 1}}, "not a delta"),
     ],
 )
 def test_limits_that_mean_nothing_are_refused_early(limits, message):
     with pytest.raises(ConfigError, match=message):
-        check_limit_names(limits, FORMATS)
+        check_limit_names(limits, FORMATS, COLUMNS)
 
 
 def test_limit_names_of_every_kind_are_accepted():
@@ -233,4 +269,5 @@ def test_limit_names_of_every_kind_are_accepted():
         "dice_delta_mean", "hc_abs_delta_p95_mm", "unpaired_share", "hc_abs_delta_max_mm",
         "csp_area_abs_delta_mean_mm2", "pooled_csp_dice_delta", "pooled_mean_iou_delta",
     ]  # fmt: skip
-    check_limit_names({"int8": dict.fromkeys(names, 1.0)}, FORMATS)
+    columns = declare(COLUMNS.values(), values("csp_area_mm2"))
+    check_limit_names({"int8": dict.fromkeys(names, 1.0)}, FORMATS, columns)

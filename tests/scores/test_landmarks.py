@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fetal_tf.edge.errors import DataError
@@ -60,6 +60,9 @@ def test_every_figure_by_hand():
 
 @given(points, points)
 def test_the_order_within_an_axis_matters_only_where_it_says_strict(found, truth):
+    for axis in (slice(0, 2), slice(2, 4)):  # where both orders are as good, either may be taken
+        orders = [np.hypot(*(found[axis][::step] - truth[axis]).T).sum() for step in (1, -1)]
+        assume(abs(orders[0] - orders[1]) > 1e-6)
     expected = landmark_errors(found, truth, None)
     for swap_ofd, swap_bpd in itertools.product([[0, 1], [1, 0]], [[2, 3], [3, 2]]):
         row = landmark_errors(found[swap_ofd + swap_bpd], truth, None)

@@ -4,7 +4,7 @@ import pytest
 from fetal_tf.scores.quantities import Quantity, written
 from tests.evaluation.evaluation_fakes import row
 
-HC = Quantity("hc", "HC", "mm")
+HC = Quantity("hc", "mm")
 ROWS = [
     row("a", hc=102.0, true=100.0),
     row("b", true=100.0, refused="no_head: nothing"),
@@ -30,19 +30,28 @@ def test_a_stem_as_people_write_it(stem, name):
     assert written(stem) == name
 
 
-def test_quantity_of_a_metric():
-    assert Quantity.of_metric("hc_abs_error_mm") == HC
-    assert Quantity.of_metric("ofd_abs_error_mm") == Quantity("ofd", "OFD", "mm")
-    ratio = Quantity.of_metric("ctr_diameter_abs_error_percent")
-    assert ratio == Quantity("ctr_diameter", "CTR by diameter", "percent")
-    assert ratio.measured == "ctr_diameter_true_percent"
-    assert Quantity.of_metric("dice") is None
-    assert Quantity.of_metric("hc_error_mm") is None
+def test_a_length_has_five_columns_and_a_ratio_four():
+    kinds = [(c.name, c.better, c.published, c.compared) for c in HC.columns()]
+    assert kinds == [
+        ("hc_mm", "neither", False, True),
+        ("hc_true_mm", "neither", False, False),
+        ("hc_error_mm", "near 0", True, False),
+        ("hc_abs_error_mm", "lower", True, False),
+        ("hc_error_percent", "near 0", True, False),
+    ]
+    ratio = Quantity("ctr_diameter", "percent")
+    assert ratio.name == "CTR by diameter" and ratio.measured == "ctr_diameter_true_percent"
+    assert [c.name for c in ratio.columns()] == [
+        "ctr_diameter_percent",
+        "ctr_diameter_true_percent",
+        "ctr_diameter_error_percent",
+        "ctr_diameter_abs_error_percent",
+    ]
 
 
 def test_units_as_people_write_them():
     assert (HC.unit_sign, HC.error_sign) == ("mm", "mm")
-    ratio = Quantity("ctr_area", "CTR by area", "percent")
+    ratio = Quantity("ctr_area", "percent")
     assert (ratio.unit_sign, ratio.error_sign) == ("%", "pp"), "44 % and 42 % differ by no per cent"
 
 

@@ -12,6 +12,7 @@ import pytest
 from scipy.stats import wilcoxon
 
 from fetal_tf.evaluate import main as evaluate
+from fetal_tf.scores.columns import declare, figures
 from tests.evaluation.evaluation_fakes import BrightnessPredictor, BrightnessTask
 from tests.evaluation.target_fakes import Dimmed, PoolingTask
 from tools.compare import main
@@ -179,7 +180,7 @@ class TestStored:
 
     def test_not_where_the_task_has_new_columns(self, paths, runs, tmp_path):
         class Wider(BrightnessTask):
-            metric_names = (*BrightnessTask.metric_names, "iou")
+            columns = declare(BrightnessTask.columns.values(), figures("iou", better="higher"))
 
         runs.known[paths[0]].task = Wider()
         assert self.compare(paths, runs, tmp_path)[1]
@@ -255,7 +256,9 @@ def structures_task(*structures):
     class Task(BrightnessTask):
         classes = ("background", *structures)
         headline = ("foreground_dice", *(f"{name}_dice" for name in structures), "hc_abs_error_mm")
-        metric_names = headline
+        columns = declare(
+            figures(*headline[:-1], better="higher"), figures(headline[-1], better="lower")
+        )
 
         def evaluate(self, probabilities, sample, letterbox, gather=None):
             row = super().evaluate(probabilities, sample, letterbox)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fetal_tf.evaluate import main as evaluate
+from fetal_tf.scores.columns import Column, declare, figures
 from fetal_tf.scores.pixel_levels import PixelLevels
 from fetal_tf.scores.wording import DASH
 from tests.evaluation.evaluation_fakes import BrightnessTask
@@ -23,7 +24,10 @@ class HeartTask(BrightnessTask):
     name = "hearts"  # none that the report has a section for
     classes = ("heart",)
     headline = ("heart_dice", "hc_abs_error_mm")
-    metric_names = ("heart_dice", "heart_iou", "official_dice", "hc_abs_error_mm")
+    columns = declare(
+        figures("heart_dice", "heart_iou", "official_dice", better="higher"),
+        [Column("hc_abs_error_mm", "lower", published=True)],
+    )
     scores = {"official": ("official_dice",)}  # noqa: RUF012
 
     def gather(self):
@@ -45,7 +49,7 @@ class HeartTask(BrightnessTask):
 class PairTask(HeartTask):
     classes = ("thorax", "heart")
     headline = ("heart_dice", "thorax_dice")
-    metric_names = (*HeartTask.metric_names, "thorax_dice")
+    columns = declare(HeartTask.columns.values(), figures("thorax_dice", better="higher"))
 
     def evaluate(self, probabilities, sample, letterbox, gather=None):
         row = super().evaluate(probabilities, sample, letterbox, gather)
@@ -55,7 +59,8 @@ class PairTask(HeartTask):
 class ErrorTask(BrightnessTask):
     name = "reconstruction"
     classes = ("gray",)
-    metric_names = headline = ("reconstruction_error",)
+    headline = ("reconstruction_error",)
+    columns = declare(figures("reconstruction_error", better="lower"))
     quantities = ()
 
     def evaluate(self, probabilities, sample, letterbox, gather=None):

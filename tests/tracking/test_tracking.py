@@ -134,13 +134,13 @@ def test_a_run_is_finished_at_its_last_epoch_or_when_it_stopped_early(tmp_path):
     write_run(tmp_path / "part", epochs=2)
     assert has_finished(tmp_path / "whole")
     assert not has_finished(tmp_path / "part")
-    patient = {"epochs": 9, "batch_size": 4, "monitor": "seconds"}
+    patient = {"epochs": 9, "batch_size": 4, "monitor": "loss"}
     stopping = {**patient, "early_stopping": {"patience": 2}}
-    write_run(tmp_path / "stopped", epochs=3, train={**stopping, "monitor": "hc_error"})
+    write_run(tmp_path / "stopped", epochs=3, train={**stopping, "monitor": "val_loss"})
     folder = tmp_path / "stopped"
-    (folder / "metrics.csv").write_text("epoch,hc_error\n1,3\n2,4\n3,5\n")
+    (folder / "metrics.csv").write_text("epoch,val_loss\n1,3\n2,4\n3,5\n")
     assert has_finished(folder)
-    (folder / "metrics.csv").write_text("epoch,hc_error\n1,3\n2,4\n3,2\n")
+    (folder / "metrics.csv").write_text("epoch,val_loss\n1,3\n2,4\n3,2\n")
     assert not has_finished(folder)
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.models.saving import load_model
-from fetal_tf.runs.history import best_epoch
 from fetal_tf.training.checkpoint import TrainingState, load_state, restore, save_checkpoint
 
 
@@ -129,16 +128,3 @@ def test_a_flipped_byte_does_not_pass_silently(tmp_path, data):
     path.write_bytes(bytes(content))
     with pytest.raises(FetalTFError, match=r"last\.keras"):
         load_model(path)
-
-
-@pytest.mark.parametrize(
-    ("monitor", "values", "expected"),
-    [
-        ("val_loss", [3.0, 1.0, 1.0, 2.0], 1),
-        ("val_dice", [0.1, 0.9, 0.9, 0.2], 1),
-        ("val_dice", [float("nan"), 0.1, 0.05], 1),
-        ("val_hc_abs_error_mm", [3.0, 2.0, 4.0], 1),
-    ],
-)
-def test_best_epoch_knows_which_way_is_up(monitor, values, expected):
-    assert best_epoch([{monitor: value} for value in values], monitor) == expected

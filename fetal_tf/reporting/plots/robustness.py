@@ -1,15 +1,15 @@
 """The curves of the robustness study: a panel per distortion, a line per score."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fetal_tf.analysis.distortions import DISTORTIONS
-from fetal_tf.analysis.robustness import POOLED, SHARES, Point
+from fetal_tf.analysis.robustness import SHARES, Point
 from fetal_tf.reporting.plots.figures import BLUE, GRAY, ORANGE, styled
-from fetal_tf.scores.direction import better
+from fetal_tf.scores.columns import POOLED, Column, better
 from fetal_tf.scores.wording import metric_label
 
 COLORS = (BLUE, ORANGE, "#3a9d5d", "#a25bb5", "#c9485b", "#8a6d3b")
@@ -17,14 +17,21 @@ _PANELS_PER_ROW = 3
 
 
 @styled
-def robustness_curves(points: Sequence[Point], title: str) -> Figure | None:
+def robustness_curves(
+    points: Sequence[Point], title: str, columns: Mapping[str, Column]
+) -> Figure | None:
     """Scores that are better when higher, against the level of each distortion.
 
     With one run a band is the 95 % interval of the mean; with several the line is the mean over
     runs and the band reaches from the lowest run to the highest. Scores over images are solid,
     pooled ones dashed in the same colour. None without such a score.
+
+    Args:
+        points: of all runs.
+        title: above the panels.
+        columns: of the task, which say what is better.
     """
-    metrics = _metrics(points)
+    metrics = _metrics(points, columns)
     if not metrics:
         return None
     names = list(dict.fromkeys(point.distortion for point in points))
@@ -49,12 +56,12 @@ def robustness_curves(points: Sequence[Point], title: str) -> Figure | None:
     return figure
 
 
-def _metrics(points: Sequence[Point]) -> list[str]:
+def _metrics(points: Sequence[Point], columns: Mapping[str, Column]) -> list[str]:
     """What is drawn, each score followed by its pooled form."""
     known = dict.fromkeys(
         p.metric
         for p in points
-        if p.mean is not None and p.metric not in SHARES and better(p.metric) == "higher"
+        if p.mean is not None and p.metric not in SHARES and better(columns, p.metric) == "higher"
     )
     order = dict.fromkeys(name.removeprefix(POOLED) for name in known)
     return [name for stem in order for name in (stem, POOLED + stem) if name in known]

@@ -112,9 +112,9 @@ def _official_table(rows: Sequence[Row], metrics: Mapping[str, Any]) -> Table:
 def _ratio_table(rows: Sequence[Row], metrics: Mapping[str, Any]) -> Table:
     lines = []
     for stem in RATIOS:
-        name = f"{stem}_abs_error_percent"
-        quantity = Quantity.of_metric(name)
-        if quantity is None or name not in metrics or not len(pairs := quantity.pairs(rows)):
+        quantity = Quantity(stem, "percent")
+        name = quantity.absolute
+        if name not in metrics or not len(pairs := quantity.pairs(rows)):
             continue
         bias, low, high = (number(value, quantity.error) for value in pairs.limits())
         lines.append(

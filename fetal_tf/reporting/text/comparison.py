@@ -5,7 +5,6 @@ from typing import Any
 
 from fetal_tf.analysis.comparison import Comparison, Standing
 from fetal_tf.analysis.summary_figures import is_summary_figure
-from fetal_tf.scores.direction import better
 from fetal_tf.scores.paired_tests import LEVEL, PairedTest
 from fetal_tf.scores.wording import DASH, interval, metric_label, number, plural
 
@@ -137,7 +136,7 @@ def _test_line(test: PairedTest) -> list[str]:
     figures, name = test.figures, test.metric
     return [
         test.run,
-        f"{metric_label(name)} ({better(name)} is better)",
+        f"{metric_label(name)} ({test.improves} is better)",
         f"{figures['n']} of {figures['n'] + figures['n_left_out']}",
         _difference(figures, name),
         _effect(figures["cohens_dz"]),

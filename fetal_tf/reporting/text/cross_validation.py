@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fetal_tf.evaluation.cross_validation import BEST, POOLED
+from fetal_tf.evaluation.cross_validation import BEST
 from fetal_tf.evaluation.negatives import ANSWERS
+from fetal_tf.scores.columns import POOLED
 from fetal_tf.scores.wording import DASH, interval, metric_label, number, plural
 
 

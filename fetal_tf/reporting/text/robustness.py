@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from fetal_tf.analysis.distortions import DISTORTIONS
-from fetal_tf.analysis.robustness import POOLED, SHARES, Point
+from fetal_tf.analysis.robustness import SHARES, Point
 from fetal_tf.analysis.seed_agreement import measurement_agreement, seed_spread
 from fetal_tf.evaluation.evaluate import Evaluated, summarise_rows
+from fetal_tf.scores.columns import POOLED
 from fetal_tf.scores.rows import Row
 from fetal_tf.scores.wording import DASH, metric_label, number, plural
 from fetal_tf.tasks.task import Task

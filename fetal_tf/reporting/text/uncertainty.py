@@ -27,7 +27,7 @@ SCHEMA = 1
 
 def main_first(quantities: Sequence[Uncertain], task: Task) -> list[Uncertain]:
     """All landmarks together and the task's own quantities before the others."""
-    own = {*task.headline, *task.quantities}
+    own = {*task.headline, *(quantity.absolute for quantity in task.quantities)}
 
     def place(quantity: Uncertain) -> int:
         main = quantity.name == LANDMARK_POINTS or quantity.column("abs_error") in own

@@ -16,7 +16,7 @@ from fetal_tf.reporting.plots.figures import (
 from fetal_tf.scores.quantities import Quantity
 from tests.evaluation.evaluation_fakes import row
 
-HC = Quantity("hc", "HC", "mm")
+HC = Quantity("hc", "mm")
 ROWS = [
     row("001_HC", hc=102.0, true=100.0),
     row("002_HC", hc=199.0, true=200.0, flags="touches_border: 9 %"),

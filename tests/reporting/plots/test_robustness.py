@@ -3,6 +3,9 @@ import pytest
 
 from fetal_tf.analysis.robustness import Point
 from fetal_tf.reporting.plots.robustness import robustness_curves
+from tests.evaluation.evaluation_fakes import BrightnessTask
+
+COLUMNS = BrightnessTask.columns
 
 
 def points(run="net", drop=0.1, metrics=("dice", "pooled_dice", "hc_abs_error_mm")):
@@ -24,7 +27,7 @@ def curves(axes):
 
 
 def test_a_panel_per_distortion_and_a_line_per_score():
-    noise, gamma = panels(robustness_curves(points(), "net: 9 images"))
+    noise, gamma = panels(robustness_curves(points(), "net: 9 images", COLUMNS))
     assert (noise.get_title(), gamma.get_title()) == ("Noise", "Gamma")
     assert noise.get_xlabel() == "sd (gray values)"
     lines = curves(noise)
@@ -36,7 +39,9 @@ def test_a_panel_per_distortion_and_a_line_per_score():
 
 
 def test_the_undistorted_level_is_marked():
-    for axes, place in zip(panels(robustness_curves(points(), "net")), (0, 1), strict=True):
+    for axes, place in zip(
+        panels(robustness_curves(points(), "net", COLUMNS)), (0, 1), strict=True
+    ):
         (mark,) = [line for line in axes.get_lines() if line.get_linestyle() == ":"]
         assert set(mark.get_xdata()) == {place}
 
@@ -48,13 +53,13 @@ def band(axes):
 
 
 def test_one_runs_band_is_its_interval():
-    found = band(panels(robustness_curves(points(metrics=("dice",)), "net"))[0])
+    found = band(panels(robustness_curves(points(metrics=("dice",)), "net", COLUMNS))[0])
     assert found[0] == pytest.approx((0.8, 0.95)) and found[2] == pytest.approx((0.6, 0.75))
 
 
 def test_several_runs_give_their_mean_and_range():
     both = points("a", 0.1, ("dice",)) + points("b", 0.2, ("dice",))
-    figure = robustness_curves(both, "a, b")
+    figure = robustness_curves(both, "a, b", COLUMNS)
     axes = panels(figure)[0]
     np.testing.assert_allclose(curves(axes)["Dice"].get_ydata(), [0.9, 0.75, 0.6])
     assert band(axes)[2] == pytest.approx((0.5, 0.7))
@@ -62,7 +67,7 @@ def test_several_runs_give_their_mean_and_range():
 
 
 def test_all_that_is_drawn_lies_inside_the_axes():
-    figure = robustness_curves(points(drop=0.35), "net")
+    figure = robustness_curves(points(drop=0.35), "net", COLUMNS)
     low, high = panels(figure)[0].get_ylim()
     assert low <= 0.8 - 0.7 and high >= 0.95
 
@@ -74,9 +79,9 @@ def test_a_score_that_is_missing_at_a_level_leaves_a_gap():
         else p
         for p in points(metrics=("dice",))
     ]
-    y = curves(panels(robustness_curves(some, "net"))[0])["Dice"].get_ydata()
+    y = curves(panels(robustness_curves(some, "net", COLUMNS))[0])["Dice"].get_ydata()
     np.testing.assert_array_equal(np.isnan(y), [False, True, False])
 
 
 def test_without_such_a_score_there_is_no_figure():
-    assert robustness_curves(points(metrics=("hc_abs_error_mm",)), "net") is None
+    assert robustness_curves(points(metrics=("hc_abs_error_mm",)), "net", COLUMNS) is None

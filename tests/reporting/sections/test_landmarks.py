@@ -2,7 +2,6 @@ import pytest
 
 from fetal_tf.edge.geometry.landmarks import LANDMARKS
 from fetal_tf.reporting.sections.landmarks import landmark_section
-from fetal_tf.scores.direction import better
 from fetal_tf.scores.wording import metric_label, number
 from fetal_tf.tasks.landmark_columns import landmark_columns
 from fetal_tf.tasks.landmark_columns import landmark_section as summary_of
@@ -45,17 +44,16 @@ def test_nothing_scored_is_one_sentence():
 
 
 @pytest.mark.parametrize(
-    ("name", "label", "direction", "shown"),
+    ("name", "label", "shown"),
     [
-        ("radial_error_px", "Radial error (px)", "lower", "9.88"),
-        ("ofd_nme", "OFD, error / length", "lower", "9.8765"),
-        ("success_10px", "Landmarks within 10 px", "higher", "9.8765"),
-        ("bpd_error_mm", "ΔBPD (mm)", "near 0", "+9.88"),
+        ("radial_error_px", "Radial error (px)", "9.88"),
+        ("ofd_nme", "OFD, error / length", "9.8765"),
+        ("success_10px", "Landmarks within 10 px", "9.8765"),
+        ("bpd_error_mm", "ΔBPD (mm)", "+9.88"),
     ],
 )
-def test_figures_are_written_as_people_read_them(name, label, direction, shown):
+def test_figures_are_written_as_people_read_them(name, label, shown):
     assert metric_label(name) == label
-    assert better(name) == direction
     assert number(9.87654, name) == shown
 
 
