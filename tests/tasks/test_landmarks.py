@@ -12,6 +12,7 @@ from fetal_tf.edge.geometry.landmarks import LANDMARKS, ellipse_landmarks
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.evaluation.evaluate import summarise_rows
 from fetal_tf.tasks import TASKS
+from tests.tasks.declared import check_declared
 
 SHAPE = (270, 400)
 HEAD = Ellipse(210.3, 128.7, 120.4, 92.1, 17.0)
@@ -55,6 +56,7 @@ def task(request):
 
 def test_the_truth_fed_back_is_perfect_at_half_the_size(task):
     row = task.evaluate(output_of(task), SAMPLE, LETTERBOX)
+    check_declared(task, row)
     assert row["radial_error_px"] < 0.05
     assert row["radial_error_strict_px"] < 0.05
     assert row["ofd_nme"] < 1e-3 and row["success_2px"] == 1

@@ -11,6 +11,7 @@ from fetal_tf.edge.geometry.letterbox import Letterbox, letterboxed
 from fetal_tf.edge.measure.plane import WithInput
 from fetal_tf.evaluation.evaluate import evaluate_samples
 from fetal_tf.tasks import TASKS
+from tests.tasks.declared import check_declared
 
 SHAPE = (32, 32, 1)
 SPEC = {"name": "reconstruction", "classes": ["four_chamber"], "measurement": "plane"}
@@ -93,7 +94,7 @@ def test_rows_settings_and_flags(samples):
     expected = ((content / 510) ** 2).mean()
     assert rows[3]["reconstruction_error"] == pytest.approx(expected, rel=1e-4)
     assert {row["plane_score"] for row in rows} == {None}
-    assert set(plain.metric_names) <= set(rows[0])
+    check_declared(plain, rows[0])
     assert (rows[3]["id"], rows[3]["group"]) == ("validation_003", "003")
 
     prepared = WithInput(Blurry())

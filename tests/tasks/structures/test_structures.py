@@ -10,6 +10,7 @@ from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.evaluation.evaluate import summarise_rows
 from fetal_tf.tasks import TASKS
+from tests.tasks.declared import check_declared
 
 CLASSES = ["background", "brain", "csp", "lv"]
 SHAPE = (200, 300)
@@ -70,6 +71,7 @@ def test_targets_are_the_nearest_class_and_padding_is_background():
 def test_the_truth_fed_back_is_perfect():
     labels = label_map()
     row = build().evaluate(sure(labels), sample_of(labels), SAME_SIZE)
+    check_declared(build(), row)
     for name in CLASSES:
         assert row[f"{name}_dice"] == row[f"raw_{name}_dice"] == 1
     assert row["mismatch_score"] == row["csp_mismatch"] == 0

@@ -1,0 +1,11 @@
+"""Do the columns that a task declares match those that its rows hold?"""
+
+TEXTS = ("id", "group", "flags", "refused", "error", "condition")
+
+
+def check_declared(task, row, unheld=()):
+    """Every number of a row is declared, and the other way about but for what training follows."""
+    numbers = {name for name, value in row.items() if not isinstance(value, str)} - set(TEXTS)
+    assert not numbers - set(task.columns)
+    training = {metric.name for metric in task.training_metrics((64, 96))}
+    assert set(task.columns) - set(row) - training <= set(unheld)
