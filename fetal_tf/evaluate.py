@@ -111,6 +111,7 @@ def _official(task, score: str) -> tuple[str, ...]:
 
 def _table(summary, task, names) -> str:
     """Names, and the figures under them; where a task pools, its pooled figures in a line more."""
+    from fetal_tf.reporting.text.table import text_table
     from fetal_tf.scores.wording import metric_label, number
 
     images = summary["images"]
@@ -118,12 +119,7 @@ def _table(summary, task, names) -> str:
     for name in names:
         columns[metric_label(name)] = number(summary["metrics"][name]["mean"], name)
     columns |= {name: str(images[name]) for name in ("flagged", "refused", "failed")}
-    widths = [max(len(name), len(value)) for name, value in columns.items()]
-    lines = (columns.keys(), columns.values())
-    table = [
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        for line in lines
-    ]
+    table = [text_table([list(columns), list(columns.values())], text_columns=0)]
     if task.pooled_headline and "pooled" in summary:
         figures = (
             f"{metric_label(name)} {number(summary['pooled'][name]['value'], name)}"

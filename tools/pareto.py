@@ -23,9 +23,9 @@ def _compare(args: argparse.Namespace) -> int:
     from fetal_tf.analysis.pareto import undominated
     from fetal_tf.edge.io.files import write_bytes_atomic, write_text_atomic
     from fetal_tf.edge.io.folders import staged_entries
-    from fetal_tf.exporting.tables import text_table
     from fetal_tf.reporting.plots.figures import png_bytes
     from fetal_tf.reporting.plots.pareto import pareto_plot
+    from fetal_tf.reporting.text.table import text_table
     from fetal_tf.scores.rows import csv_text
     from fetal_tf.scores.wording import metric_label
 
@@ -66,7 +66,7 @@ def _compare(args: argparse.Namespace) -> int:
         )
         for c in contenders
     ]
-    print(text_table(header, table))
+    print(text_table([header, *table], rule=True))
     for name in ("pareto.csv", "pareto.png"):
         print(args.out / name)
     return 0

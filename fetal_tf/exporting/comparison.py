@@ -101,7 +101,7 @@ def compare_files(
         predictor = open_predictor(FORMATS[name].runtime, path, threads=1)
         rows = _rows(predictor, samples, task, name)
         deltas = np.abs(predictor.predict(frames) - expected)
-        limits = limits_for(name, task.parity_limits, config_limits)
+        limits = limits_for(FORMATS[name], task.parity_limits, config_limits)
         parities[name] = compare(name, reference, rows, deltas, limits, task.columns, task.pooled)
         measured[name] = summarise_rows(rows, task, seed) | _answers(predictor, negatives, task)
     summary = summarise_rows(reference, task, seed) | _answers(keras_predictor, negatives, task)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fetal_tf.config.registry import nearest
 from fetal_tf.edge.errors import ConfigError, MissingExtraError
 from fetal_tf.edge.extras import missing_modules
+from fetal_tf.tasks.task import Precision
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class Format:
         name: what `--formats`, the config and bundle.json call it.
         file_name: its name inside the bundle.
         runtime: "litert" or "onnx", the predictor that runs it.
+        precision: how it computes; tasks limit each kind, see `Task.parity_limits`.
         calibrated: whether conversion needs training images.
         bytes_per_weight: the least that one convolution weight takes in the file.
         summary: one line for the model card.
@@ -24,6 +26,7 @@ class Format:
     name: str
     file_name: str
     runtime: str
+    precision: Precision
     calibrated: bool
     bytes_per_weight: int
     summary: str
@@ -32,13 +35,35 @@ class Format:
 FORMATS: dict[str, Format] = {
     f.name: f
     for f in (
-        Format("float32", "model_float32.tflite", "litert", False, 4, "TFLite, 32-bit floats"),
-        Format("float16", "model_float16.tflite", "litert", False, 2, "TFLite, 16-bit weights"),
-        Format("dynamic", "model_dynamic.tflite", "litert", False, 1, "TFLite, 8-bit weights"),
-        Format("int8", "model_int8.tflite", "litert", True, 1, "TFLite, 8-bit throughout"),
-        Format("int16x8", "model_int16x8.tflite", "litert", True, 1, "TFLite, 16-bit activations"),
-        Format("onnx", "model.onnx", "onnx", False, 4, "ONNX, 32-bit floats"),
-        Format("onnx-int8", "model_int8.onnx", "onnx", True, 1, "ONNX QDQ, 8-bit"),
+        Format(
+            "float32", "model_float32.tflite", "litert", "full", False, 4, "TFLite, 32-bit floats"
+        ),
+        Format(
+            "float16", "model_float16.tflite", "litert", "half", False, 2, "TFLite, 16-bit weights"
+        ),
+        Format(
+            "dynamic",
+            "model_dynamic.tflite",
+            "litert",
+            "quantized",
+            False,
+            1,
+            "TFLite, 8-bit weights",
+        ),
+        Format(
+            "int8", "model_int8.tflite", "litert", "quantized", True, 1, "TFLite, 8-bit throughout"
+        ),
+        Format(
+            "int16x8",
+            "model_int16x8.tflite",
+            "litert",
+            "quantized",
+            True,
+            1,
+            "TFLite, 16-bit activations",
+        ),
+        Format("onnx", "model.onnx", "onnx", "full", False, 4, "ONNX, 32-bit floats"),
+        Format("onnx-int8", "model_int8.onnx", "onnx", "quantized", True, 1, "ONNX QDQ, 8-bit"),
     )
 }
 

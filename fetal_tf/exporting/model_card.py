@@ -11,10 +11,12 @@ from fetal_tf.experiment import negative_ids
 from fetal_tf.exporting.card_texts import CARD_TEXTS, CardText
 from fetal_tf.exporting.formats import FORMATS
 from fetal_tf.exporting.held_out import MEASURED_BY
-from fetal_tf.exporting.tables import markdown_table, number
+from fetal_tf.exporting.parity import delta_label
 from fetal_tf.reporting.sections.confidence import doubted_in, refused_table
 from fetal_tf.reporting.sections.negatives import MEANINGS, format_table, sentence
 from fetal_tf.reporting.sections.subgroups import subgroup_tables
+from fetal_tf.reporting.text.table import markdown_table
+from fetal_tf.reporting.text.table import significant as number
 from fetal_tf.runs.run import Run
 from fetal_tf.scores.wording import interval, metric_label
 from fetal_tf.scores.wording import number as metric_number
@@ -31,6 +33,8 @@ ABSENT_RULES = {
     "one": " An image whose truth does not show a structure counts 1 where none was found, else 0.",
     "zero": " An image whose truth does not show a structure counts 0.",
 }
+
+LARGEST = "probability_abs_delta_max"
 
 
 def model_card(
@@ -66,7 +70,7 @@ def model_card(
         _subgroups(parity),
         _confidence(bundle, parity),
         _negatives(parity),
-        _parity(parity),
+        _parity(parity, run.task),
         _speed(benchmark),
         _failures(parity, text),
         _reproduce(bundle, portable(run.config)),
@@ -148,7 +152,7 @@ def _conventions(bundle: Mapping[str, Any]) -> str:
         "learnt as outlines, and the figures of this card judge each dataset by its own experts: "
         "the measured axes are divided by these factors. `predict` gives the outline, `predict "
         "--convention NAME` what they would measure.\n\n"
-        + markdown_table(["dataset", "OFD, outline / expert", "BPD, outline / expert"], rows)
+        + markdown_table([["dataset", "OFD, outline / expert", "BPD, outline / expert"], *rows])
     )
 
 
@@ -158,8 +162,10 @@ def _data(bundle: Mapping[str, Any], run: Run, grouping: str) -> str:
     images = Counter(row.split for row in rows)
     groups = Counter(split for split, _ in {(row.split, row.group) for row in rows})
     table = markdown_table(
-        ["split", "images", "examinations"],
-        [[s, str(images[s]), str(groups[s])] for s in ("train", "val", "test")],
+        [
+            ["split", "images", "examinations"],
+            *([s, str(images[s]), str(groups[s])] for s in ("train", "val", "test")),
+        ]
     )
     if negative:
         parts = Counter(run.splits[id].split for id in negative)
@@ -214,7 +220,7 @@ def _results(parity: Mapping[str, Any], run: Run, phantom: bool) -> str:
     return (
         f"## Measured\n\nMeans over the {parity['images']} {kind} of the {parity['split']} "
         f"split, flagged ones included.{caution}{rule} The interval is a bootstrap over whole "
-        f"examinations.\n\n{markdown_table([*header, 'flagged', 'refused', 'failed'], rows)}"
+        f"examinations.\n\n{markdown_table([[*header, 'flagged', 'refused', 'failed'], *rows])}"
     )
 
 
@@ -223,11 +229,13 @@ def _scores(parity: Mapping[str, Any], task: Task) -> str:
     return "\n\n".join(
         f"### Score `{name}`\n\n"
         + markdown_table(
-            ["format", *(f"{metric_label(column)} [95 % CI]" for column in columns)],
             [
-                [form, *(_with_interval(summary["metrics"][column], column) for column in columns)]
-                for form, summary in _subjects(parity).items()
-            ],
+                ["format", *(f"{metric_label(column)} [95 % CI]" for column in columns)],
+                *(
+                    [form, *(_with_interval(summary["metrics"][name], name) for name in columns)]
+                    for form, summary in _subjects(parity).items()
+                ),
+            ]
         )
         for name, columns in task.scores.items()
     )
@@ -243,7 +251,7 @@ def _subgroups(parity: Mapping[str, Any]) -> str:
     name, form = next(iter(parity["formats"].items()))
     tables = [*subgroup_tables(form["measured"])]
     return "\n\n".join(
-        f"### {table.title}, `{name}`\n\n{markdown_table(table.header, table.rows)}"
+        f"### {table.title}, `{name}`\n\n{markdown_table([table.header, *table.rows])}"
         for table in tables
     )
 
@@ -264,7 +272,7 @@ def _confidence(bundle: Mapping[str, Any], parity: Mapping[str, Any]) -> str:
         f"{settings['n']} validation images and is right in their mean; above "
         f"{settings['limit_percent']:.2f} {doubted.unit} an image is flagged `uncertain`. The "
         f"images measured above{same}, by the float model, when those of the largest expected "
-        f"error are refused:\n\n{markdown_table(table.header, table.rows)}"
+        f"error are refused:\n\n{markdown_table([table.header, *table.rows])}"
     )
 
 
@@ -280,7 +288,7 @@ def _negatives(parity: Mapping[str, Any]) -> str:
     meanings = "\n".join(f"- {name}: {meaning}" for name, meaning in MEANINGS.items())
     return (
         f"## Frames that show something else\n\n{sentence(next(iter(answers.values())))}"
-        f"\n\n{meanings}\n\n{markdown_table(['format', *header], rows)}"
+        f"\n\n{meanings}\n\n{markdown_table([['format', *header], *rows])}"
     )
 
 
@@ -297,8 +305,8 @@ def _with_interval(metric: Mapping[str, Any], name: str) -> str:
     )
 
 
-def _parity(parity: Mapping[str, Any]) -> str:
-    header, rows = parity_table(parity)
+def _parity(parity: Mapping[str, Any], task: Task) -> str:
+    rows = parity_table(parity, task)
     learnt = (
         " These are differences between this bundle's own nets, on images that both have learnt."
         if MEASURED_BY in parity
@@ -306,17 +314,17 @@ def _parity(parity: Mapping[str, Any]) -> str:
     )
     return (
         "## Parity with the float model\n\nThe same images, the same evaluation, the files of this "
-        "bundle: differences from Keras, paired by image, each with its limit. `unpaired_share` is "
-        f"the share of images that only one of the two could measure.{learnt}\n\n"
-        f"{markdown_table(header, rows)}"
+        "bundle: differences from Keras, paired by image, each with its limit. *Measured by one of "
+        f"the two* is the share of images that only one of the two could measure.{learnt}\n\n"
+        f"{markdown_table(rows)}"
     )
 
 
-def parity_table(parity: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def parity_table(parity: Mapping[str, Any], task: Task) -> list[list[str]]:
     """Header and rows: every delta that some format is held to, as `value / limit`."""
     limited = {c["metric"]: None for _, form in _formats(parity) for c in form["checks"]}
-    header = ["format", *limited, "probability_abs_delta_max", "verdict"]
-    rows = []
+    labels = [delta_label(name, task.columns) for name in (*limited, LARGEST)]
+    rows = [["format", *labels, "verdict"]]
     for name, form in _formats(parity):
         checks = {check["metric"]: check for check in form["checks"]}
         cells = [
@@ -325,14 +333,14 @@ def parity_table(parity: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]
             else number(form["deltas"].get(m))
             for m in limited
         ]
-        probability = number(form["deltas"]["probability_abs_delta_max"])
+        probability = number(form["deltas"][LARGEST])
         rows.append([name, *cells, probability, "pass" if form["passed"] else "FAIL"])
-    return header, rows
+    return rows
 
 
 def _speed(benchmark: Mapping[str, Any]) -> str:
     machine, model = benchmark["machine"], benchmark["model"]
-    header, rows = benchmark_table(benchmark)
+    rows = benchmark_table(benchmark)
     bound = "at least " if model["macs_lower_bound_without"] else ""
     return (
         f"## Speed and memory\n\n{model['parameters']:,} parameters, {bound}"
@@ -344,13 +352,13 @@ def _speed(benchmark: Mapping[str, Any]) -> str:
         "file, and over Keras `predict`. Below 1 is faster. Compare these with another machine, "
         "not the milliseconds.\n"
         "- `peak memory`: what loading and running the file adds to a bare process.\n\n"
-        f"{markdown_table(header, rows)}\n\nKeras `predict` of one frame on all cores: "
+        f"{markdown_table(rows)}\n\nKeras `predict` of one frame on all cores: "
         f"{number(benchmark['keras_predict']['p50_ms'])} ms "
         f"(p95 {number(benchmark['keras_predict']['p95_ms'])})."
     )
 
 
-def benchmark_table(benchmark: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def benchmark_table(benchmark: Mapping[str, Any]) -> list[list[str]]:
     """Header and rows, one per format; latencies as `p50 / p95` in ms."""
     header = [
         "format",
@@ -376,7 +384,7 @@ def benchmark_table(benchmark: Mapping[str, Any]) -> tuple[list[str], list[list[
         ]
         for name, form in benchmark["formats"].items()
     ]
-    return header, rows
+    return [header, *rows]
 
 
 def _failures(parity: Mapping[str, Any], text: CardText) -> str:
@@ -389,7 +397,7 @@ def _failures(parity: Mapping[str, Any], text: CardText) -> str:
         "## Flags and failure modes\n\nA flagged measurement is returned with its reason and is to "
         "be looked at; a refused one has no number. Counts are of the images measured above, by "
         "the float model.\n\n"
-        f"{markdown_table(['code', 'meaning', 'images'], rows, text_columns=2)}"
+        f"{markdown_table([['code', 'meaning', 'images'], *rows], text_columns=2)}"
     )
 
 
@@ -436,7 +444,7 @@ def _checksums(bundle: Mapping[str, Any]) -> str:
     ]
     return (
         "## Files\n\n`sha256sum -c SHA256SUMS` checks the whole folder.\n\n"
-        f"{markdown_table(['file', 'what', 'SHA-256', 'bytes'], rows, text_columns=3)}"
+        f"{markdown_table([['file', 'what', 'SHA-256', 'bytes'], *rows], text_columns=3)}"
     )
 
 

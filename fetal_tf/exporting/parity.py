@@ -24,18 +24,29 @@ import numpy as np
 
 from fetal_tf.config.registry import nearest
 from fetal_tf.edge.errors import ConfigError
+from fetal_tf.exporting.formats import Format
 from fetal_tf.scores.columns import UNITS, Column
 from fetal_tf.scores.rows import Row, flag_codes
 from fetal_tf.scores.statistics import finite
+from fetal_tf.scores.wording import metric_label
+from fetal_tf.tasks.task import ParityLimits, Precision
 
 _NOT_MEASURABLE = "not measurable (no image gave both values; choose another export.parity_split)"
-KINDS = ("delta_mean", "abs_delta_mean", "abs_delta_p95", "abs_delta_max")
-SHARED = ("unpaired_share", "probability_abs_delta_max", "probability_abs_delta_mean")
+KINDS = {  # of deltas over the images, with words for tables
+    "delta_mean": "mean Δ",
+    "abs_delta_mean": "mean |Δ|",
+    "abs_delta_p95": "95th percentile of |Δ|",
+    "abs_delta_max": "largest |Δ|",
+}
+SHARED = {  # by every task
+    "unpaired_share": "measured by one of the two",
+    "probability_abs_delta_max": "output, largest |Δ|",
+    "probability_abs_delta_mean": "output, mean |Δ|",
+}
+_POOLED = re.compile(r"pooled_(\w+)_delta")
 # Held for every format unless the config says otherwise: float arithmetic must refuse the very
 # same images; rounding to 8 bit may tip one image in a hundred over a threshold of the measurer.
-UNPAIRED_LIMIT_FLOAT = 0.0
-UNPAIRED_LIMIT_QUANTIZED = 0.01
-FLOAT_FORMATS = ("float32", "float16", "onnx")
+UNPAIRED_LIMITS: Mapping[Precision, float] = {"full": 0.0, "half": 0.0, "quantized": 0.01}
 
 
 @dataclass(frozen=True)
@@ -151,13 +162,14 @@ def compare(
 
 
 def limits_for(
-    name: str,
-    task_limits: Mapping[str, Mapping[str, float]],
+    form: Format,
+    task_limits: ParityLimits,
     config_limits: Mapping[str, Mapping[str, float]],
 ) -> dict[str, float]:
     """The task's limits for one format, with the config's laid over them."""
-    unpaired = UNPAIRED_LIMIT_FLOAT if name in FLOAT_FORMATS else UNPAIRED_LIMIT_QUANTIZED
-    return {"unpaired_share": unpaired, **task_limits.get(name, {}), **config_limits.get(name, {})}
+    of_task = task_limits.get(form.precision, {})
+    unpaired = UNPAIRED_LIMITS[form.precision]
+    return {"unpaired_share": unpaired, **of_task, **config_limits.get(form.name, {})}
 
 
 def check_limit_names(
@@ -180,7 +192,7 @@ def check_limit_names(
                 f"allowed: {', '.join(known_formats)}"
             )
         for metric in limits:
-            if metric not in known and not re.fullmatch(r"pooled_\w+_delta", metric):
+            if metric not in known and not _POOLED.fullmatch(metric):
                 raise ConfigError(
                     f"export.parity_limits.{name}.{metric}: not a delta{nearest(metric, known)}; "
                     f"write a column of the task with {', '.join(KINDS)} and its unit last, as in "
@@ -192,6 +204,17 @@ def compared_columns(columns: Mapping[str, Column], rows: Iterable[Row]) -> list
     """The columns that the task wants compared, as far as a row holds them."""
     held = {name for row in rows for name in row}
     return [name for name, column in columns.items() if column.compared and name in held]
+
+
+def delta_label(delta: str, columns: Mapping[str, Column]) -> str:
+    """A delta as people write it: `hc_abs_delta_mean_mm` → `HC (mm), mean |Δ|`."""
+    if delta in SHARED:
+        return SHARED[delta]
+    if pooled := _POOLED.fullmatch(delta):
+        return f"{metric_label(pooled[1])}, pooled, Δ"
+    found = ((name, kind) for name in columns for kind in KINDS if delta_name(name, kind) == delta)
+    name, kind = next(found, (delta, ""))
+    return f"{metric_label(name)}, {KINDS[kind]}" if kind else delta
 
 
 def delta_name(column: str, kind: str) -> str:

@@ -33,8 +33,8 @@ from fetal_tf.exporting.held_out import (
 from fetal_tf.exporting.int8_ranges import choose_calibration, read_frames
 from fetal_tf.exporting.latency import whole_way
 from fetal_tf.exporting.model_card import benchmark_table, model_card, parity_table
-from fetal_tf.exporting.tables import text_table
 from fetal_tf.models.predictor import KerasPredictor
+from fetal_tf.reporting.text.table import text_table
 from fetal_tf.runs.lineage import INHERITED_NAME, credits_due, read_inherited, write_inherited
 from fetal_tf.runs.run import Run
 from fetal_tf.training.fit_measurer import calibrated
@@ -93,11 +93,11 @@ def export_run(
             seed=config.seed,
         )
         parity = with_held_out_figures(comparison.as_record(), measured)
-        print("\n" + text_table(*parity_table(parity)) + "\n")
+        print("\n" + text_table(parity_table(parity, run.task), rule=True) + "\n")
         images = [(read_gray(s.image_path), s.mm_per_pixel) for s in comparison.probes]
         frames = read_frames(comparison.probes, run.input_shape)
         timing = benchmark(files, model, images, frames, run.task.measurer)
-        print(text_table(*benchmark_table(timing)) + "\n")
+        print(text_table(benchmark_table(timing), rule=True) + "\n")
 
         measure = whole_way(KerasPredictor(model), images, run.task.measurer)
         data = joined(read_credits(run.path) or credits_due(config, samples))

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from fetal_tf.data.audit.audit import Audit
@@ -11,7 +10,7 @@ from fetal_tf.data.audit.copies import Duplicates
 from fetal_tf.data.audit.frame import AuditedFrame
 from fetal_tf.edge.errors import ImageError
 from fetal_tf.reporting.audit_picture import draw_frame
-from fetal_tf.reporting.embedded_images import jpeg_uri
+from fetal_tf.reporting.html import jpeg_uri, render
 
 EXAMPLES = 4  # pictures of each kind of fault, at most
 _OUTERMOST = 2  # pictures of each extreme
@@ -33,16 +32,10 @@ def audit_page(audit: Audit, dataset: str, root: str) -> str:
         dataset: its name.
         root: what to call the folder.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("fetal_tf.reporting"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     shown: set[str] = set()
     fingerprint = audit.fingerprint()
-    return environment.get_template("audit.html.j2").render(
+    return render(
+        "audit.html.j2",
         dataset=dataset,
         root=root,
         total=len(audit.frames),

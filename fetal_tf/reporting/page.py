@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from fetal_tf.edge.io.files import write_bytes_atomic, write_text_atomic
 from fetal_tf.edge.io.images import write_png
 from fetal_tf.evaluation.evaluate import Evaluated, finite
-from fetal_tf.reporting.embedded_images import jpeg_uri
+from fetal_tf.reporting.html import jpeg_uri, render
+from fetal_tf.reporting.page_plots import report_plots
 from fetal_tf.reporting.plots import figures
 from fetal_tf.reporting.section import Section
-from fetal_tf.reporting.section_figures import report_plots
 from fetal_tf.reporting.sections.confidence import confidence_section
 from fetal_tf.reporting.sections.four_chamber import four_chamber_section
 from fetal_tf.reporting.sections.landmarks import landmark_section
@@ -98,14 +97,8 @@ def write_report(
         write_bytes_atomic(out / "figures" / f"{plot.name}.png", figures.png_bytes(plot.figure))
     for rank, case in enumerate(cases, start=1):
         write_png(out / "overlays" / _overlay_name(rank, case.row), case.overlay)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("fetal_tf.reporting"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html.j2").render(
+    page = render(
+        "report.html.j2",
         evaluated=evaluated,
         summary=summary,
         story=_story(rows, summary, task, quantity),

@@ -1,9 +1,28 @@
-"""A part of the report that one kind of task adds: sentences, tables and figures, in this order."""
+"""Parts of the report: a plot, a table, and a section of both that one kind of task adds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fetal_tf.reporting.section_figures import Plot
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from fetal_tf.reporting.plots.figures import inline_svg
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure of the page with the sentence that says how to read it."""
+
+    name: str
+    title: str
+    figure: Figure
+    alt: str
+    reading: str
+    wide: bool = False
+
+    @property
+    def svg(self) -> Markup:
+        return Markup(inline_svg(self.figure, self.name, self.alt))
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,8 @@ from fetal_tf.scores.statistics import finite
 from fetal_tf.tasks.confidence_fitting import fit_to_known
 from fetal_tf.tasks.confidence_summary import CTR, confidence_section
 from fetal_tf.tasks.plain import PlainTask
-from fetal_tf.tasks.precision import by_format
 from fetal_tf.tasks.registry import TASKS
-from fetal_tf.tasks.task import Gathered, Task
+from fetal_tf.tasks.task import Gathered, ParityLimits, Task
 
 MEASUREMENT = "four_chamber"
 INDICES = {"thorax": 1, "heart": 2}  # in a sample's mask; the thorax holds the heart's pixels too
@@ -245,7 +244,7 @@ def _ratios(measured: FourChamberMeasurement, expert: FourChamberMeasurement) ->
 
 # How far an exported file may drift from the float model, over paired images. In percentage points
 # a CTR of 44 moves by 0.4 when one of its diameters moves by 1 %.
-def _parity_limits(structures: Sequence[str]) -> Mapping[str, Mapping[str, float]]:
+def _parity_limits(structures: Sequence[str]) -> ParityLimits:
     def limits(dice: float, agreement: float, ratio_percent: float) -> dict[str, float]:
         official = {"heart": "focus_cardiac_dice", "thorax": "focus_thorax_dice"}
         names = [name for s in structures for name in (f"{s}_dice", official[s])]
@@ -255,7 +254,7 @@ def _parity_limits(structures: Sequence[str]) -> Mapping[str, Mapping[str, float
             found["ctr_diameter_abs_delta_mean_percent"] = ratio_percent
         return found
 
-    return by_format(
+    return dict(
         full=limits(1e-4, 1e-4, 0.01),
         half=limits(5e-4, 5e-4, 0.05),
         quantized=limits(3e-3, 3e-3, 0.5),

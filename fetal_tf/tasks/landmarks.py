@@ -28,9 +28,8 @@ from fetal_tf.scores.quantities import Quantity
 from fetal_tf.scores.rows import Row
 from fetal_tf.tasks.landmark_columns import LANDMARK_COLUMNS, landmark_columns, landmark_section
 from fetal_tf.tasks.plain import PlainTask
-from fetal_tf.tasks.precision import by_format
 from fetal_tf.tasks.registry import TASKS
-from fetal_tf.tasks.task import Gathered, Task
+from fetal_tf.tasks.task import Gathered, ParityLimits, Task
 
 MEASUREMENT = "landmarks"
 LEVEL = 0.5  # probability from which a pixel belongs to the raw mask
@@ -42,7 +41,7 @@ def _limits(radial_px: float, hc_mm: float) -> dict[str, float]:
     return {"radial_error_abs_delta_mean_px": radial_px, "hc_abs_delta_mean_mm": hc_mm}
 
 
-PARITY_LIMITS = by_format(
+PARITY_LIMITS: ParityLimits = dict(
     full=_limits(0.01, 0.01), half=_limits(0.1, 0.05), quantized=_limits(0.5, 0.3)
 )
 
@@ -54,7 +53,7 @@ class LandmarkTask(PlainTask):
     measurement = MEASUREMENT
     headline: tuple[str, ...] = ("success_10px", "ofd_nme", "bpd_nme", "radial_error_px")
     quantities: tuple[Quantity, ...] = tuple(Quantity(name, "mm") for name in QUANTITIES)
-    parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
+    parity_limits: ParityLimits = PARITY_LIMITS
 
     def __init__(
         self,

@@ -19,16 +19,15 @@ from fetal_tf.losses.reconstruction import mean_squared_error
 from fetal_tf.scores.columns import Column, declare, figures, values
 from fetal_tf.scores.rows import Row
 from fetal_tf.tasks.plain import PlainTask
-from fetal_tf.tasks.precision import by_format
 from fetal_tf.tasks.registry import TASKS
-from fetal_tf.tasks.task import Gathered, Task
+from fetal_tf.tasks.task import Gathered, ParityLimits, Task
 
 MEASUREMENT = "plane"
 FALSE_ALARM_RATE = 0.05  # share of the validation frames that the plane score flags
 
 # How far an exported file may drift from the float model, over paired images. 8-bit output has
 # steps of 1/256, which a similarity of smooth dark areas notices.
-PARITY_LIMITS = by_format(
+PARITY_LIMITS: ParityLimits = dict(
     full={"ssim_abs_delta_mean": 1e-3, "plane_score_abs_delta_mean": 0.01},
     half={"ssim_abs_delta_mean": 2e-3, "plane_score_abs_delta_mean": 0.02},
     quantized={"ssim_abs_delta_mean": 0.02, "plane_score_abs_delta_mean": 0.1},
@@ -51,7 +50,7 @@ class ReconstructionTask(PlainTask):
         figures("reconstruction_error", "plane_score", better="lower"),
         values(*(f"plane_{name}" for name in FEATURES)),
     )
-    parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
+    parity_limits: ParityLimits = PARITY_LIMITS
     head: Literal["sigmoid", "softmax", "linear"] = "sigmoid"
     fits_measurer = True
 

@@ -24,10 +24,9 @@ from fetal_tf.tasks.confidence_fitting import fit_to_known
 from fetal_tf.tasks.confidence_summary import HC, confidence_section
 from fetal_tf.tasks.landmark_columns import LANDMARK_COLUMNS, landmark_columns, landmark_section
 from fetal_tf.tasks.plain import PlainTask
-from fetal_tf.tasks.precision import by_format
 from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.subgroup_summary import subgroup_section
-from fetal_tf.tasks.task import Gathered, Task
+from fetal_tf.tasks.task import Gathered, ParityLimits, Task
 
 LEVEL = 0.5  # probability from which a pixel belongs to the raw mask
 RAW_OVERLAP = ("mask_dice", "mask_iou")
@@ -53,7 +52,7 @@ def _limits(dice: float, **hc: float) -> dict[str, float]:
     return {"dice_abs_delta_mean": dice, "mask_dice_abs_delta_mean": dice, **hc}
 
 
-PARITY_LIMITS = by_format(
+PARITY_LIMITS: ParityLimits = dict(
     full=_limits(1e-4, hc_abs_delta_mean_mm=0.01),
     half=_limits(5e-4, hc_abs_delta_mean_mm=0.05),
     quantized=_limits(2e-3, hc_abs_delta_mean_mm=0.3, hc_abs_delta_p95_mm=1.0),
@@ -69,7 +68,7 @@ class SegmentationTask(PlainTask):
     quantities: tuple[Quantity, ...] = (Quantity("hc", "mm"),)
     columns: Mapping[str, Column] = COLUMNS
     scores: Mapping[str, tuple[str, ...]] = {"diameters": DIAMETERS}
-    parity_limits: Mapping[str, Mapping[str, float]] = PARITY_LIMITS
+    parity_limits: ParityLimits = PARITY_LIMITS
     head: Literal["sigmoid", "softmax", "linear"] = "sigmoid"
 
     def __init__(

@@ -18,6 +18,10 @@ from fetal_tf.scores.rows import Row
 
 Gathered = Mapping[str, PixelLevels]  # structure → its probabilities over all images' pixels
 
+# How an exported file computes: in 32-bit floats, from 16-bit weights, from 8-bit weights.
+Precision = Literal["full", "half", "quantized"]
+ParityLimits = Mapping[Precision, Mapping[str, float]]
+
 
 class Task(Protocol):
     """From a sample to a target, from an output to a row of scores and a picture.
@@ -39,7 +43,7 @@ class Task(Protocol):
             last sorts worst cases by its absolute value.
         pooled_headline: the figures of `pooled` that are shown beside the headline; may be empty.
         quantities: the measurements whose agreement the report draws, the first one largest.
-        parity_limits: format → delta → limit that an exported file must keep.
+        parity_limits: precision of a format → delta → limit that an exported file must keep.
         head: the activation of a model's output that suits the classes: softmax where each pixel
             is exactly one of them, sigmoid for other maps, linear for coordinates.
         target_interpolation: how augmentation moves a target's maps: coverage linearly, labels
@@ -59,7 +63,7 @@ class Task(Protocol):
     headline: tuple[str, ...]
     pooled_headline: tuple[str, ...]
     quantities: tuple[Quantity, ...]
-    parity_limits: Mapping[str, Mapping[str, float]]
+    parity_limits: ParityLimits
     head: Literal["sigmoid", "softmax", "linear"]
     target_interpolation: Literal["linear", "nearest"]
     fits_measurer: bool

@@ -327,7 +327,7 @@ def test_an_uncalibrated_anomaly_score_is_held_to_no_limit(run):
         "shape_score",
         "disagreement_score",
     }
-    assert "anomaly_score_abs_delta_mean" not in task.parity_limits["float32"]
+    assert "anomaly_score_abs_delta_mean" not in task.parity_limits["full"]
 
 
 PREDICT = """

@@ -5,7 +5,6 @@ import pytest
 
 from fetal_tf.edge.bundle.measurers import MEASURERS
 from fetal_tf.exporting.latency import interleaved_latency_ms, net_alone, percentiles, whole_way
-from fetal_tf.exporting.tables import markdown_table, number, text_table
 
 
 def test_contenders_take_turns_and_the_first_call_is_not_timed():
@@ -75,25 +74,3 @@ def test_whole_way_ends_in_millimetres_of_the_original_image():
     # Semi-axes 16 and 12 px of the frame are 32 and 24 px of the image, 16 and 12 mm.
     assert measurement.as_record()["ofd_mm"] == pytest.approx(32, abs=0.7)
     assert measurement.as_record()["bpd_mm"] == pytest.approx(24, abs=0.7)
-
-
-def test_tables_hold_every_cell():
-    rows = [["int8", "1.5"], ["float32", "12"]]
-    assert text_table(["format", "ms"], rows).splitlines()[-1] == "float32   12"
-    lines = markdown_table(["format", "a|b"], rows).splitlines()
-    assert lines[0] == "| format | a\\|b |"
-    assert lines[1:] == ["| --- | ---: |", "| int8 | 1.5 |", "| float32 | 12 |"]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, "\N{EN DASH}"),
-        (0.0, "0"),
-        (1.2345, "1.23"),
-        (1234.5, "1234"),
-        (0.00001234, "1.2e-05"),
-    ],
-)
-def test_number(value, text):
-    assert number(value) == text

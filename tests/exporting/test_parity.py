@@ -235,15 +235,15 @@ def test_delta_name(column, name):
 
 
 def test_config_limits_lie_over_the_tasks():
-    task = {"int8": {"dice_abs_delta_mean": 2e-3, "hc_abs_delta_mean_mm": 0.3}}
+    task = {"quantized": {"dice_abs_delta_mean": 2e-3, "hc_abs_delta_mean_mm": 0.3}}
     config = {"int8": {"hc_abs_delta_mean_mm": 0.5}, "onnx": {"unpaired_share": 0.2}}
-    assert limits_for("int8", task, config) == {
+    assert limits_for(FORMATS["int8"], task, config) == {
         "unpaired_share": 0.01,
         "dice_abs_delta_mean": 2e-3,
         "hc_abs_delta_mean_mm": 0.5,
     }
-    assert limits_for("float32", task, config) == {"unpaired_share": 0.0}
-    assert limits_for("onnx", task, config) == {"unpaired_share": 0.2}
+    assert limits_for(FORMATS["float32"], task, config) == {"unpaired_share": 0.0}
+    assert limits_for(FORMATS["onnx"], task, config) == {"unpaired_share": 0.2}
 
 
 @pytest.mark.parametrize(

@@ -115,17 +115,17 @@ def test_every_summarised_column_is_in_the_row(task, tmp_path):
 
 
 def test_parity_limits_are_those_promised(task):
-    assert task.parity_limits["float32"] == {
+    assert task.parity_limits["full"] == {
         "dice_abs_delta_mean": 1e-4,
         "mask_dice_abs_delta_mean": 1e-4,
         "hc_abs_delta_mean_mm": 0.01,
     }
-    assert task.parity_limits["float16"] == {
+    assert task.parity_limits["half"] == {
         "dice_abs_delta_mean": 5e-4,
         "mask_dice_abs_delta_mean": 5e-4,
         "hc_abs_delta_mean_mm": 0.05,
     }
-    assert task.parity_limits["int8"] == {
+    assert task.parity_limits["quantized"] == {
         "dice_abs_delta_mean": 2e-3,
         "mask_dice_abs_delta_mean": 2e-3,
         "hc_abs_delta_mean_mm": 0.3,

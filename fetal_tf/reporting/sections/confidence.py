@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fetal_tf.reporting.plots.uncertainty import risk_coverage_curve
-from fetal_tf.reporting.section import Section, Table
-from fetal_tf.reporting.section_figures import Plot
+from fetal_tf.reporting.section import Plot, Section, Table
 from fetal_tf.scores.rows import Row
 from fetal_tf.scores.wording import metric_label, number, plural
 from fetal_tf.tasks.confidence_summary import HC, QUANTITIES, Doubted, expected_and_errors, judged

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fetal_tf.reporting.plots.curves import calibration_curves, pr_curves, roc_curves
-from fetal_tf.reporting.section_figures import Plot
+from fetal_tf.reporting.section import Plot
 from fetal_tf.scores.wording import number
 
 

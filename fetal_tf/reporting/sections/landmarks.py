@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fetal_tf.reporting.plots.landmarks import landmark_places
-from fetal_tf.reporting.section import Section, Table
-from fetal_tf.reporting.section_figures import Plot
+from fetal_tf.reporting.section import Plot, Section, Table
 from fetal_tf.scores.rows import Row
 from fetal_tf.scores.wording import DASH, number, plural
 from fetal_tf.tasks.task import Task

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from fetal_tf.reporting.plots.structures import feature_distributions
-from fetal_tf.reporting.section import Section, Table
-from fetal_tf.reporting.section_figures import Plot
+from fetal_tf.reporting.section import Plot, Section, Table
 from fetal_tf.scores.rows import Row
 from fetal_tf.scores.statistics import finite
 from fetal_tf.scores.wording import DASH, interval, number, plural

@@ -5,6 +5,7 @@ from typing import Any
 
 from fetal_tf.analysis.comparison import Comparison, Standing
 from fetal_tf.analysis.summary_figures import is_summary_figure
+from fetal_tf.reporting.text.table import markdown_table
 from fetal_tf.scores.paired_tests import LEVEL, PairedTest
 from fetal_tf.scores.wording import DASH, interval, metric_label, number, plural
 
@@ -33,21 +34,21 @@ def comparison_markdown(comparison: Comparison, bar: str = r"\|") -> str:
     ]
     if comparison.phantom:
         parts.append("PHANTOM: generated images. The figures say nothing about patients.")
-    parts += ["## Mean over images [95 % CI]", _aligned(_scores_table(comparison), bar)]
+    parts += ["## Mean over images [95 % CI]", markdown_table(_scores_table(comparison), bar=bar)]
     if any(standing.pooled for standing in comparison.runs.values()):
         parts += ["## Pooled over the pixels of all images [95 % CI]"]
-        parts += [_aligned(_pooled_table(comparison), bar)]
+        parts += [markdown_table(_pooled_table(comparison), bar=bar)]
     if any(is_summary_figure(name) for name in comparison.metrics):
         parts += [
             "## Over all images together [95 % CI]",
-            _aligned(_figures_table(comparison), bar),
+            markdown_table(_figures_table(comparison), bar=bar),
         ]
     if comparison.published:
         parts += [_published_by(comparison)]
     if comparison.tests:
         first = comparison.tests[0].against
         parts += [f"## Each run against {first}, image by image"]
-        parts += [_aligned(_tests_table(comparison), bar), _how_to_read(comparison)]
+        parts += [markdown_table(_tests_table(comparison), bar=bar), _how_to_read(comparison)]
     parts += [f"Note: {note}" for note in comparison.notes]
     return "\n\n".join(parts) + "\n"
 
@@ -174,17 +175,6 @@ def _how_to_read(comparison: Comparison) -> str:
         f"tell them); Holm: adjusted for {count}. The verdict is by the adjusted p over groups at "
         f"{LEVEL:g}. d_z: mean over sd of the differences."
     )
-
-
-def _aligned(table: Table, bar: str) -> str:
-    """A pipe table, aligned so that it reads well as text."""
-    escaped = [[cell.replace("|", bar) for cell in line] for line in table]
-    widths = [max(3, *(len(line[k]) for line in escaped)) for k in range(len(escaped[0]))]
-    head, *body = (
-        "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |"
-        for line in escaped
-    )
-    return "\n".join([head, "|" + "|".join("-" * (w + 2) for w in widths) + "|", *body])
 
 
 def comparison_lines(comparison: Comparison) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from fetal_tf.evaluation.cross_validation import BEST
 from fetal_tf.evaluation.negatives import ANSWERS
+from fetal_tf.reporting.text.table import text_table
 from fetal_tf.scores.columns import POOLED
 from fetal_tf.scores.wording import DASH, interval, metric_label, number, plural
 
@@ -24,14 +25,9 @@ def screen_text(record: Mapping[str, Any]) -> str:
     table += [_line(metric, figure) for metric, figure in record["metrics"].items()]
     if "negatives" in record:
         table += [_answers(name, record) for name in ANSWERS]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = [
-        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
-        for line in table
-    ]
     images, groups = plural(record["images"]["n"], "image"), plural(record["groups"], "group")
     about = f"pooled: {images} of {groups}, each seen by the fold that held it out; "
-    return "\n".join([*lines, f"{about}± is the sd over {len(folds)} folds"])
+    return "\n".join([text_table(table), f"{about}± is the sd over {len(folds)} folds"])
 
 
 def _counts(label: str, key: str, record: Mapping[str, Any]) -> list[str]:

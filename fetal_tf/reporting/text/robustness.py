@@ -10,6 +10,7 @@ from fetal_tf.analysis.distortions import DISTORTIONS
 from fetal_tf.analysis.robustness import SHARES, Point
 from fetal_tf.analysis.seed_agreement import measurement_agreement, seed_spread
 from fetal_tf.evaluation.evaluate import Evaluated, summarise_rows
+from fetal_tf.reporting.text.table import text_table
 from fetal_tf.scores.columns import POOLED
 from fetal_tf.scores.rows import Row
 from fetal_tf.scores.wording import DASH, metric_label, number, plural
@@ -98,7 +99,7 @@ def screen_text(points: Sequence[Point], record: Mapping[str, Any], task: Task) 
             here = [p for p in points if p.distortion == name and p.level == level]
             lines.append([name, f"{level:g} {distortion.unit}", *_cells(here, metrics)])
     parts = [PHANTOM_NOTE] if record["phantom"] else []
-    parts += [_aligned(lines)]
+    parts += [text_table(lines, text_columns=2)]
     if record["seeds"]:
         parts.append(
             _seeds_text(record["seeds"], list(record["evaluated"]), [*task.headline, *pooled])
@@ -118,7 +119,7 @@ def _seeds_text(seeds: Mapping[str, Any], runs: Sequence[str], metrics: Sequence
         of_metric = seeds["spread"][name]
         shown = [of_metric["mean"], of_metric["sd"], *of_metric["runs"].values()]
         lines.append([_label(name), *(number(value, name) for value in shown)])
-    parts = [_aligned(lines)]
+    parts = [text_table(lines)]
     for column, found in seeds["agreement"].items():
         parts += [_icc_text(column, found, kind) for kind in _ICC_KINDS if kind in found]
     if seeds["differing_sections"]:
@@ -165,16 +166,3 @@ def _label(name: str) -> str:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
-
-
-def _aligned(lines: Sequence[Sequence[str]]) -> str:
-    """Words to the left, figures to the right."""
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    texts = 2 if lines[0][0] == "distortion" else 1
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column < texts else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )

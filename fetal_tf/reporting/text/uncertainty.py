@@ -10,6 +10,7 @@ import numpy as np
 from fetal_tf.analysis.uncertain_quantities import LANDMARK_POINTS, Uncertain, column_name
 from fetal_tf.edge.errors import DataError
 from fetal_tf.evaluation.evaluate import Evaluated
+from fetal_tf.reporting.text.table import text_table
 from fetal_tf.scores.risk_coverage import (
     REFUSED_SHARES,
     mean_or_none,
@@ -146,8 +147,4 @@ def screen_text(record: Mapping[str, Any]) -> str:
                     *(number(p["mean_error"], name) for p in figures["risk_coverage"][1:]),
                 ]
             )
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return "\n".join(
-        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
-        for line in table
-    )
+    return text_table(table)

@@ -1,7 +1,6 @@
 """Exclusive structures inside the fetal head: brain, cavum septi pellucidi, lateral ventricles."""
 
-import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import keras
@@ -16,31 +15,32 @@ from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.measure.brain import measure_brain_labels
 from fetal_tf.edge.measure.brain_measurement import BrainMeasurement
-from fetal_tf.edge.measure.structures import STRUCTURES, Features
+from fetal_tf.edge.measure.structures import STRUCTURES
 from fetal_tf.losses.class_pixels import ClassPixels
 from fetal_tf.metrics.classes import ClassAccuracy, ClassDice, ForegroundDice, WeightedIoU
 from fetal_tf.scores import classes as class_scores
 from fetal_tf.scores.classes import AbsentRule
-from fetal_tf.scores.columns import Column, declare, facts, figures, values
-from fetal_tf.scores.confusions import confusion, confusion_columns, confusion_names
+from fetal_tf.scores.confusions import confusion, confusion_columns
 from fetal_tf.scores.quantities import Quantity, measurement_errors
 from fetal_tf.scores.rows import Row
 from fetal_tf.scores.statistics import finite
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.structures import fitting as structures_fitting
-from fetal_tf.tasks.structures import parity as structures_parity
 from fetal_tf.tasks.structures import summary as structures_summary
-from fetal_tf.tasks.structures.summary import ANOMALY_SCORES, RAW
+from fetal_tf.tasks.structures.columns import (
+    BACKGROUND,
+    FEATURES,
+    LV_WIDTH,
+    PER_CLASS,
+    TRUE,
+    declared_columns,
+    parity_limits,
+)
+from fetal_tf.tasks.structures.summary import RAW
 from fetal_tf.tasks.task import Gathered, Task
 
-BACKGROUND = "background"
 MEASUREMENT = "brain"
-PER_CLASS = ("dice", "iou", "precision", "recall", "f1")
-TRUE = "true_"  # columns of what the expert's mask measures
-FEATURES = tuple(field.name for field in dataclasses.fields(Features))
-LV_WIDTH = "lv_width"
-RELATIVE = f"{LV_WIDTH}_error_percent"  # of a width of a few mm: in the rows, not published
 FALSE_ALARM_RATE = 0.05  # share of the validation frames that the anomaly thresholds flag
 
 
@@ -80,39 +80,11 @@ class StructuresTask(PlainTask):
         self.quantities: tuple[Quantity, ...] = ()
         if "lv" in self.structures:
             self.quantities = (Quantity(LV_WIDTH, "mm"),)
-        self.columns = declare(*self._columns(dice))
+        self.columns = declared_columns(self.classes, self.quantities)
         self.pooled_headline = dice
-        self.parity_limits = structures_parity.limits(
+        self.parity_limits = parity_limits(
             self.structures, scored=structures_fitting.is_scored(self.measurement_settings)
         )
-
-    def _columns(self, dice: Sequence[str]) -> Iterator[Iterable[Column]]:
-        overlap = ("foreground_dice", *dice)
-        others = (
-            f"{BACKGROUND}_dice",
-            *(f"{name}_{metric}" for name in self.classes for metric in PER_CLASS[1:]),
-            "pixel_accuracy",
-        )
-        yield figures(*overlap, *(RAW + name for name in overlap), *others, better="higher")
-        yield figures(*(f"{name}_mismatch" for name in self.structures), better="lower")
-        yield figures("mismatch_score", better="lower")
-        for quantity in self.quantities:
-            yield (dataclasses.replace(c, published=c.name != RELATIVE) for c in quantity.columns())
-        yield figures(*ANOMALY_SCORES, better="neither")
-        yield (Column(RAW + name, "higher", compared=True) for name in others)
-        measured = [
-            f"{name}_{feature}"
-            for name in self.structures
-            for feature in FEATURES
-            if name == "lv" or not feature.startswith("width")
-        ]
-        shown = [f"{name}_present" for name in self.structures[1:]]
-        lengths = [quantity.predicted for quantity in self.quantities]
-        yield values(*(name for name in measured if name not in lengths), *shown)
-        yield facts(*(TRUE + name for name in (*measured, *shown)), "mm_per_pixel")
-        for prefix in ("", RAW):  # counts, of which the pooled figures are made
-            yield facts(*confusion_names(self.classes, prefix))
-        yield [Column("weighted_iou", "higher")]  # while training
 
     def target(self, sample: Sample, letterbox: Letterbox) -> Target:
         """Class index of each network pixel, uint8 [h, w, 1]: nearest neighbour, padding is 0."""

@@ -224,13 +224,13 @@ def test_abnormal_images_take_no_part_in_the_fit():
 
 
 def test_parity_bounds_raw_maps_widths_and_scores_as_well():
-    limits = build().parity_limits["int8"]
+    limits = build().parity_limits["quantized"]
     assert limits["pooled_csp_dice_delta"] == limits["raw_lv_dice_abs_delta_mean"] == 0.005
     assert limits["lv_width_abs_delta_mean_px"] == 0.5
     assert "anomaly_score_abs_delta_mean" not in limits, "nothing is scored before it is fitted"
     fitted = {"reference": {}, "thresholds": {"shape_score": 3.0}}
-    assert build(fitted).parity_limits["int8"]["anomaly_score_abs_delta_mean"] == 0.05
-    without = build(classes=CLASSES[:3]).parity_limits["int8"]
+    assert build(fitted).parity_limits["quantized"]["anomaly_score_abs_delta_mean"] == 0.05
+    without = build(classes=CLASSES[:3]).parity_limits["quantized"]
     assert not any("lv" in name for name in without)
 
 

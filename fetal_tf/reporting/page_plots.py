@@ -1,34 +1,16 @@
 """Which figures the report shows, with a caption for the eye and a sentence for screen readers."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from fetal_tf.reporting.plots import figures
+from fetal_tf.reporting.section import Plot
 from fetal_tf.scores.quantities import Pairs, Quantity
 from fetal_tf.scores.rows import Row
 from fetal_tf.scores.statistics import finite
 from fetal_tf.scores.wording import metric_label, plural
 from fetal_tf.tasks.task import Task
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A figure of the page with the sentence that says how to read it."""
-
-    name: str
-    title: str
-    figure: Figure
-    alt: str
-    reading: str
-    wide: bool = False
-
-    @property
-    def svg(self) -> Markup:
-        return Markup(figures.inline_svg(self.figure, self.name, self.alt))
 
 
 def report_plots(

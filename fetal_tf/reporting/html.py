@@ -1,0 +1,33 @@
+"""Self-contained pages: templates filled in, pictures embedded."""
+
+import base64
+import io
+from typing import Any
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+
+def render(template: str, **values: Any) -> str:
+    """A page from one of the templates beside this file; a value that is missing is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fetal_tf.reporting"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**values)
+
+
+def jpeg_uri(picture: np.ndarray, longest_px: int) -> str:
+    """A data URI of uint8 (H, W, 3) RGB, made smaller where a side is above `longest_px`.
+
+    JPEG, since a dozen PNGs of speckle weigh five megabytes.
+    """
+    image = Image.fromarray(picture)
+    image.thumbnail((longest_px, longest_px))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
