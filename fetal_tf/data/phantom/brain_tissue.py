@@ -7,25 +7,50 @@ bright walls on the midline, the dark insula, dark sulci. A threshold finds neit
 import cv2
 import numpy as np
 
-from fetal_tf.data.phantom.brain_anatomy import Box, BrainPlane, Horn
-from fetal_tf.data.phantom.head_canvas import Canvas
-from fetal_tf.data.phantom.head_tissue import (
+from fetal_tf.data.phantom.brain import Box, BrainPlane, Horn
+from fetal_tf.data.phantom.canvas import (
+    Canvas,
     paint_body,
-    paint_brain,
     paint_fluid,
     paint_shadow,
-    paint_skull,
     paint_womb,
 )
-from fetal_tf.data.phantom.scanner import Beams, Tissue
+from fetal_tf.data.phantom.head_tissue import paint_brain, paint_skull
 
-_WALL_MM = 0.42  # how thick a membrane's echo looks, one standard deviation
 _CSP_GAP_MM = 0.4
 
 
-def brain_tissue(plane: BrainPlane, beams: Beams, rng: np.random.Generator) -> Tissue:
+class BrainCanvas(Canvas):
+    """A canvas that also knows the brain's axes.
+
+    Attributes:
+        s, n: place along the midline and across it, mm, see `phantom.brain`.
+        half_length_mm, half_width_mm: semi-axes of the brain.
+        inside: 1 in the brain, 0 in the bone, soft between.
+    """
+
+    def __init__(self, plane: BrainPlane, rng: np.random.Generator):
+        super().__init__(plane.view, rng)
+        self.plane = plane
+        self.s, self.n = plane.axes.place_mm(self.beams.x, self.beams.y)
+        self.half_length_mm, self.half_width_mm = plane.half_length_mm, plane.half_width_mm
+        self.inside = np.clip(-self.outside_mm - plane.patient.skull_mm, 0, 1)
+
+    def oval(self, s: float, n: float, half_s: float, half_n: float) -> np.ndarray:
+        """1 inside an oval given in semi-axes of the brain, falling to 0 over its outer third."""
+        along = (self.s / self.half_length_mm - s) / half_s
+        across = (self.n / self.half_width_mm - n) / half_n
+        return np.clip((1.15 - cv2.magnitude(along, across)) * 3, 0, 1)
+
+    def strip(self, s: float, half_s: float, soft: float = 0.5) -> np.ndarray:
+        """1 where `s` is within that part of the midline, in semi-axes, falling to 0 outwards."""
+        off = np.abs(self.s / self.half_length_mm - s) / half_s
+        return np.clip((1 - off) / soft, 0, 1)
+
+
+def brain_canvas(plane: BrainPlane, rng: np.random.Generator) -> BrainCanvas:
     """The tissue of one frame; borders lie where the plane's geometry says."""
-    canvas = BrainCanvas(plane, beams, rng)
+    canvas = BrainCanvas(plane, rng)
     paint_womb(canvas)
     paint_fluid(canvas)
     if rng.random() < 0.3:
@@ -47,47 +72,7 @@ def brain_tissue(plane: BrainPlane, beams: Beams, rng: np.random.Generator) -> T
     paint_skull(canvas, np.float32(plane.patient.skull_mm))
     if rng.random() < 0.3:
         paint_shadow(canvas)
-    return canvas.tissue()
-
-
-class BrainCanvas(Canvas):
-    """A canvas that also knows the brain's axes.
-
-    Attributes:
-        s, n: place along the midline and across it, mm, see `phantom_brain_anatomy`.
-        half_length_mm, half_width_mm: semi-axes of the brain.
-        inside: 1 in the brain, 0 in the bone, soft between.
-    """
-
-    def __init__(self, plane: BrainPlane, beams: Beams, rng: np.random.Generator):
-        super().__init__(plane.view, beams, rng)
-        self.plane = plane
-        self.s, self.n = plane.axes.place_mm(beams.x, beams.y)
-        self.half_length_mm, self.half_width_mm = plane.half_length_mm, plane.half_width_mm
-        self.inside = np.clip(-self.outside_mm - plane.patient.skull_mm, 0, 1)
-
-    def shine(self, distance_mm: np.ndarray, thickness_mm: float = _WALL_MM) -> np.ndarray:
-        """Echo of a membrane, 0..1: bright where it lies across the beam, weak along it."""
-        near = np.exp(-((distance_mm / np.float32(thickness_mm)) ** 2))
-        step_mm = self.beams.step_px[0] * self.mm_per_pixel
-        toward = np.clip(np.abs(np.gradient(distance_mm, axis=0)) / step_mm, 0, 1)
-        return near * (0.15 + 0.85 * toward**3)
-
-    def oval(self, s: float, n: float, half_s: float, half_n: float) -> np.ndarray:
-        """1 inside an oval given in semi-axes of the brain, falling to 0 over its outer third."""
-        along = (self.s / self.half_length_mm - s) / half_s
-        across = (self.n / self.half_width_mm - n) / half_n
-        return np.clip((1.15 - cv2.magnitude(along, across)) * 3, 0, 1)
-
-    def strip(self, s: float, half_s: float, soft: float = 0.5) -> np.ndarray:
-        """1 where `s` is within that part of the midline, in semi-axes, falling to 0 outwards."""
-        off = np.abs(self.s / self.half_length_mm - s) / half_s
-        return np.clip((1 - off) / soft, 0, 1)
-
-    def darken(self, share: np.ndarray, by_db: float, floor_db: float) -> None:
-        """Lower the speckle by `by_db` where `share` is 1, to no less than `floor_db`."""
-        darker = np.maximum(self.scatter_db - by_db, floor_db)
-        self.scatter_db += share * np.minimum(darker - self.scatter_db, 0)
+    return canvas
 
 
 def _paint_insula(canvas: BrainCanvas) -> None:

@@ -3,17 +3,17 @@
 Source of the layout: Zenodo 14597550.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
-import cv2
 import numpy as np
 
-from fetal_tf.data.phantom.heart import Chest, draw_chest, draw_settings
-from fetal_tf.data.phantom.heart_tissue import chest_tissue
-from fetal_tf.data.phantom.registry import PHANTOMS
-from fetal_tf.data.phantom.scanner import Beams, scan
+from fetal_tf.data.phantom.burn_in import burn_in_captions, burn_in_gray_scale
+from fetal_tf.data.phantom.heart import Chest, draw_chest
+from fetal_tf.data.phantom.heart_tissue import chest_canvas
+from fetal_tf.data.phantom.view import draw_settings
+from fetal_tf.data.phantom.writing import PHANTOMS, Frame, random_streams
 from fetal_tf.data.readers.focus_annotations import (
     ELLIPSES,
     IMAGES,
@@ -24,8 +24,6 @@ from fetal_tf.data.readers.focus_annotations import (
     rectangle_lines,
 )
 from fetal_tf.edge.geometry.ellipse import rasterise
-from fetal_tf.edge.io.files import write_text_atomic
-from fetal_tf.edge.io.images import write_png
 
 # How images are dealt over the folders, again and again: 200 : 50 : 50, all three from the start.
 FOLDER_OF_TURN = ("training", "validation", "testing", "training", "training", "training")
@@ -44,40 +42,45 @@ _CAPTIONS = (
 
 
 @PHANTOMS.register("focus")
-def write_focus_phantom(folder: Path, count: int, seed: int) -> Iterator[Path]:
-    """Write `count` frames with masks, ellipses and rectangles; yields each frame's path.
+def focus_phantom(seed: int) -> Iterator[Frame]:
+    """Frames with masks, ellipses and rectangles.
 
     Ellipses are written exactly as drawn; masks are the pixels whose centre lies inside.
     """
     numbers: Counter[str] = Counter()
-    for index in range(count):
-        part = FOLDER_OF_TURN[index % len(FOLDER_OF_TURN)]
+    for index, part in enumerate(itertools.cycle(FOLDER_OF_TURN)):
         numbers[part] += 1
         stem = f"{numbers[part]:03d}"
         image, chest = focus_frame(seed, index)
-        path = folder / part / IMAGES / f"{stem}.png"
-        write_png(path, image)
+        files: dict[str, np.ndarray | str] = {f"{part}/{IMAGES}/{stem}.png": image}
         for structure, ellipse in chest.ellipses.items():
-            mask = rasterise(ellipse, chest.frame_shape).astype(np.uint8) * 255
-            write_png(folder / part / MASKS / mask_name(stem, structure), mask)
+            mask = rasterise(ellipse, chest.view.frame_shape).astype(np.uint8) * 255
+            files[f"{part}/{MASKS}/{mask_name(stem, structure)}"] = mask
         ellipses = _ellipse_text(chest, np.random.default_rng([seed, index, 4]))
-        write_text_atomic(folder / part / ELLIPSES / f"{stem}.txt", ellipses)
-        rectangles = rectangle_lines(chest.ellipses)
-        write_text_atomic(folder / part / RECTANGLES / f"{stem}.txt", rectangles)
-        yield path
+        files[f"{part}/{ELLIPSES}/{stem}.txt"] = ellipses
+        files[f"{part}/{RECTANGLES}/{stem}.txt"] = rectangle_lines(chest.ellipses)
+        yield Frame(files)
 
 
 def focus_frame(seed: int, index: int) -> tuple[np.ndarray, Chest]:
     """One frame, uint8 (height, width), and its truth; it depends on nothing but the arguments."""
     if index % _COPIES_PER == _COPY_TURN:
         index -= 1
-    chest = draw_chest(np.random.default_rng([seed, index, 1]))
-    look = np.random.default_rng([seed, index, 2])
-    moment = np.random.default_rng([seed, index, 3])
-    beams = Beams(chest.view.probe, chest.frame_shape)
-    settings = draw_settings(chest, look)
-    image = scan(chest_tissue(chest, beams, look), beams, settings, moment)
-    return _with_captions(image, look), chest
+    fetus, look, moment = random_streams(seed, index)
+    chest = draw_chest(fetus)
+    # Hearts are shown coarse and smooth, with much contrast.
+    settings = draw_settings(
+        chest.view,
+        look,
+        pulse_mm=((0.22, 0.45), (0.4, 0.9)),
+        gain_db=(-5.0, 5.0),
+        dynamic_range_db=(44.0, 58.0),
+        noise_db=(-68.0, -54.0),
+        looks=(2, 5),
+    )
+    image = chest_canvas(chest, look).scan(settings, moment)
+    _burn_in(image, look)
+    return image, chest
 
 
 def _ellipse_text(chest: Chest, rng: np.random.Generator) -> str:
@@ -97,21 +100,24 @@ def _other_axis_first(line: str) -> str:
     return " ".join([center_x, center_y, second, first, across_deg, label])
 
 
-def _with_captions(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The image with the scanner's gray scale, depth ticks and settings burnt in."""
+def _burn_in(image: np.ndarray, rng: np.random.Generator) -> None:
+    """Gray scale with depth ticks, and settings; some machines show neither."""
     height, width = image.shape
     scale = width / 959
     if rng.random() < 0.85:
         rows = slice(round(28 * scale), round(222 * scale))
-        ramp = np.linspace(255, 0, rows.stop - rows.start)[:, None]
-        image[rows, : round(9 * scale)] = ramp.astype(np.uint8)
+        burn_in_gray_scale(image, rows, slice(0, round(9 * scale)))
         ticks = np.arange(round(20 * scale), height - 2, rng.uniform(18, 70) * scale).astype(int)
         image[ticks, round(29 * scale) : round(32 * scale)] = 220
     if rng.random() < 0.85:
-        for line, choices in enumerate(_CAPTIONS):
-            text = choices[int(rng.integers(len(choices)))]
-            size = 0.45 * scale
-            (length, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
-            place = (width - 3 - length, round((11 + 16 * line) * scale))
-            cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, 200, 1, cv2.LINE_AA)
-    return image
+        burn_in_captions(
+            image,
+            _CAPTIONS,
+            rng,
+            scale,
+            font_size=0.45,
+            gray=200,
+            first_row=11,
+            line_height=16,
+            margin_px=3,
+        )

@@ -1,19 +1,22 @@
-"""What a scanner meets around and inside a fetal head: womb, fluid, body, brain and skull.
+"""What a scanner meets in a plane through a fetal head: brain, midline, plexus and skull."""
 
-Painted from the outside in on samples along the beams. Levels are dB below the brightest bone.
-"""
-
-import cv2
 import numpy as np
 
-from fetal_tf.data.phantom.head import View
-from fetal_tf.data.phantom.head_canvas import TABLE, Canvas, either_side
-from fetal_tf.data.phantom.scanner import Beams, Tissue
+from fetal_tf.data.phantom.canvas import (
+    TABLE,
+    Canvas,
+    paint_body,
+    paint_fluid,
+    paint_shadow,
+    paint_womb,
+)
+from fetal_tf.data.phantom.head import skull_thickness_mm
+from fetal_tf.data.phantom.view import View, either_side
 
 
-def head_tissue(view: View, beams: Beams, rng: np.random.Generator) -> Tissue:
-    """The tissue of one frame; the skull's outer border is the caliper ellipse of `view`."""
-    canvas = Canvas(view, beams, rng)
+def head_canvas(view: View, rng: np.random.Generator) -> Canvas:
+    """The tissue of one frame; the skull's outer border is the outline of `view`."""
+    canvas = Canvas(view, rng)
     paint_womb(canvas)
     paint_fluid(canvas)
     if rng.random() < (0.6 if view.early else 0.35):
@@ -24,53 +27,7 @@ def head_tissue(view: View, beams: Beams, rng: np.random.Generator) -> Tissue:
     paint_skull(canvas, _draw_wall_mm(canvas))
     if rng.random() < 0.4:
         paint_shadow(canvas)
-    return canvas.tissue()
-
-
-def paint_womb(canvas: Canvas) -> None:
-    """Wall, placenta and what lies behind; near the probe, layers of fat and muscle."""
-    rng = canvas.rng
-    canvas.scatter_db[:] = rng.uniform(-32, -22)
-    canvas.scatter_db += canvas.texture(4, 3) * 4
-    canvas.scatter_db += canvas.texture(12, 7) * 3
-    canvas.scatter_db += canvas.texture(45, 14) * rng.uniform(1, 4)
-    canvas.scatter_db += np.clip(canvas.texture(35, 9) - 0.8, 0, 2) * rng.uniform(0, 9)
-    near = np.exp(-canvas.beams.depth_px * canvas.mm_per_pixel / rng.uniform(12, 35))
-    canvas.scatter_db += near * (canvas.texture(55, 4) * 7 + canvas.texture(20, 2) * 4)
-
-
-def paint_fluid(canvas: Canvas) -> None:
-    """Amniotic fluid between head and womb: here a pocket, there only a slit; its wall shines."""
-    rng = canvas.rng
-    smallest, largest = (1.2, 2.4) if canvas.view.early else (0.8, 1.8)
-    half_u, half_v = rng.uniform(smallest, largest), rng.uniform(smallest, largest)
-    u, v = rng.normal(0, 0.4), rng.normal(0, 0.4)
-    beyond = cv2.magnitude((canvas.u - u) / half_u, (canvas.v - v) / half_v) - 1
-    beyond = beyond + canvas.texture(5, 5) * rng.uniform(0.03, 0.15)
-    beyond_mm = beyond * np.float32(canvas.view.ellipse.semi_minor * canvas.view.mm_per_pixel)
-    beyond_mm += canvas.texture(16, 12) * 0.5
-    # The border is a few tenths of a mm soft, as the tissue is not cut with a knife.
-    share = np.clip(0.5 - beyond_mm, 0, 1) * (canvas.level > 1)
-    fluid_db = rng.uniform(-60, -46) + 3 * canvas.texture(8, 8)
-    canvas.scatter_db += share * (fluid_db - canvas.scatter_db)
-    canvas.cost_db_per_mm -= share * 0.12
-    patches = np.clip(canvas.around(canvas.wobble(9, 1.0)), 0, 1)
-    shine = np.exp(-((beyond_mm - 0.5) ** 2) / 0.5) * canvas.facing**2 * patches
-    canvas.surface += shine * rng.uniform(0.0, 0.4) * (canvas.outside_mm > 1)
-
-
-def paint_body(canvas: Canvas) -> None:
-    """Neck, trunk or a limb beside one end of the head, with bone of its own."""
-    rng = canvas.rng
-    side, half_u = either_side(rng), rng.uniform(0.35, 1.0)
-    place_v, half_v = rng.uniform(-0.5, 0.5), rng.uniform(0.4, 0.9)
-    place_u = side * (1.0 + half_u * rng.uniform(0.75, 1.0))
-    body = canvas.blob(place_u, place_v, half_u, half_v) * (canvas.level > 1)
-    flesh_db = rng.uniform(-30, -21) + 4 * canvas.texture(14, 12)
-    canvas.scatter_db += body * (flesh_db - canvas.scatter_db)
-    bone = np.clip(canvas.texture(26, 22) - 1.2, 0, 1) * body
-    canvas.surface += bone * rng.uniform(0.1, 0.6)
-    canvas.cost_db_per_mm += body * 0.15 + bone * 2.0
+    return canvas
 
 
 def paint_brain(canvas: Canvas, brain_db: float) -> None:
@@ -136,11 +93,6 @@ def _draw_wall_mm(canvas: Canvas) -> np.ndarray:
     return canvas.around(thickness_mm * np.clip(1 + canvas.wobble(6, 0.2), 0.6, 1.5))
 
 
-def skull_thickness_mm(hc_mm: float) -> float:
-    """Bone of a fetal head as a scanner shows it, blurred by the pulse."""
-    return 0.9 + 0.005 * hc_mm
-
-
 def paint_skull(canvas: Canvas, wall_mm: np.ndarray | np.float32) -> None:
     """Bone inside the caliper ellipse: bright across the beam, lost along it, open at sutures.
 
@@ -169,15 +121,3 @@ def _bone(rng: np.random.Generator) -> np.ndarray:
         away_deg = np.abs((turn_deg - rng.uniform(0, 360) + 180) % 360 - 180)
         bone *= np.clip((away_deg - rng.uniform(-1, 8)) / rng.uniform(2, 8), 0.1, 1)
     return bone
-
-
-def paint_shadow(canvas: Canvas) -> None:
-    """Gas, a rib or a lifted probe: some beams lose most of their strength at the skin."""
-    rng = canvas.rng
-    beam = np.linspace(0, 1, canvas.beams.shape[1], dtype=np.float32)
-    edge = rng.random() < 0.6
-    place = rng.integers(2) if edge else rng.uniform(0.1, 0.9)
-    width = rng.uniform(0.04, 0.2) if edge else rng.uniform(0.02, 0.08)
-    lost_db = rng.uniform(4, 20) * np.exp(-(((beam - place) / width) ** 2))
-    rows = max(1, canvas.beams.shape[0] // 20)
-    canvas.cost_db_per_mm[:rows] += lost_db / (rows * canvas.beams.step_px[0] * canvas.mm_per_pixel)

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fetal_tf.data.phantom.head import View
-from fetal_tf.data.phantom.head_canvas import either_side
-from fetal_tf.data.phantom.scanner import Probe, Settings
+from fetal_tf.data.phantom.view import View, either_side, probe_above, reach
 from fetal_tf.edge.geometry.ellipse import Ellipse
 
 FRAME_SHAPES = ((661, 959), (787, 1137), (663, 961), (448, 740), (392, 640))
@@ -29,7 +27,6 @@ class Chest:
     """One frame: the thorax as a view has it, the heart inside, and how the fetus lies.
 
     Attributes:
-        frame_shape: (height, width).
         view: outer border of the ribs, pixel size and probe.
         heart: outer border of the heart; both ellipses are in tenths of a px and of a degree.
         apex_deg: where the apex points, 0..360, along the heart's long axis.
@@ -37,7 +34,6 @@ class Chest:
         left: 1 where the fetus' left lies 90° after the sternum, -1 where it lies 90° before.
     """
 
-    frame_shape: tuple[int, int]
     view: View
     heart: Ellipse
     apex_deg: float
@@ -62,9 +58,19 @@ def draw_chest(rng: np.random.Generator) -> Chest:
     turned = abs((apex_deg - heart.angle_deg + 180.0) % 360.0 - 180.0) > 90.0
     circumference_mm = _clipped(rng, 170.0, 32.0, (115.0, 270.0))
     mm_per_pixel = circumference_mm / thorax.perimeter
+    probe = probe_above(
+        thorax,
+        reach(thorax.semi_major, thorax.semi_minor, thorax.angle_deg)[1],
+        mm_per_pixel,
+        curvature_mm=rng.uniform(35.0, 60.0),
+        gap_mm=rng.uniform(8.0, 50.0),
+        aside_mm=rng.normal(0.0, 9.0),
+        below_mm=rng.uniform(3.0, 60.0),
+        half_angle_deg=rng.uniform(24.0, 38.0),
+        seen_share=rng.uniform(0.98, 1.25),
+    )
     return Chest(
-        frame_shape,
-        View(thorax, mm_per_pixel, _draw_probe(thorax, mm_per_pixel, rng)),
+        View(thorax, mm_per_pixel, probe, frame_shape),
         heart,
         apex_deg=heart.angle_deg + (180.0 if turned else 0.0),
         anterior_deg=anterior_deg % 360.0,
@@ -80,7 +86,7 @@ def _draw_thorax(
     semi_minor = _clipped(rng, 226.0, 40.0, THORAX_SEMI_MINOR_LIMITS) * width / _REFERENCE_WIDTH
     ratio = _clipped(rng, 0.9, 0.055, (0.74, 0.99))
     while True:
-        reach_x, reach_y = _reach(semi_minor / ratio, semi_minor, angle_deg)
+        reach_x, reach_y = reach(semi_minor / ratio, semi_minor, angle_deg)
         room_x = width * (0.5 + _BEYOND_FRAME) - reach_x
         room_y = height * (0.5 + _BEYOND_FRAME) - reach_y
         if min(room_x, room_y) >= 0:
@@ -115,35 +121,6 @@ def _draw_heart(thorax: Ellipse, apex_deg: float, rng: np.random.Generator) -> E
         off *= 0.97
 
 
-def _reach(semi_major: float, semi_minor: float, angle_deg: float) -> tuple[float, float]:
-    """Half the extent of an ellipse along x and along y."""
-    cos, sin = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
-    return (
-        math.hypot(semi_major * cos, semi_minor * sin),
-        math.hypot(semi_major * sin, semi_minor * cos),
-    )
-
-
-def _draw_probe(thorax: Ellipse, mm_per_pixel: float, rng: np.random.Generator) -> Probe:
-    """A curved array above the chest; the frame shows a zoomed part of its sector."""
-    _, reach_y = _reach(thorax.semi_major, thorax.semi_minor, thorax.angle_deg)
-    curvature_px = rng.uniform(35.0, 60.0) / mm_per_pixel
-    gap_px = rng.uniform(8.0, 50.0) / mm_per_pixel
-    apex_x = thorax.center_x + rng.normal(0.0, 9.0) / mm_per_pixel
-    apex_y = thorax.center_y - reach_y - gap_px - curvature_px
-    x, y = (thorax.points() - [apex_x, apex_y]).T
-    to_see_all = float(np.abs(np.arctan2(x, y)).max())
-    return Probe(
-        apex_x,
-        apex_y,
-        near_px=curvature_px,
-        far_px=thorax.center_y + reach_y + rng.uniform(3.0, 60.0) / mm_per_pixel - apex_y,
-        half_angle_rad=max(
-            math.radians(rng.uniform(24.0, 38.0)), to_see_all * rng.uniform(0.98, 1.25)
-        ),
-    )
-
-
 def _clipped(
     rng: np.random.Generator, mean: float, spread: float, limits: tuple[float, float]
 ) -> float:
@@ -154,19 +131,3 @@ def _in_tenths(*numbers: float) -> Ellipse:
     """The ellipse as FOCUS' files can hold it, so that what is drawn is what is written."""
     center_x, center_y, semi_major, semi_minor, angle_deg = (round(n, 1) for n in numbers)
     return Ellipse(center_x, center_y, semi_major, semi_minor, round(angle_deg % 180.0, 1))
-
-
-def draw_settings(chest: Chest, rng: np.random.Generator) -> Settings:
-    """Knobs for hearts: a coarse, smoothed picture of much contrast; the pulse has a size in mm."""
-    return Settings(
-        pulse_px=(
-            rng.uniform(0.22, 0.45) / chest.view.mm_per_pixel,
-            rng.uniform(0.4, 0.9) / chest.view.mm_per_pixel,
-        ),
-        gain_db=rng.uniform(-5.0, 5.0),
-        slope_db=rng.uniform(-8.0, 4.0),
-        dynamic_range_db=rng.uniform(44.0, 58.0),
-        gamma=rng.uniform(1.3, 1.9),
-        noise_db=rng.uniform(-68.0, -54.0),
-        looks=int(rng.integers(2, 5)),
-    )

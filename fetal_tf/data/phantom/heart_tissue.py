@@ -6,20 +6,62 @@ not find the heart, and its outer border runs through muscle that looks much lik
 
 import math
 
+import cv2
 import numpy as np
 
-from fetal_tf.data.phantom.chest_canvas import ChestCanvas
-from fetal_tf.data.phantom.head_canvas import TABLE
-from fetal_tf.data.phantom.head_tissue import paint_body, paint_fluid, paint_shadow, paint_womb
+from fetal_tf.data.phantom.canvas import (
+    TABLE,
+    Canvas,
+    paint_body,
+    paint_fluid,
+    paint_shadow,
+    paint_womb,
+)
 from fetal_tf.data.phantom.heart import Chest
-from fetal_tf.data.phantom.scanner import Beams, Tissue
 
 _VALVES = -0.12  # where the valves are on the heart's axis: -1 base, 1 apex
 
 
-def chest_tissue(chest: Chest, beams: Beams, rng: np.random.Generator) -> Tissue:
+class ChestCanvas(Canvas):
+    """A canvas that also knows the axes of the chest and of the heart.
+
+    Attributes:
+        front, left: place towards sternum and towards the fetus' left, in mean thoracic radii.
+        radius_mm: the mean thoracic radius.
+        along, across: place along the heart's long axis (1 = apex) and across it (1 = the border
+            on the left ventricle's side), in its semi-axes.
+        heart_mm: depth inside the heart's border, negative outside.
+        half_width_mm: the heart's semi-minor axis.
+    """
+
+    membrane_mm, grazing_share, facing_power = 0.4, 0.2, 2
+
+    def __init__(self, chest: Chest, rng: np.random.Generator):
+        super().__init__(chest.view, rng)
+        thorax, heart, left = chest.view.ellipse, chest.heart, np.float32(chest.left)
+        radius = (thorax.semi_major + thorax.semi_minor) / 2
+        self.radius_mm = radius * chest.view.mm_per_pixel
+        front, aside = self.axes_px(thorax.center_x, thorax.center_y, chest.anterior_deg)
+        self.front, self.left = front / np.float32(radius), aside * left / np.float32(radius)
+        along, across = self.axes_px(heart.center_x, heart.center_y, chest.apex_deg)
+        self.along = along / np.float32(heart.semi_major)
+        self.across = across * left / np.float32(heart.semi_minor)
+        level = cv2.magnitude(self.along, self.across)
+        slope = cv2.magnitude(
+            self.along / np.float32(heart.semi_major), self.across / np.float32(heart.semi_minor)
+        )
+        self.heart_mm = (1 - level) * level / (slope + np.float32(1e-9)) * self.mm_per_pixel
+        self.half_width_mm = heart.semi_minor * chest.view.mm_per_pixel
+
+    def spot(self, front: float, left: float, half: float) -> np.ndarray:
+        """1 inside a disc of the chest, falling to 0 over its outer part; thoracic radii."""
+        level = np.hypot(self.front - np.float32(front), self.left - np.float32(left))
+        return np.clip((1.2 - level / np.float32(half)) * 3, 0, 1)
+
+
+def chest_canvas(chest: Chest, rng: np.random.Generator) -> ChestCanvas:
     """The tissue of one frame; ribs end and the heart begins where the chest's ellipses say."""
-    canvas = ChestCanvas(chest, beams, rng)
+    canvas = ChestCanvas(chest, rng)
     paint_womb(canvas)
     for _ in range(rng.integers(1, 4)):
         canvas.surface[:] = 0  # a pocket's wall would float in the next one
@@ -36,7 +78,7 @@ def chest_tissue(chest: Chest, beams: Beams, rng: np.random.Generator) -> Tissue
     _paint_heart(canvas, lung_db - rng.uniform(-1, 7), blood_db)
     if rng.random() < 0.4:
         paint_shadow(canvas)
-    return canvas.tissue()
+    return canvas
 
 
 def _paint_trunk(canvas: ChestCanvas) -> None:

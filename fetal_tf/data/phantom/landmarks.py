@@ -1,24 +1,22 @@
 """The phantom of the noisy OFD and BPD table: HC18's phantom, and labels with known faults.
 
-Of the published table's faults it has the three kinds: the pairs under each other's names, ends in
-random order, and rows that have nothing to do with the head.
+It has the three kinds of faults of the published table: OFD and BPD under each other's names, ends
+in random order, and rows that have nothing to do with the head.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import numpy as np
 
-from fetal_tf.data.phantom.hc18 import write_hc18_phantom
+from fetal_tf.data.phantom.hc18 import hc18_phantom
 from fetal_tf.data.phantom.head import FRAME_SHAPE
 from fetal_tf.data.phantom.planes import in_random_order
-from fetal_tf.data.phantom.registry import PHANTOMS
-from fetal_tf.data.readers.ellipse_annotation import load_ellipse_landmarks
-from fetal_tf.data.readers.hc18_files import ANNOTATION_ENDING
+from fetal_tf.data.phantom.writing import PHANTOMS, Frame
+from fetal_tf.data.readers.ellipse_annotation import caliper_ellipse
 from fetal_tf.data.readers.landmark_table import END_COLUMNS, IMAGE_COLUMN
 from fetal_tf.data.readers.landmarks import IMAGE_ROOT, TABLE_FOLDER, TABLE_NAME
-from fetal_tf.edge.geometry.landmarks import canonical
-from fetal_tf.edge.io.files import write_text_atomic
+from fetal_tf.edge.geometry.landmarks import canonical, ellipse_landmarks
 
 FAULTS_NAME = "faults.csv"
 _UNRELATED_SHARE = 0.3
@@ -29,24 +27,26 @@ _STREAM = 6  # of random numbers, beside those of the images
 
 
 @PHANTOMS.register("landmarks")
-def write_landmarks_phantom(folder: Path, count: int, seed: int) -> Iterator[Path]:
-    """Write HC18's phantom, the table and its faults; yields each frame's path.
+def landmarks_phantom(seed: int) -> Iterator[Frame]:
+    """HC18's phantom, rows of the table and their faults.
 
     `faults.csv` says of each row what is wrong with it: `unrelated`, or `axes_swapped` and
     `ends_swapped`, one, both or none.
     """
-    labels, faults = {}, {}
-    for index, path in enumerate(write_hc18_phantom(folder / IMAGE_ROOT, count, seed)):
-        truth = load_ellipse_landmarks(path.with_name(f"{path.stem}{ANNOTATION_ENDING}.png"))
-        rng = np.random.default_rng([seed, index, _STREAM])
-        labels[path.name], faults[path.name] = draw_label(truth, rng)
-        yield path
-    lines = [",".join([IMAGE_COLUMN, *END_COLUMNS])]
-    lines += [f"{name},{_numbers(labels[name])}" for name in sorted(labels)]
-    write_text_atomic(folder / TABLE_FOLDER / TABLE_NAME, "\n".join([*lines, ""]))
-    lines = [f"{IMAGE_COLUMN},faults"]
-    lines += [f"{name},{' '.join(faults[name])}" for name in sorted(faults)]
-    write_text_atomic(folder / FAULTS_NAME, "\n".join([*lines, ""]))
+    for index, frame in enumerate(hc18_phantom(seed)):
+        (path, _), (_, annotation) = frame.files.items()
+        name = {IMAGE_COLUMN: PurePosixPath(path).name}
+        truth = ellipse_landmarks(caliper_ellipse(np.asarray(annotation)))
+        label, faults = draw_label(truth, np.random.default_rng([seed, index, _STREAM]))
+        numbers = (f"{number:.0f}" for number in label.ravel())
+        yield Frame(
+            {f"{IMAGE_ROOT}/{path}": content for path, content in frame.files.items()},
+            {
+                **{f"{IMAGE_ROOT}/{path}": row for path, row in frame.rows.items()},
+                f"{TABLE_FOLDER}/{TABLE_NAME}": name | dict(zip(END_COLUMNS, numbers, strict=True)),
+                FAULTS_NAME: name | {"faults": " ".join(faults)},
+            },
+        )
 
 
 def draw_label(truth: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, list[str]]:
@@ -62,7 +62,3 @@ def draw_label(truth: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray,
     if rng.random() < _AXES_SWAPPED_SHARE:
         return label[[2, 3, 0, 1]], ["axes_swapped", *faults]
     return label, faults
-
-
-def _numbers(points: np.ndarray) -> str:
-    return ",".join(f"{number:.0f}" for number in points.ravel())

@@ -183,7 +183,7 @@ def test_chests_are_as_large_as_real_ones(chests):
     for chest in chests:
         thorax, heart = chest.view.ellipse, chest.heart
         ctr.append(heart.semi_minor / thorax.semi_minor)
-        thorax_px.append(thorax.semi_minor * 959 / chest.frame_shape[1])
+        thorax_px.append(thorax.semi_minor * 959 / chest.view.frame_shape[1])
         thorax_ratio.append(thorax.semi_minor / thorax.semi_major)
         heart_ratio.append(heart.semi_minor / heart.semi_major)
         away = np.hypot(heart.center_x - thorax.center_x, heart.center_y - thorax.center_y)
@@ -250,13 +250,13 @@ def test_hearts_point_everywhere_most_of_them_towards_the_probe(chests):
 def test_a_thorax_seldom_reaches_over_the_edge_and_never_far(chests):
     over = []
     for chest in chests:
-        height, width = chest.frame_shape
+        height, width = chest.view.frame_shape
         x, y = chest.view.ellipse.points().T
         beyond = max(-x.min() / width, x.max() / width - 1, -y.min() / height, y.max() / height - 1)
         over.append(beyond)
     assert max(over) < 0.025
     assert 0.0 < np.mean(np.array(over) > 0) < 0.2
-    assert {chest.frame_shape for chest in chests} == set(FRAME_SHAPES)
+    assert {chest.view.frame_shape for chest in chests} == set(FRAME_SHAPES)
 
 
 def test_gray_values_are_those_of_real_frames(frames):

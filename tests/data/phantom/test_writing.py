@@ -249,7 +249,7 @@ def test_nothing_is_left_where_writing_fails(tmp_path, monkeypatch):
         if len(written) > 3:
             raise FetalTFError(f"{path}: no space left on device")
 
-    monkeypatch.setattr("fetal_tf.data.phantom.hc18.write_png", full_disk)
+    monkeypatch.setattr("fetal_tf.data.phantom.writing.write_bytes_atomic", full_disk)
     with pytest.raises(FetalTFError, match="no space left"):
         write_phantom("hc18", tmp_path / "hc18", 5, seed=1)
     assert list(tmp_path.iterdir()) == []

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fetal_tf.data.phantom.brain import brain_frame, brain_labels, brain_patient
-from fetal_tf.data.phantom.brain_anatomy import (
+from fetal_tf.data.phantom.brain import (
     ANOMALIES,
     FRAME_SHAPES,
     PIXEL_SIZE_LIMITS_MM,
@@ -23,6 +22,7 @@ from fetal_tf.data.phantom.brain_anatomy import (
     draw_patient,
     draw_plane,
 )
+from fetal_tf.data.phantom.fetal_head_biometry import brain_frame, brain_labels, brain_patient
 from fetal_tf.data.phantom.writing import write_phantom
 from fetal_tf.data.readers import DATASETS
 from fetal_tf.edge.errors import ConfigError
@@ -173,10 +173,10 @@ def test_heads_are_those_of_18_to_32_weeks_in_several_frame_sizes():
     assert 130 < hc_mm.min() < 175 and 260 < hc_mm.max() < 325
     assert mm_per_pixel.min() >= PIXEL_SIZE_LIMITS_MM[0]
     assert mm_per_pixel.max() <= PIXEL_SIZE_LIMITS_MM[1]
-    assert {plane.patient.frame_shape for plane in planes} == set(FRAME_SHAPES)
+    assert {plane.view.frame_shape for plane in planes} == set(FRAME_SHAPES)
     for plane in planes:
         x, y = plane.view.ellipse.points().T
-        height, width = plane.patient.frame_shape
+        height, width = plane.view.frame_shape
         assert x.min() > 3 and y.min() > 3 and x.max() < width - 4 and y.max() < height - 4
 
 
