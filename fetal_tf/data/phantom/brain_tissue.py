@@ -8,13 +8,7 @@ import cv2
 import numpy as np
 
 from fetal_tf.data.phantom.brain import Box, BrainPlane, Horn
-from fetal_tf.data.phantom.canvas import (
-    Canvas,
-    paint_body,
-    paint_fluid,
-    paint_shadow,
-    paint_womb,
-)
+from fetal_tf.data.phantom.canvas import Canvas, paint_body, paint_fluid, paint_shadow, paint_womb
 from fetal_tf.data.phantom.head_tissue import paint_brain, paint_skull
 
 _CSP_GAP_MM = 0.4
@@ -53,8 +47,7 @@ def brain_canvas(plane: BrainPlane, rng: np.random.Generator) -> BrainCanvas:
     canvas = BrainCanvas(plane, rng)
     paint_womb(canvas)
     paint_fluid(canvas)
-    if rng.random() < 0.3:
-        paint_body(canvas)
+    paint_body(canvas, 0.3)
     paint_brain(canvas, rng.uniform(-36, -28))
     _paint_insula(canvas)
     _paint_sulci(canvas)
@@ -70,8 +63,7 @@ def brain_canvas(plane: BrainPlane, rng: np.random.Generator) -> BrainCanvas:
     if plane.csp is not None:
         _paint_csp(canvas, plane.csp)
     paint_skull(canvas, np.float32(plane.patient.skull_mm))
-    if rng.random() < 0.3:
-        paint_shadow(canvas)
+    paint_shadow(canvas, 0.3)
     return canvas
 
 

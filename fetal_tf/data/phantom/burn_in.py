@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
+REFERENCE_WIDTH = 959
 
 
 def burn_in_gray_scale(image: np.ndarray, rows: slice, columns: slice) -> None:
@@ -18,21 +19,19 @@ def burn_in_captions(
     image: np.ndarray,
     captions: Sequence[Sequence[str]],
     rng: np.random.Generator,
-    scale: float,
     *,
     font_size: float,
     gray: int,
-    first_row: int,
-    line_height: int,
+    rows: range,
     margin_px: int,
 ) -> None:
-    """Write one choice of each line at the right border of a uint8 image.
+    """Write one choice of each caption at the right border of a uint8 image, at those `rows`.
 
-    `font_size`, `first_row` and `line_height` are multiplied by `scale`.
+    Sizes and rows are those of a frame that is 959 px wide.
     """
-    for line, choices in enumerate(captions):
+    scale = image.shape[1] / REFERENCE_WIDTH
+    for choices, row in zip(captions, rows, strict=True):
         text = choices[int(rng.integers(len(choices)))]
         (length, _), _ = cv2.getTextSize(text, FONT, font_size * scale, 1)
-        row = round((first_row + line_height * line) * scale)
-        place = (image.shape[1] - margin_px - length, row)
+        place = (image.shape[1] - margin_px - length, round(row * scale))
         cv2.putText(image, text, place, FONT, font_size * scale, gray, 1, cv2.LINE_AA)

@@ -13,6 +13,7 @@ from fetal_tf.data.phantom.scanner import Beams, Settings, Tissue, scan
 from fetal_tf.data.phantom.view import View, either_side
 
 TABLE = 720  # steps around the outline for what varies with the direction
+_TURN_DEG = np.linspace(0, 360, TABLE, endpoint=False)
 
 
 class Canvas:
@@ -96,6 +97,10 @@ class Canvas:
         self.scatter_db += share * (scatter_db - self.scatter_db)
         self.surface *= 1 - share
 
+    def brighten(self, share: np.ndarray, level_db: np.ndarray | float) -> None:
+        """Raise the speckle to `level_db` where `share` is 1; what is brighter stays."""
+        self.scatter_db += share * np.maximum(level_db - self.scatter_db, 0)
+
     def darken(self, share: np.ndarray, by_db: float, floor_db: float) -> None:
         """Lower the speckle by `by_db` where `share` is 1, to no less than `floor_db`."""
         darker = np.maximum(self.scatter_db - by_db, floor_db)
@@ -105,6 +110,11 @@ class Canvas:
         """The B-mode frame of what is painted, uint8 (height, width), 0 outside the sector."""
         costs = self.cost_db_per_mm * self.mm_per_pixel
         return scan(Tissue(self.scatter_db, self.surface, costs), self.beams, settings, rng)
+
+
+def degrees_from(direction_deg: float) -> np.ndarray:
+    """Angle between a direction and each of `TABLE` directions around the outline, 0..180."""
+    return np.abs((_TURN_DEG - direction_deg + 180) % 360 - 180)
 
 
 def paint_womb(canvas: Canvas) -> None:
@@ -120,7 +130,7 @@ def paint_womb(canvas: Canvas) -> None:
 
 
 def paint_fluid(canvas: Canvas) -> None:
-    """Amniotic fluid between head and womb: here a pocket, there only a slit; its wall shines."""
+    """Amniotic fluid between fetus and womb, a pocket or only a slit, with a bright wall."""
     rng = canvas.rng
     smallest, largest = (1.2, 2.4) if canvas.view.early else (0.8, 1.8)
     half_u, half_v = rng.uniform(smallest, largest), rng.uniform(smallest, largest)
@@ -129,7 +139,7 @@ def paint_fluid(canvas: Canvas) -> None:
     beyond = beyond + canvas.texture(5, 5) * rng.uniform(0.03, 0.15)
     beyond_mm = beyond * np.float32(canvas.view.ellipse.semi_minor * canvas.view.mm_per_pixel)
     beyond_mm += canvas.texture(16, 12) * 0.5
-    # The border is a few tenths of a mm soft, as the tissue is not cut with a knife.
+    # The border is soft over a few tenths of a mm.
     share = np.clip(0.5 - beyond_mm, 0, 1) * (canvas.level > 1)
     fluid_db = rng.uniform(-60, -46) + 3 * canvas.texture(8, 8)
     canvas.scatter_db += share * (fluid_db - canvas.scatter_db)
@@ -139,9 +149,11 @@ def paint_fluid(canvas: Canvas) -> None:
     canvas.surface += shine * rng.uniform(0.0, 0.4) * (canvas.outside_mm > 1)
 
 
-def paint_body(canvas: Canvas) -> None:
-    """Neck, trunk or a limb beside one end of the head, with bone of its own."""
+def paint_body(canvas: Canvas, chance: float) -> None:
+    """With that chance a neck, trunk or limb beside one end of the outline, with its own bone."""
     rng = canvas.rng
+    if rng.random() >= chance:
+        return
     side, half_u = either_side(rng), rng.uniform(0.35, 1.0)
     place_v, half_v = rng.uniform(-0.5, 0.5), rng.uniform(0.4, 0.9)
     place_u = side * (1.0 + half_u * rng.uniform(0.75, 1.0))
@@ -153,9 +165,11 @@ def paint_body(canvas: Canvas) -> None:
     canvas.cost_db_per_mm += body * 0.15 + bone * 2.0
 
 
-def paint_shadow(canvas: Canvas) -> None:
-    """Gas, a rib or a lifted probe: some beams lose most of their strength at the skin."""
+def paint_shadow(canvas: Canvas, chance: float) -> None:
+    """With that chance gas, a rib or a lifted probe: some beams lose most strength at the skin."""
     rng = canvas.rng
+    if rng.random() >= chance:
+        return
     beam = np.linspace(0, 1, canvas.beams.shape[1], dtype=np.float32)
     edge = rng.random() < 0.6
     place = rng.integers(2) if edge else rng.uniform(0.1, 0.9)

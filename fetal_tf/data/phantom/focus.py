@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fetal_tf.data.phantom.burn_in import burn_in_captions, burn_in_gray_scale
+from fetal_tf.data.phantom.burn_in import REFERENCE_WIDTH, burn_in_captions, burn_in_gray_scale
 from fetal_tf.data.phantom.heart import Chest, draw_chest
 from fetal_tf.data.phantom.heart_tissue import chest_canvas
 from fetal_tf.data.phantom.view import draw_settings
@@ -103,21 +103,12 @@ def _other_axis_first(line: str) -> str:
 def _burn_in(image: np.ndarray, rng: np.random.Generator) -> None:
     """Gray scale with depth ticks, and settings; some machines show neither."""
     height, width = image.shape
-    scale = width / 959
+    scale = width / REFERENCE_WIDTH
     if rng.random() < 0.85:
         rows = slice(round(28 * scale), round(222 * scale))
         burn_in_gray_scale(image, rows, slice(0, round(9 * scale)))
         ticks = np.arange(round(20 * scale), height - 2, rng.uniform(18, 70) * scale).astype(int)
         image[ticks, round(29 * scale) : round(32 * scale)] = 220
     if rng.random() < 0.85:
-        burn_in_captions(
-            image,
-            _CAPTIONS,
-            rng,
-            scale,
-            font_size=0.45,
-            gray=200,
-            first_row=11,
-            line_height=16,
-            margin_px=3,
-        )
+        rows = range(11, 11 + 16 * len(_CAPTIONS), 16)
+        burn_in_captions(image, _CAPTIONS, rng, font_size=0.45, gray=200, rows=rows, margin_px=3)

@@ -5,6 +5,7 @@ import numpy as np
 from fetal_tf.data.phantom.canvas import (
     TABLE,
     Canvas,
+    degrees_from,
     paint_body,
     paint_fluid,
     paint_shadow,
@@ -19,14 +20,12 @@ def head_canvas(view: View, rng: np.random.Generator) -> Canvas:
     canvas = Canvas(view, rng)
     paint_womb(canvas)
     paint_fluid(canvas)
-    if rng.random() < (0.6 if view.early else 0.35):
-        paint_body(canvas)
+    paint_body(canvas, 0.6 if view.early else 0.35)
     paint_brain(canvas, rng.uniform(-43, -34) if view.early else rng.uniform(-41, -31))
     _paint_midline(canvas)
     _paint_plexus(canvas)
     paint_skull(canvas, _draw_wall_mm(canvas))
-    if rng.random() < 0.4:
-        paint_shadow(canvas)
+    paint_shadow(canvas, 0.4)
     return canvas
 
 
@@ -109,15 +108,14 @@ def paint_skull(canvas: Canvas, wall_mm: np.ndarray | np.float32) -> None:
     seen = canvas.around(bone) * (0.03 + 0.97 * across) * far_loss * rng.uniform(0.35, 1.5)
     canvas.surface += profile * seen * grain * 0.8
     bone_db = 20 * np.log10(seen * 0.6 + 1e-3)
-    canvas.scatter_db += profile * np.maximum(bone_db - canvas.scatter_db, 0)
+    canvas.brighten(profile, bone_db)
     canvas.cost_db_per_mm += profile * canvas.around(bone) * (rng.uniform(1.0, 4.0) / wall_mm)
 
 
 def _bone(rng: np.random.Generator) -> np.ndarray:
     """1 where bone is, down to 0.1 at a few sutures and windows, (TABLE,)."""
-    turn_deg = np.linspace(0, 360, TABLE, endpoint=False)
     bone = np.ones(TABLE)
     for _ in range(rng.integers(1, 6)):
-        away_deg = np.abs((turn_deg - rng.uniform(0, 360) + 180) % 360 - 180)
+        away_deg = degrees_from(rng.uniform(0, 360))
         bone *= np.clip((away_deg - rng.uniform(-1, 8)) / rng.uniform(2, 8), 0.1, 1)
     return bone

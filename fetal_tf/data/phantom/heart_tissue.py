@@ -12,6 +12,7 @@ import numpy as np
 from fetal_tf.data.phantom.canvas import (
     TABLE,
     Canvas,
+    degrees_from,
     paint_body,
     paint_fluid,
     paint_shadow,
@@ -66,8 +67,7 @@ def chest_canvas(chest: Chest, rng: np.random.Generator) -> ChestCanvas:
     for _ in range(rng.integers(1, 4)):
         canvas.surface[:] = 0  # a pocket's wall would float in the next one
         paint_fluid(canvas)
-    if rng.random() < 0.5:
-        paint_body(canvas)
+    paint_body(canvas, 0.5)
     _paint_trunk(canvas)
     lung_db = rng.uniform(-36, -26)
     blood_db = lung_db - rng.uniform(8, 26)
@@ -76,8 +76,7 @@ def chest_canvas(chest: Chest, rng: np.random.Generator) -> ChestCanvas:
     _paint_spine(canvas)
     _paint_aorta(canvas, blood_db)
     _paint_heart(canvas, lung_db - rng.uniform(-1, 7), blood_db)
-    if rng.random() < 0.4:
-        paint_shadow(canvas)
+    paint_shadow(canvas, 0.4)
     return canvas
 
 
@@ -124,7 +123,7 @@ def _paint_ribs(canvas: ChestCanvas) -> None:
     grain = np.clip(0.8 + 0.4 * canvas.texture(40, 50), 0.1, 1.6)
     canvas.surface += profile * seen * grain * 0.6
     bone_db = 20 * np.log10(seen * grain * 0.7 + 1e-3)
-    canvas.scatter_db += profile * np.maximum(bone_db - canvas.scatter_db, 0)
+    canvas.brighten(profile, bone_db)
     canvas.cost_db_per_mm += profile * canvas.around(bone**2) * (rng.uniform(0.5, 3.5) / wall_mm)
     # Beams that graze the chest are bent away: both flanks throw a shadow of their own.
     grazing = profile * (1 - np.abs(canvas.facing)) ** 2
@@ -136,13 +135,12 @@ def _paint_ribs(canvas: ChestCanvas) -> None:
 
 def _rib_arcs(rng: np.random.Generator) -> np.ndarray:
     """1 where a rib lies in the plane, about 0.25 between them, (TABLE,)."""
-    turn_deg = np.linspace(0, 360, TABLE, endpoint=False)
     bone = np.full(TABLE, rng.uniform(0.1, 0.4))
     place_deg = rng.uniform(0, 60)
     while place_deg < 360:
         half_deg = rng.uniform(9, 38)
-        away_deg = np.abs((turn_deg - place_deg + 180) % 360 - 180)
-        bone = np.maximum(bone, np.clip((half_deg - away_deg) / 5, 0, 1) * rng.uniform(0.4, 1))
+        arc = (half_deg - degrees_from(place_deg)) / 5
+        bone = np.maximum(bone, np.clip(arc, 0, 1) * rng.uniform(0.4, 1))
         place_deg += half_deg + rng.uniform(20, 60)
     return bone
 
@@ -161,7 +159,7 @@ def _paint_spine(canvas: ChestCanvas) -> None:
         bone = canvas.spot(front + jitter[0], left + jitter[1], half * size)
         bone *= np.clip(0.7 + 0.6 * canvas.texture(70, 60), 0, 1.3)
         bone_db = 20 * math.log10(strength * rng.uniform(0.4, 1.2))
-        canvas.scatter_db += bone * np.maximum(bone_db - canvas.scatter_db, 0)
+        canvas.brighten(bone, bone_db)
         canvas.surface += bone * strength * 0.3
         shadow_db = rng.uniform(4, 16)
         canvas.cost_db_per_mm += bone * (shadow_db / (2 * half * size * canvas.radius_mm))
@@ -196,7 +194,7 @@ def _paint_heart(canvas: ChestCanvas, muscle_db: float, blood_db: float) -> None
     canvas.surface += walls * rng.uniform(0.0, 0.05)
     septum = np.clip(0.5 - septum_mm, 0, 1) * np.clip(canvas.heart_mm - 0.5, 0, 1)
     septum_db = muscle_db + rng.uniform(2, 10) * np.clip(0.6 + 0.5 * canvas.texture(20, 18), 0, 1.4)
-    canvas.scatter_db += septum * np.maximum(septum_db - canvas.scatter_db, 0)
+    canvas.brighten(septum, septum_db)
     canvas.surface += canvas.shine(septum_mm, 0.6) * septum * patches * rng.uniform(0.0, 0.12)
     _paint_valves(canvas)
 

@@ -9,7 +9,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from fetal_tf.data.phantom.burn_in import FONT, burn_in_captions, burn_in_gray_scale
+from fetal_tf.data.phantom.burn_in import (
+    FONT,
+    REFERENCE_WIDTH,
+    burn_in_captions,
+    burn_in_gray_scale,
+)
 from fetal_tf.data.phantom.head import FRAME_SHAPE, Examination, draw_examination, draw_view
 from fetal_tf.data.phantom.head_tissue import head_canvas
 from fetal_tf.data.phantom.view import View, draw_settings
@@ -83,7 +88,7 @@ def _draw_subject(seed: int, subject: int) -> Examination:
 def _burn_in(image: np.ndarray, mm_per_pixel: float, rng: np.random.Generator) -> None:
     """Gray scale, a tick every centimetre, machine and settings."""
     height, width = image.shape
-    scale = width / FRAME_SHAPES[0][1]
+    scale = width / REFERENCE_WIDTH
     top = round(20 * scale)
     burn_in_gray_scale(image, slice(top, top + round(170 * scale)), slice(0, round(9 * scale)))
     ticks = np.arange(top, height - 1, 10 / mm_per_pixel).round().astype(int)
@@ -91,14 +96,5 @@ def _burn_in(image: np.ndarray, mm_per_pixel: float, rng: np.random.Generator) -
     machine = _MACHINES[int(rng.integers(len(_MACHINES)))]
     place = (round(40 * scale), round(16 * scale))
     cv2.putText(image, machine, place, FONT, 0.5 * scale, 210, 1, cv2.LINE_AA)
-    burn_in_captions(
-        image,
-        _CAPTIONS,
-        rng,
-        scale,
-        font_size=0.5,
-        gray=210,
-        first_row=16,
-        line_height=18,
-        margin_px=4,
-    )
+    rows = range(16, 16 + 18 * len(_CAPTIONS), 18)
+    burn_in_captions(image, _CAPTIONS, rng, font_size=0.5, gray=210, rows=rows, margin_px=4)

@@ -63,18 +63,11 @@ def probe_above(
     half_angle_deg: float,
     seen_share: float,
 ) -> Probe:
-    """A curved array above `outline`.
+    """A curved array above `outline`, which extends `reach_y` px up and down from its centre.
 
-    Args:
-        outline: what is examined, px.
-        reach_y: half its extent along y, px.
-        mm_per_pixel: size of a pixel.
-        curvature_mm: radius of the array.
-        gap_mm: from the array to the outline.
-        below_mm: how far the sector reaches below the outline.
-        aside_mm: how far the array stands beside the outline's centre.
-        half_angle_deg: least half angle of the sector.
-        seen_share: least part of the outline inside the sector, as a share of its half angle.
+    The array's radius is `curvature_mm`; its middle stands `aside_mm` beside the outline's centre
+    and `gap_mm` above the outline; the sector ends `below_mm` below it. Its half angle is
+    `half_angle_deg`, or more where that would show less than `seen_share` of the outline's.
     """
     curvature_px = curvature_mm / mm_per_pixel
     apex_x = outline.center_x + aside_mm / mm_per_pixel

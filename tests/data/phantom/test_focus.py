@@ -50,14 +50,6 @@ def chests() -> list[Chest]:
     return [draw_chest(np.random.default_rng([9, index])) for index in range(800)]
 
 
-def _digests(root: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
-
-
 # Folder and number of the images 0, 1, 2 …
 PLACES = [
     *[("training", "001"), ("validation", "001"), ("testing", "001")],
@@ -90,17 +82,6 @@ def test_folders_fill_from_three_images_on_and_as_200_to_50_to_50(tmp_path):
         assert [p.name for p in (tmp_path / "three" / folder / "images").iterdir()] == ["001.png"]
     turns = [FOLDER_OF_TURN.count(folder) for folder in ("training", "validation", "testing")]
     assert turns == [4, 1, 1]
-
-
-def test_the_same_seed_gives_the_same_bytes_whatever_the_count(phantom, tmp_path):
-    write_phantom("focus", tmp_path / "short", 5, SEED)
-    whole, short = _digests(phantom), _digests(tmp_path / "short")
-    annotated = [name for name in short if name != "phantom.json"]
-    assert len(annotated) == 5 * 5
-    assert all(short[name] == whole[name] for name in annotated)
-    write_phantom("focus", tmp_path / "other", 5, SEED + 1)
-    other = _digests(tmp_path / "other")
-    assert not set(other.values()) & set(short.values())
 
 
 def test_files_hold_the_very_ellipses_that_were_drawn(phantom, drawn):

@@ -13,7 +13,7 @@ from fetal_tf.data.phantom import PHANTOMS
 from fetal_tf.data.phantom.hc18 import hc18_frame
 from fetal_tf.data.phantom.head import FRAME_SHAPE, draw_examination, draw_view
 from fetal_tf.data.phantom.scanner import Beams, Probe, Settings, Tissue, scan
-from fetal_tf.data.phantom.writing import is_phantom, write_phantom
+from fetal_tf.data.phantom.writing import MARKER_NAME, is_phantom, write_phantom
 from fetal_tf.data.readers.hc18 import read_hc18
 from fetal_tf.edge.errors import ConfigError, DataError, FetalTFError
 from fetal_tf.edge.geometry.contours import fit_ellipse, rasterise, sub_pixel_contour
@@ -86,17 +86,20 @@ def test_the_csv_holds_the_perimeter_of_the_very_ellipse(phantom):
     assert float(row["head circumference (mm)"]) == pytest.approx(expected, abs=1e-3)
 
 
-def test_the_same_seed_gives_the_same_bytes_whatever_the_count(phantom, tmp_path):
-    write_phantom("hc18", tmp_path / "short", 4, seed=5)
-    whole, short = _digests(phantom), _digests(tmp_path / "short")
-    images = [name for name in short if name.endswith(".png")]
-    assert len(images) == 8
-    assert all(short[name] == whole[name] for name in images)
-    write_phantom("hc18", tmp_path / "again", 4, seed=5)
-    assert _digests(tmp_path / "again") == short
-    write_phantom("hc18", tmp_path / "other", 4, seed=6)
-    other = _digests(tmp_path / "other")
-    assert not {other[n] for n in other} & set(short.values())
+@pytest.mark.parametrize("name", PHANTOMS.names())
+def test_the_same_seed_gives_the_same_bytes_whatever_the_count(name, tmp_path):
+    for folder, count, seed in (("whole", 4, 5), ("short", 2, 5), ("other", 2, 6)):
+        write_phantom(name, tmp_path / folder, count, seed)
+    whole, short, other = (_digests(tmp_path / folder) for folder in ("whole", "short", "other"))
+    tables = {path for path in short if path.endswith(".csv")}
+    frames = set(short) - tables - {MARKER_NAME}
+    assert len(frames) >= 2
+    assert all(short[path] == whole[path] for path in frames)
+    for table in tables:
+        rows = (tmp_path / "short" / table).read_text().splitlines()
+        assert len(rows) == 3
+        assert set(rows) <= set((tmp_path / "whole" / table).read_text().splitlines())
+    assert not set(other.values()) & {short[path] for path in frames}
 
 
 def test_frames_of_an_examination_show_one_fetus_in_several_planes():
