@@ -1,7 +1,7 @@
-"""Random fetal brains in trans-thalamic planes: what a patient has, what one plane shows of it.
+"""Random fetal brains in trans-thalamic planes: the patient, and what one plane shows.
 
-Lengths are mm in the brain's own axes: `s` along the midline towards the forehead, `n` across it
-towards the far hemisphere, both from the middle between the thalami. Sizes follow 18 to 32 weeks.
+Lengths are mm in the brain's own axes, from the middle between the thalami: `s` along the midline
+towards the forehead, `n` across it towards the far hemisphere. Sizes are those of 18 to 32 weeks.
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from fetal_tf.data.phantom.head import Examination, draw_view, skull_thickness_mm
-from fetal_tf.data.phantom.view import View, either_side
+from fetal_tf.data.phantom.view import View, clipped_normal, either_side
 from fetal_tf.edge.geometry.ellipse import Ellipse
 from fetal_tf.edge.measure.clinical import intergrowth_reference
 
@@ -22,7 +22,7 @@ PIXEL_SIZE_LIMITS_MM = (0.06, 0.25)
 FRAME_SHAPES = ((540, 800), (480, 640), (400, 600))
 _SMALLEST_FRAME_HC_MM = 225.0  # a larger head in a smaller frame would need a larger pixel
 _WEEKS = (18.0, 32.0)
-# A normal plane shows them as often as the published ones: 584 and 505 of 1,565 frames.
+# In normal planes as in the published frames: a CSP in 584 and a ventricle in 505 of 1,565.
 _CHANCES_OF_CSP_AND_LV: dict[Condition, tuple[float, float]] = {
     "normal": (0.37, 0.32),
     "absent_csp": (0.0, 0.6),
@@ -37,7 +37,7 @@ _HORN_CLEARANCE_MM = 0.8  # between a ventricle and the bone, or the midline
 
 @dataclass(frozen=True)
 class Patient:
-    """One fetus: its head as the examiner finds it, and what does not change between planes.
+    """One fetus: what stays the same in all of its planes.
 
     Attributes:
         examination: head size, shape, direction, number and size of its frames.
@@ -111,11 +111,11 @@ class Horn:
     discs: np.ndarray
 
     def depth_mm(self, s: np.ndarray, n: np.ndarray) -> np.ndarray:
-        """Distance to the border, positive inside; -5 also where it is farther away than that."""
+        """Distance to the border, positive inside; -5 where it is 5 mm or more outside."""
         discs = self.discs.astype(np.float32)
         low = (discs[:, :2] - discs[:, 2:]).min(0) - _FAR_MM
         high = (discs[:, :2] + discs[:, 2:]).max(0) + _FAR_MM
-        # Twenty discs on a whole frame would take longer than all the rest of it.
+        # Twenty discs on a whole frame would take longer than the rest of the phantom.
         near = (s > low[0]) & (s < high[0]) & (n > low[1]) & (n < high[1])
         near_s, near_n = s[near], n[near]
         depth = np.full(near_s.shape, -_FAR_MM, np.float32)
@@ -128,13 +128,13 @@ class Horn:
 
 @dataclass(frozen=True)
 class BrainPlane:
-    """One frame: the head's view, the brain inside, and what of it the plane shows.
+    """One frame: the view of the head, and which structures of the brain the plane shows.
 
     Attributes:
         view: the caliper ellipse, pixel size and probe.
-        brain: the inner table of the skull: bone is not brain.
+        brain: the inner table of the skull.
         axes: the brain's axes in the frame.
-        csp: the cavum, None where the plane misses it or there is none.
+        csp: the cavum septi pellucidi; None where the plane misses it or the patient has none.
         horns: the lateral ventricles that are shown, the far one first.
     """
 
@@ -155,7 +155,7 @@ class BrainPlane:
 
 
 def draw_patient(rng: np.random.Generator, condition: Condition) -> Patient:
-    """A fetus of 18 to 32 weeks, most of them at the anomaly scan; 1 to 5 frames, 2 on average."""
+    """Draw a fetus of 18 to 32 weeks, mostly near the anomaly scan, with 1 to 5 frames."""
     weeks = float(np.clip(18.5 + rng.gamma(2.2, 2.2), *_WEEKS))
     norm = intergrowth_reference("hc", weeks)
     hc_mm = norm.mean_mm + norm.sd_mm * float(np.clip(rng.normal(), -2, 2))
@@ -163,16 +163,14 @@ def draw_patient(rng: np.random.Generator, condition: Condition) -> Patient:
     frame_shape = FRAME_SHAPES[int(rng.integers(fitting))]
     examination = Examination(
         hc_mm=hc_mm,
-        cephalic_index=float(np.clip(rng.normal(0.785, 0.04), 0.69, 0.89)),
+        cephalic_index=clipped_normal(rng, 0.785, 0.04, (0.69, 0.89)),
         angle_deg=rng.normal(0.0, 9.0) if rng.random() < 0.92 else rng.uniform(0.0, 180.0),
         perimeter_px=rng.normal(1330.0, 130.0) * frame_shape[0] / FRAME_SHAPES[0][0],
         frames=1 + int(rng.choice(5, p=[0.42, 0.30, 0.16, 0.08, 0.04])),
         frame_shape=frame_shape,
     )
-    normal_csp, normal_atrium = (
-        rng.uniform(0.010, 0.015),
-        float(np.clip(rng.normal(7, 1), 5.2, 8.7)),
-    )
+    normal_csp = rng.uniform(0.010, 0.015)
+    normal_atrium = clipped_normal(rng, 7, 1, (5.2, 8.7))
     times, share = rng.uniform(2.0, 3.0), rng.random()
     return Patient(
         examination,
@@ -187,7 +185,7 @@ def draw_patient(rng: np.random.Generator, condition: Condition) -> Patient:
 
 
 def _atrium_mm(condition: Condition, normal_mm: float, share: float, hc_mm: float) -> float:
-    """Width of the atrium; `share` 0..1 says how far an anomaly goes."""
+    """Width of the atrium; `share` is the degree of an anomaly, 0..1."""
     if condition == "ventriculomegaly":
         # A hemisphere of 18 weeks has no room for 18 mm.
         return 10.9 + share * (min(17.4, 0.09 * hc_mm) - 10.9)
@@ -197,7 +195,7 @@ def _atrium_mm(condition: Condition, normal_mm: float, share: float, hc_mm: floa
 
 
 def draw_plane(patient: Patient, rng: np.random.Generator) -> BrainPlane:
-    """One of the patient's frames: another plane and moment, with what it happens to show."""
+    """Draw one of the patient's frames, and which structures it shows."""
     view = draw_view(patient.examination, rng, PIXEL_SIZE_LIMITS_MM)
     brain = view.ellipse.shrunk(patient.skull_mm / view.mm_per_pixel)
     axes = _draw_axes(patient, view, rng)
@@ -210,14 +208,14 @@ def draw_plane(patient: Patient, rng: np.random.Generator) -> BrainPlane:
 
 
 def _draw_axes(patient: Patient, view: View, rng: np.random.Generator) -> Axes:
-    """Almost the ellipse's own axes: heads are not quite symmetric."""
+    """Almost the axes of the ellipse, because heads are not quite symmetric."""
     head = view.ellipse
-    turn = math.radians(head.angle_deg + float(np.clip(rng.normal(0.0, 1.2), -2.5, 2.5)))
+    turn = math.radians(head.angle_deg + clipped_normal(rng, 0.0, 1.2, (-2.5, 2.5)))
     cos, sin = math.cos(turn), math.sin(turn)
-    shift = float(np.clip(rng.normal(0.0, 0.015), -0.03, 0.03)) * head.semi_minor
+    shift = clipped_normal(rng, 0.0, 0.015, (-0.03, 0.03)) * head.semi_minor
     x, y = head.center_x - shift * sin, head.center_y + shift * cos
     along_x, along_y = patient.forehead * cos, patient.forehead * sin
-    # Away from the probe is where the beam through the middle goes.
+    # The far side is where the beam through the middle leaves the brain.
     beam_x, beam_y = x - view.probe.apex_x, y - view.probe.apex_y
     far = 1.0 if along_x * beam_y - along_y * beam_x > 0 else -1.0
     return Axes(x, y, along_x, along_y, far, view.mm_per_pixel)
@@ -228,7 +226,7 @@ def _draw_csp(
 ) -> Box:
     area_mm2 = patient.csp_share * rng.uniform(0.9, 1.1) * brain.area * mm_per_pixel**2
     aspect = patient.csp_aspect * rng.uniform(0.95, 1.05)
-    # The corners take (4 - pi) · 0.45² half-widths squared away.
+    # The rounded corners remove (4 - pi) · 0.45² times the squared half width.
     half_width = math.sqrt(area_mm2 / (4 * aspect - (4 - math.pi) * 0.45**2))
     place = rng.uniform(0.40, 0.47) * brain.semi_major * mm_per_pixel
     return Box(place, aspect * half_width, half_width)
@@ -237,7 +235,7 @@ def _draw_csp(
 def _draw_horn(
     patient: Patient, brain: Ellipse, mm_per_pixel: float, side: float, rng: np.random.Generator
 ) -> Horn:
-    """From beside the thalamus backwards and out, then towards the midline again."""
+    """The horn runs from beside the thalamus backwards and outwards, then back inwards."""
     half_length, half_width = brain.semi_major * mm_per_pixel, brain.semi_minor * mm_per_pixel
     along = np.linspace(0.0, 1.0, _HORN_DISCS)
     peak = 0.75 if patient.condition == "absent_csp" else rng.uniform(0.4, 0.5)
@@ -246,7 +244,7 @@ def _draw_horn(
     s = rng.uniform(-0.16, -0.04) * half_length - along * length
     bulge = rng.uniform(0.03, 0.10) * np.sin(np.pi * along) - rng.uniform(0.0, 0.06) * along**2
     n = half_width * (rng.uniform(0.38, 0.46) + bulge)
-    # Within the brain, whose axes the midline leaves by up to 2.5 degrees and 3 %.
+    # It stays inside the brain, although the midline is off by up to 2.5 degrees and 3 %.
     room = np.sqrt(np.clip(1 - (s / half_length) ** 2, 0, 1)) * half_width * 0.97
     room -= 0.05 * np.abs(s) + _HORN_CLEARANCE_MM
     radius = np.minimum(radius, (room - _HORN_CLEARANCE_MM) / 2)
@@ -255,6 +253,6 @@ def _draw_horn(
 
 
 def _profile(along: np.ndarray, peak: float) -> np.ndarray:
-    """Share of the full width from the body (0) to the tip (1): 1 at the atrium, narrow behind."""
+    """Width along the horn, body 0 to tip 1, as a share of its width at the atrium, `peak`."""
     before, behind = (along - peak) / peak, (along - peak) / (1 - peak)
     return np.where(along < peak, 1 - 0.5 * before**2, 1 - 0.68 * behind**2)

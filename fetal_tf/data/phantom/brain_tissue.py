@@ -1,7 +1,7 @@
 """What a scanner meets in a trans-thalamic plane: falx, thalami, cavum, ventricles, fissures.
 
-What looks like a structure and is none is painted too: a third ventricle and a cistern between
-bright walls on the midline, the dark insula, dark sulci. A threshold finds neither CSP nor LV.
+Look-alikes are painted too: a third ventricle and a cistern between bright walls on the midline,
+the dark insula, dark sulci. So no threshold finds the CSP or the lateral ventricles.
 """
 
 import cv2
@@ -43,7 +43,7 @@ class BrainCanvas(Canvas):
 
 
 def brain_canvas(plane: BrainPlane, rng: np.random.Generator) -> BrainCanvas:
-    """The tissue of one frame; borders lie where the plane's geometry says."""
+    """Paint a frame on a new canvas; borders lie where `plane` says."""
     canvas = BrainCanvas(plane, rng)
     paint_womb(canvas)
     paint_fluid(canvas)

@@ -110,5 +110,5 @@ def _burn_in(image: np.ndarray, rng: np.random.Generator) -> None:
         ticks = np.arange(round(20 * scale), height - 2, rng.uniform(18, 70) * scale).astype(int)
         image[ticks, round(29 * scale) : round(32 * scale)] = 220
     if rng.random() < 0.85:
-        rows = range(11, 11 + 16 * len(_CAPTIONS), 16)
-        burn_in_captions(image, _CAPTIONS, rng, font_size=0.45, gray=200, rows=rows, margin_px=3)
+        lines = range(11, 107, 16)
+        burn_in_captions(image, _CAPTIONS, rng, font_size=0.45, gray=200, rows=lines, margin_px=3)

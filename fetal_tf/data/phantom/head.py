@@ -1,14 +1,20 @@
-"""Random fetal heads: how large, where in the frame, seen by which probe at which settings.
+"""Random fetal heads: size, shape, place in the frame, and the probe.
 
-Numbers follow HC18's frames: head circumference 44 to 346 mm, pixel size 0.05 to 0.39 mm, cephalic
-index 0.68 to 0.93, most heads lying across the beam.
+Sizes follow HC18's frames: head circumference 44 to 346 mm, pixel size 0.05 to 0.39 mm, cephalic
+index 0.68 to 0.93; most heads lie across the beam.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from fetal_tf.data.phantom.view import FIRST_TRIMESTER_HC_MM, View, probe_above, reach
+from fetal_tf.data.phantom.view import (
+    FIRST_TRIMESTER_HC_MM,
+    View,
+    clipped_normal,
+    probe_above,
+    reach,
+)
 from fetal_tf.edge.geometry.ellipse import Ellipse, ramanujan_perimeter
 
 FRAME_SHAPE = (540, 800)
@@ -19,13 +25,13 @@ _MARGIN_PX = 14
 
 @dataclass(frozen=True)
 class Examination:
-    """One fetus as one examiner finds it; each frame differs from it a little.
+    """The head of one fetus; each of its frames differs a little from it.
 
     Attributes:
         hc_mm: head circumference.
         cephalic_index: short over long axis, 0..1.
         angle_deg: direction of the long axis.
-        perimeter_px: how large the examiner makes the head.
+        perimeter_px: size of the head in the frame, as the examiner zooms it.
         frames: number of frames kept.
         frame_shape: (height, width) of the machine's frames, px.
     """
@@ -39,14 +45,14 @@ class Examination:
 
 
 def draw_examination(rng: np.random.Generator) -> Examination:
-    """A head of a random age: one in six of the first trimester, one in six of the third."""
+    """Draw a head of random age: one in six in the first trimester, one in six in the third."""
     means, spreads = (80.0, 176.0, 290.0), (16.0, 18.0, 28.0)
     age = rng.choice(3, p=[0.17, 0.66, 0.17])
-    hc_mm = float(np.clip(rng.normal(means[age], spreads[age]), 45.5, 338.0))
+    hc_mm = clipped_normal(rng, means[age], spreads[age], (45.5, 338.0))
     early = hc_mm < FIRST_TRIMESTER_HC_MM
     return Examination(
         hc_mm=hc_mm,
-        cephalic_index=float(np.clip(rng.normal(0.795, 0.045), 0.69, 0.91)),
+        cephalic_index=clipped_normal(rng, 0.795, 0.045, (0.69, 0.91)),
         angle_deg=rng.normal(0.0, 8.0) if rng.random() < 0.85 else rng.uniform(0.0, 180.0),
         perimeter_px=rng.normal(1000.0, 200.0) if early else rng.normal(1340.0, 170.0),
         frames=1 + int(rng.choice(4, p=[0.8, 0.16, 0.03, 0.01])),
@@ -58,11 +64,11 @@ def draw_view(
     rng: np.random.Generator,
     pixel_size_limits_mm: tuple[float, float] = PIXEL_SIZE_LIMITS_MM,
 ) -> View:
-    """One of its frames: another plane through the head, wholly inside the frame."""
+    """Draw one frame of the examination: a plane through the head, which lies inside the frame."""
     hc_mm = float(np.clip(examination.hc_mm * rng.normal(1.0, 0.012), *HC_LIMITS_MM))
     ratio = float(np.clip(examination.cephalic_index + rng.normal(0.0, 0.01), 0.68, 0.92))
     angle_deg = examination.angle_deg + rng.normal(0.0, 3.0)
-    # Perimeters that keep the pixel size within its limits, a little inside for rounding's sake.
+    # These perimeters keep the pixel size within its limits, with some room for rounding.
     smallest, largest = (hc_mm / limit for limit in pixel_size_limits_mm[::-1])
     perimeter_px = float(
         np.clip(
@@ -80,13 +86,13 @@ def draw_view(
             break
         perimeter_px *= 0.97
     ellipse = Ellipse(
-        (width - 1) / 2 + float(np.clip(rng.normal(-8.0, 65.0), -room_x, room_x)),
-        (height - 1) / 2 + float(np.clip(rng.normal(0.0, 45.0), -room_y, room_y)),
+        (width - 1) / 2 + clipped_normal(rng, -8.0, 65.0, (-room_x, room_x)),
+        (height - 1) / 2 + clipped_normal(rng, 0.0, 45.0, (-room_y, room_y)),
         semi_major,
         semi_major * ratio,
         angle_deg,
     )
-    # Nine decimals are what the CSV holds; head circumferences must follow from those.
+    # The CSV holds nine decimals; head circumferences must follow from them.
     mm_per_pixel = round(hc_mm / ellipse.perimeter, 9)
     probe = probe_above(
         ellipse,
@@ -97,12 +103,12 @@ def draw_view(
         below_mm=rng.uniform(8.0, 60.0),
         aside_mm=rng.normal(0.0, 7.0),
         half_angle_deg=rng.uniform(29.0, 40.0),
-        # Examiners lose a sliver of the head at the edge of the sector, hardly more.
+        # Examiners lose at most a sliver of the head at the edge of the sector.
         seen_share=rng.uniform(0.97, 1.1),
     )
     return View(ellipse, mm_per_pixel, probe, examination.frame_shape)
 
 
 def skull_thickness_mm(hc_mm: float) -> float:
-    """Bone of a fetal head as a scanner shows it, blurred by the pulse."""
+    """Thickness of the skull as a scanner shows it, blurred by the pulse, by head circumference."""
     return 0.9 + 0.005 * hc_mm

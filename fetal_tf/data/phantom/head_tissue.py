@@ -16,7 +16,7 @@ from fetal_tf.data.phantom.view import View, either_side
 
 
 def head_canvas(view: View, rng: np.random.Generator) -> Canvas:
-    """The tissue of one frame; the skull's outer border is the outline of `view`."""
+    """Paint a frame on a new canvas; the skull's outer border is the outline of `view`."""
     canvas = Canvas(view, rng)
     paint_womb(canvas)
     paint_fluid(canvas)
@@ -30,7 +30,7 @@ def head_canvas(view: View, rng: np.random.Generator) -> Canvas:
 
 
 def paint_brain(canvas: Canvas, brain_db: float) -> None:
-    """Brain, darker than the womb; the half under the near skull drowns in its echoes."""
+    """Brain, darker than the womb; echoes of the near skull cover the half below it."""
     rng = canvas.rng
     sulci_db = np.clip(canvas.texture(40, 30) - 0.6, 0, 2) * rng.uniform(0, 9)
     level_db = brain_db + 3 * canvas.texture(8, 7) + 1.5 * canvas.texture(24, 20) + sulci_db
@@ -67,7 +67,7 @@ def _paint_midline(canvas: Canvas) -> None:
 
 
 def _paint_plexus(canvas: Canvas) -> None:
-    """Choroid plexus in its dark ventricle: both large when early, the far one clear later."""
+    """Choroid plexus in dark ventricles: early both are large, later only the far one is clear."""
     rng, early = canvas.rng, canvas.view.early
     far = -1.0 if (canvas.facing * canvas.v)[-1].mean() > 0 else 1.0
     side = either_side(rng)
@@ -95,12 +95,12 @@ def _draw_wall_mm(canvas: Canvas) -> np.ndarray:
 def paint_skull(canvas: Canvas, wall_mm: np.ndarray | np.float32) -> None:
     """Bone inside the caliper ellipse: bright across the beam, lost along it, open at sutures.
 
-    At the depth `wall_mm` it has faded to half: that is the inner table.
+    Its echo has fallen to half at the depth `wall_mm`, the inner table.
     """
     rng = canvas.rng
     bone = _bone(rng) * np.clip(1 + canvas.wobble(3, 0.3) + canvas.wobble(14, 0.25), 0.1, 1.7)
     grain = np.clip(1 + 0.35 * canvas.texture(50, 60), 0.2, 2)
-    # Half its height lies at the ellipse itself; towards the brain it fades.
+    # The echo has half its height on the ellipse and fades towards the brain.
     depth = -canvas.outside_mm / wall_mm
     profile = np.clip(0.5 + depth * 2.5, 0, 1) * np.clip(1.6 - depth * 1.1, 0, 1)
     across = np.abs(canvas.facing) ** rng.uniform(3.0, 8.0)

@@ -1,8 +1,8 @@
-"""Random fetal chests cut at the four-chamber view: size, place, direction, and where the heart is.
+"""Random four-chamber views: the ellipses of chest and heart, their directions, and the probe.
 
-Numbers follow FOCUS' training and validation frames: frame sizes, thoracic semi-axis 122 to 319 px
-at a width of 959, axis ratios, cardiothoracic ratio 0.35 to 0.58, and how far the heart lies out of
-the middle. Directions are degrees from +x towards +y (down), as an ellipse's.
+Sizes follow FOCUS' training and validation frames: frame sizes, thoracic semi-axis 122 to 319 px at
+a width of 959, axis ratios, cardiothoracic ratio 0.35 to 0.58, distance of the heart from the
+middle. Directions are degrees from +x towards +y (down), as those of `Ellipse`.
 """
 
 import math
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fetal_tf.data.phantom.view import View, either_side, probe_above, reach
+from fetal_tf.data.phantom.view import View, clipped_normal, either_side, probe_above, reach
 from fetal_tf.edge.geometry.ellipse import Ellipse
 
 FRAME_SHAPES = ((661, 959), (787, 1137), (663, 961), (448, 740), (392, 640))
@@ -24,7 +24,7 @@ _CLOSEST_TO_WALL = 0.97  # of the way from the middle of the thorax to its borde
 
 @dataclass(frozen=True)
 class Chest:
-    """One frame: the thorax as a view has it, the heart inside, and how the fetus lies.
+    """One frame: the view of the thorax, the heart inside, and how the fetus lies.
 
     Attributes:
         view: outer border of the ribs, pixel size and probe.
@@ -47,16 +47,16 @@ class Chest:
 
 
 def draw_chest(rng: np.random.Generator) -> Chest:
-    """A fetus of the second or third trimester in one of the frame sizes."""
+    """Draw a fetus of the second or third trimester in one of the frame sizes."""
     frame_shape = FRAME_SHAPES[int(rng.choice(len(FRAME_SHAPES), p=_FRAME_SHARES))]
-    # Examiners wait until the heart lies towards the probe, most of the time.
+    # Mostly, examiners wait until the apex points towards the probe.
     apex_deg = rng.normal(-50.0, 45.0) if rng.random() < 0.7 else rng.uniform(0.0, 360.0)
     left = either_side(rng)
-    anterior_deg = apex_deg - left * _clipped(rng, 47.0, 9.0, (25.0, 70.0))
+    anterior_deg = apex_deg - left * clipped_normal(rng, 47.0, 9.0, (25.0, 70.0))
     thorax = _draw_thorax(frame_shape, anterior_deg + left * rng.normal(20.0, 20.0), rng)
     heart = _draw_heart(thorax, apex_deg, rng)
     turned = abs((apex_deg - heart.angle_deg + 180.0) % 360.0 - 180.0) > 90.0
-    circumference_mm = _clipped(rng, 170.0, 32.0, (115.0, 270.0))
+    circumference_mm = clipped_normal(rng, 170.0, 32.0, (115.0, 270.0))
     mm_per_pixel = circumference_mm / thorax.perimeter
     probe = probe_above(
         thorax,
@@ -81,10 +81,12 @@ def draw_chest(rng: np.random.Generator) -> Chest:
 def _draw_thorax(
     frame_shape: tuple[int, int], angle_deg: float, rng: np.random.Generator
 ) -> Ellipse:
-    """Near the middle of the frame, seldom a little over its edge."""
+    """The thorax lies near the middle of the frame; seldom it reaches a little over the edge."""
     height, width = frame_shape
-    semi_minor = _clipped(rng, 226.0, 40.0, THORAX_SEMI_MINOR_LIMITS) * width / _REFERENCE_WIDTH
-    ratio = _clipped(rng, 0.9, 0.055, (0.74, 0.99))
+    semi_minor = (
+        clipped_normal(rng, 226.0, 40.0, THORAX_SEMI_MINOR_LIMITS) * width / _REFERENCE_WIDTH
+    )
+    ratio = clipped_normal(rng, 0.9, 0.055, (0.74, 0.99))
     while True:
         reach_x, reach_y = reach(semi_minor / ratio, semi_minor, angle_deg)
         room_x = width * (0.5 + _BEYOND_FRAME) - reach_x
@@ -100,13 +102,13 @@ def _draw_thorax(
 
 
 def _draw_heart(thorax: Ellipse, apex_deg: float, rng: np.random.Generator) -> Ellipse:
-    """Out of the middle towards its apex, as far as the chest wall lets it."""
-    semi_minor = thorax.semi_minor * _clipped(rng, 0.447, 0.042, CTR_LIMITS)
-    # A long heart in a wide chest would not even fit at the centre; tenths of a px need some room.
+    """The heart lies off the middle, towards its apex, wholly inside the chest wall."""
+    semi_minor = thorax.semi_minor * clipped_normal(rng, 0.447, 0.042, CTR_LIMITS)
+    # A longer heart would not fit even at the centre; rounding to tenths of a px needs some room.
     least = semi_minor / thorax.semi_minor / (_CLOSEST_TO_WALL - 0.02)
-    ratio = max(_clipped(rng, 0.735, 0.058, (0.58, 0.9)), least)
+    ratio = max(clipped_normal(rng, 0.735, 0.058, (0.58, 0.9)), least)
     towards = math.radians(apex_deg + rng.normal(0.0, 18.0))
-    off = _clipped(rng, 0.39, 0.05, (0.2, 0.54)) * (thorax.semi_major + thorax.semi_minor) / 2
+    off = clipped_normal(rng, 0.39, 0.05, (0.2, 0.54)) * (thorax.semi_major + thorax.semi_minor) / 2
     while True:
         heart = _in_tenths(
             thorax.center_x + off * math.cos(towards),
@@ -121,13 +123,7 @@ def _draw_heart(thorax: Ellipse, apex_deg: float, rng: np.random.Generator) -> E
         off *= 0.97
 
 
-def _clipped(
-    rng: np.random.Generator, mean: float, spread: float, limits: tuple[float, float]
-) -> float:
-    return float(np.clip(rng.normal(mean, spread), *limits))
-
-
 def _in_tenths(*numbers: float) -> Ellipse:
-    """The ellipse as FOCUS' files can hold it, so that what is drawn is what is written."""
+    """The ellipse rounded as FOCUS' files hold it, so that the files tell exactly what is drawn."""
     center_x, center_y, semi_major, semi_minor, angle_deg = (round(n, 1) for n in numbers)
     return Ellipse(center_x, center_y, semi_major, semi_minor, round(angle_deg % 180.0, 1))

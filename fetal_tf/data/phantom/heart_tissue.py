@@ -1,7 +1,7 @@
 """What a scanner meets in a four-chamber view: womb, trunk, ribs, lungs, spine, aorta and heart.
 
-Painted from the outside in. The blood is dark, as are fluid, muscle and shadows: a threshold does
-not find the heart, and its outer border runs through muscle that looks much like the lung.
+Blood is dark, and so are fluid, muscle and shadows: no threshold finds the heart. Its outer border
+runs through muscle that looks much like the lung.
 """
 
 import math
@@ -61,11 +61,11 @@ class ChestCanvas(Canvas):
 
 
 def chest_canvas(chest: Chest, rng: np.random.Generator) -> ChestCanvas:
-    """The tissue of one frame; ribs end and the heart begins where the chest's ellipses say."""
+    """Paint a frame on a new canvas; ribs end and the heart begins at the ellipses of `chest`."""
     canvas = ChestCanvas(chest, rng)
     paint_womb(canvas)
     for _ in range(rng.integers(1, 4)):
-        canvas.surface[:] = 0  # a pocket's wall would float in the next one
+        canvas.surface[:] = 0  # no wall of one pocket inside the next one
         paint_fluid(canvas)
     paint_body(canvas, 0.5)
     _paint_trunk(canvas)
@@ -207,10 +207,10 @@ def _cavity_mm(canvas: ChestCanvas) -> np.ndarray:
     wall_mm = (ventricle + atrium) / 2 + below * (ventricle - atrium) / 2
     groove = np.exp(-(((canvas.along - _VALVES) / 0.08) ** 2))
     wall_mm += groove * rng.uniform(0.1, 0.28) * width
-    # The moderator band and trabeculae fill the right apex, muscle the tip of the left one.
+    # The moderator band and trabeculae fill the right apex; muscle fills the tip of the left one.
     apex = np.clip(canvas.along - 0.4, 0, 1) * (0.95 - 0.35 * np.clip(canvas.across * 4, -1, 1))
     wall_mm += apex * rng.uniform(0.3, 0.9) * width
-    # Atria end in corners and veins, ventricles are lined with trabeculae: no smooth egg.
+    # Atria end in corners and veins, ventricles are lined with trabeculae: no border is smooth.
     wall_mm += (0.09 * canvas.texture(12, 10) + 0.04 * canvas.texture(34, 30)) * width
     return (canvas.heart_mm - wall_mm).astype(np.float32)
 

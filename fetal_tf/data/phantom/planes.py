@@ -96,5 +96,5 @@ def _burn_in(image: np.ndarray, mm_per_pixel: float, rng: np.random.Generator) -
     machine = _MACHINES[int(rng.integers(len(_MACHINES)))]
     place = (round(40 * scale), round(16 * scale))
     cv2.putText(image, machine, place, FONT, 0.5 * scale, 210, 1, cv2.LINE_AA)
-    rows = range(16, 16 + 18 * len(_CAPTIONS), 18)
-    burn_in_captions(image, _CAPTIONS, rng, font_size=0.5, gray=210, rows=rows, margin_px=4)
+    lines = range(16, 124, 18)
+    burn_in_captions(image, _CAPTIONS, rng, font_size=0.5, gray=210, rows=lines, margin_px=4)

@@ -1,9 +1,9 @@
 """A simulated curved-array scanner: tissue along beams in, B-mode frame out.
 
-Scatterers below the resolution give speckle (complex noise, correlated by the pulse's shape, so
-Rayleigh distributed), smooth surfaces give coherent echoes, what lies on the way weakens what lies
-behind, and the envelope is log-compressed. Everything is computed per beam and depth, as a scanner
-does, and only then brought into the frame: speckle widens with depth and shadows follow the beams.
+Scatterers below the resolution give speckle: complex noise, correlated by the shape of the pulse,
+with a Rayleigh distributed envelope. Smooth surfaces give coherent echoes. Tissue weakens the
+echoes from behind it. The envelope is log-compressed. All this is computed per beam and depth and
+only then converted to the frame, so that speckle widens with depth and shadows follow the beams.
 
 Arrays over the beams are (depths, beams), float32; lengths are px of the frame.
 """
@@ -21,7 +21,7 @@ _SHADOW_EDGE_BEAMS = 3.5
 
 @dataclass(frozen=True)
 class Probe:
-    """Where a curved array looks from: centre of its curvature and the sector it covers, px."""
+    """A curved array: the centre of its curvature and the sector that it covers, px."""
 
     apex_x: float
     apex_y: float
@@ -85,8 +85,8 @@ class Tissue:
     Attributes:
         scatter_db: level of the speckle.
         surface: amplitude of coherent echoes, 1 = 0 dB.
-        weakening_db_per_px: what each px of the way costs all that lies behind, there and back;
-            negative where fluid costs less than the scanner's depth gain assumes.
+        weakening_db_per_px: how much each px weakens the echoes from behind it, there and back;
+            negative in fluid, which weakens less than the scanner's depth gain assumes.
     """
 
     scatter_db: np.ndarray
@@ -96,16 +96,16 @@ class Tissue:
 
 @dataclass(frozen=True)
 class Settings:
-    """The knobs of the scanner.
+    """The settings of the scanner.
 
     Attributes:
         pulse_px: standard deviation of the pulse along and across the beam, px.
         gain_db: added to every echo.
-        slope_db: what the depth gain leaves over from the nearest to the deepest sample.
+        slope_db: rise of the level from the nearest to the deepest sample.
         dynamic_range_db: from black to white.
-        gamma: of the gray map; above 1 darkens the middle.
+        gamma: of the gray map; values above 1 darken the middle.
         noise_db: electronic noise, before the depth gain.
-        looks: frames compounded, which calms the speckle.
+        looks: number of frames averaged, which smooths the speckle.
     """
 
     pulse_px: tuple[float, float]
@@ -128,8 +128,8 @@ def scan(tissue: Tissue, beams: Beams, settings: Settings, rng: np.random.Genera
     sigma = [max(0.6, p / s) for p, s in zip(settings.pulse_px, beams.step_px, strict=True)]
     power: np.ndarray = np.zeros(beams.shape, np.float32)
     surface = cv2.GaussianBlur(echo, (0, 0), sigmaX=sigma[1] * 0.7, sigmaY=sigma[0] * 0.7)
-    # Blurred white noise keeps 1 / (4 pi sigma_1 sigma_2) of its power; each part of the complex
-    # echo is brought back to one half.
+    # Blurred white noise keeps 1 / (4 pi sigma_1 sigma_2) of its power; the real and the imaginary
+    # part of the echo are each scaled back to one half.
     loudness = math.sqrt(2 * math.pi * sigma[0] * sigma[1])
     for _ in range(settings.looks):
         for coherent in (surface, 0.0):

@@ -1,6 +1,6 @@
 """The view of one frame: the measured outline, the pixel size, the probe and its settings.
 
-The order in which numbers are drawn is part of what a seed gives: do not change it.
+A seed gives the same numbers only while they are drawn in the same order: do not change it.
 """
 
 import math
@@ -35,6 +35,13 @@ class View:
     def early(self) -> bool:
         """First trimester: large choroid plexuses in a dark brain, much fluid around."""
         return self.ellipse.perimeter * self.mm_per_pixel < FIRST_TRIMESTER_HC_MM
+
+
+def clipped_normal(
+    rng: np.random.Generator, mean: float, spread: float, limits: tuple[float, float]
+) -> float:
+    """A normally distributed number, moved to the nearer limit where it lies outside."""
+    return float(np.clip(rng.normal(mean, spread), *limits))
 
 
 def either_side(rng: np.random.Generator) -> float:
