@@ -14,7 +14,7 @@ from fetal_tf.edge.errors import ConfigError, FetalTFError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns 0, or 2 where the user has something to mend."""
+    """Run the command; returns 0, 2 on the user's error, or 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m tools.phantom", description=__doc__)
     parser.add_argument("name", choices=PHANTOMS.names(), help="whose layout to write")
     parser.add_argument("--out", type=Path, required=True, help="a folder that is empty or absent")
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         spec = {"name": arguments.name, **_options(arguments.options)}
-        # Its own names stay out of write_phantom's: `--set seed=3` is no way around `--seed`.
+        # Checked before the call, so that `--set seed=3` does not reach write_phantom as its seed.
         options = PHANTOMS.check("phantom", spec)
         written = write_phantom(
             arguments.name,
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _options(settings: Iterable[str]) -> dict[str, Any]:
-    """`KEY=VALUE` texts as keys and YAML values; of a key that comes twice the last one counts."""
+    """Parse `KEY=VALUE` texts, the values as YAML; of a repeated key the last one counts."""
     options = {}
     for setting in settings:
         key, equals, text = setting.partition("=")

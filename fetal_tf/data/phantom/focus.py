@@ -25,10 +25,10 @@ from fetal_tf.data.readers.focus_annotations import (
 )
 from fetal_tf.edge.geometry.ellipse import rasterise
 
-# How images are dealt over the folders, again and again: 200 : 50 : 50, all three from the start.
+# The folders of six images in a row: 200 : 50 : 50 as in FOCUS, none empty from three images on.
 FOLDER_OF_TURN = ("training", "validation", "testing", "training", "training", "training")
-# Of every sixty images the twelfth is a copy of the one before, as FOCUS' training 039 is of 040:
-# copies must not be told apart by a split.
+# Of every sixty images the twelfth copies the one before, as FOCUS' training 039 copies 040: a
+# split must keep copies together.
 _COPIES_PER, _COPY_TURN = 60, 11
 _SHORT_FIRST_SHARE = 0.07  # ellipse lines whose first semi-axis is the shorter one, as in FOCUS
 _CAPTIONS = (

@@ -28,7 +28,7 @@ def hc18_phantom(
 ) -> Iterator[Frame]:
     """Frames with their annotations and rows of the CSV.
 
-    The HC in the CSV is the perimeter (Ramanujan) of the very ellipse that is drawn, to 0.0001 mm.
+    The HC in the CSV is the perimeter (Ramanujan) of the drawn ellipse, to 0.0001 mm.
     """
     for examination, frame, _ in numbered_frames(
         lambda number: draw_examination(next(random_streams(seed, number))).frames
@@ -49,9 +49,9 @@ def hc18_phantom(
 
 
 def hc18_frame(seed: int, examination: int, frame: int) -> tuple[np.ndarray, View]:
-    """One frame, uint8 FRAME_SHAPE, and its truth; frames of an examination share fetus and womb.
+    """One frame, uint8 (height, width), and its truth; it depends on nothing but the arguments.
 
-    It depends on nothing but the arguments.
+    Frames of one examination share fetus and womb.
     """
     fetus, look, moment = random_streams(seed, examination, frame)
     view = draw_view(draw_examination(fetus), moment)
@@ -67,7 +67,7 @@ def hc18_frame(seed: int, examination: int, frame: int) -> tuple[np.ndarray, Vie
 
 
 def _draw_black_boxes(rng: np.random.Generator) -> list[tuple[slice, slice]]:
-    """Boxes (rows, columns) where a frame was blackened to hide its text, as in HC18."""
+    """Boxes (rows, columns) that were blackened to hide text, as in HC18."""
     boxes = []
     if rng.random() < 0.85:
         top, left = int(rng.integers(415, 450)), int(rng.integers(585, 640))

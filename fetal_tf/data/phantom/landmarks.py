@@ -21,7 +21,7 @@ from fetal_tf.edge.geometry.landmarks import canonical, ellipse_landmarks
 FAULTS_NAME = "faults.csv"
 _UNRELATED_SHARE = 0.3
 _AXES_SWAPPED_SHARE = 0.9
-# Careful hands differ by about this much: standard deviation of an end, in lengths of its axis.
+# Spread of an end among careful examiners: standard deviation, in lengths of its axis.
 _HAND_SHARE = 0.008
 _STREAM = 6  # of random numbers, beside those of the images
 
@@ -50,7 +50,7 @@ def landmarks_phantom(seed: int) -> Iterator[Frame]:
 
 
 def draw_label(truth: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, list[str]]:
-    """What the table says of a head with the canonical ends `truth` [4, 2], and its faults."""
+    """Draw the table's ends [4, 2] for a head with the canonical ends `truth`, and their faults."""
     if rng.random() < _UNRELATED_SHARE:
         height, width = FRAME_SHAPE
         return rng.uniform([0, 0], [width - 1, height - 1], (4, 2)).round(), ["unrelated"]

@@ -41,7 +41,7 @@ _CAPTIONS = (
 def planes_phantom(seed: int) -> Iterator[Frame]:
     """Frames with their rows of the table.
 
-    The ends in the table are those of the very ellipse that is drawn, to 0.01 px, in random order.
+    The ends in the table are those of the drawn ellipse, to 0.01 px, in random order.
     """
     for subject, frame, frames in numbered_frames(
         lambda number: _draw_subject(seed, number).frames
@@ -71,7 +71,7 @@ def planes_frame(seed: int, subject: int, frame: int) -> tuple[np.ndarray, View]
 
 
 def in_random_order(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Ends [4, 2] with those of each axis exchanged, or not, at random."""
+    """Ends [4, 2], with the two ends of each axis exchanged at random."""
     first_ofd, first_bpd = rng.integers(2, size=2)
     return points[[first_ofd, 1 - first_ofd, 2 + first_bpd, 3 - first_bpd]]
 

@@ -1,4 +1,4 @@
-"""The phantom brain: the published layout, exact masks, what is normal and what is seeded."""
+"""The phantom brain: the published layout, exact masks, normal and abnormal sizes."""
 
 import csv
 import re
@@ -39,7 +39,7 @@ def phantom(tmp_path_factory) -> Path:
 
 
 def _first_frames(count: int) -> list[tuple[int, int]]:
-    """(patient, frame) in the order of writing, found without the writer's own generator."""
+    """(patient, frame) in the order of writing, without the help of the writer."""
     found = []
     for patient in range(count):
         frames = brain_patient(SEED, patient, SHARE).examination.frames
@@ -226,7 +226,7 @@ def test_an_absent_csp_is_shown_in_no_plane_and_a_large_one_in_every():
         (brain_labels(plane) == CSP).sum() / (brain_labels(plane) > 0).sum() for plane in large
     ]
     assert all(plane.csp is not None for plane in large)
-    # Two to three times a patient's own normal one, and so beyond the largest normal one.
+    # It is two to three times its normal size, and so larger than every normal one.
     assert min(shares) > 0.0175 and max(shares) < 0.052
 
 
@@ -259,7 +259,7 @@ def test_masks_are_the_drawn_shapes():
 
 
 def _along_midline(image: np.ndarray, plane: BrainPlane, n_mm: float) -> np.ndarray:
-    """Gray values along the frontal third's middle, `n_mm` beside the midline."""
+    """Gray values along a line in the frontal third, `n_mm` beside the midline."""
     axes = plane.axes
     s = np.linspace(0.36, 0.5, 30) * plane.half_length_mm / plane.view.mm_per_pixel
     n = n_mm / plane.view.mm_per_pixel * axes.far

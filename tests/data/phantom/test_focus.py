@@ -35,13 +35,13 @@ def phantom(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def drawn() -> list[tuple[np.ndarray, Chest]]:
-    """What lies in the phantom, drawn once more."""
+    """The frames of the phantom, drawn again."""
     return [focus_frame(SEED, index) for index in range(COUNT)]
 
 
 @pytest.fixture(scope="module")
 def frames(drawn) -> list[tuple[np.ndarray, Chest]]:
-    """Pictures enough for medians, none twice."""
+    """Enough different frames for medians."""
     return drawn[: COUNT - 1] + [focus_frame(3, index) for index in range(COUNT - 1)]
 
 
@@ -195,14 +195,14 @@ def test_hearts_lie_wholly_inside_and_their_apex_to_the_left(chests):
 
 
 class Wide(np.random.Generator):
-    """Draws six times as far from the mean, so that every number meets its limits often."""
+    """Draws with six times the spread, so that every number often meets its limits."""
 
     def normal(self, mean, spread):
         return super().normal(mean, 6 * spread)
 
 
 def test_a_long_heart_in_a_wide_chest_has_its_place_too(monkeypatch):
-    """Without end, were it longer than the chest is wide: each chest may try 2000 places."""
+    """A heart longer than the chest is wide would be moved forever: at most 2000 tries."""
     draw_ellipse, tries = phantom_heart._in_tenths, []
 
     def counted(*numbers):

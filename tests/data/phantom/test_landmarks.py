@@ -1,4 +1,4 @@
-"""The noisy table's phantom: its faults are those that its list of faults says, and no others."""
+"""The phantom of the noisy table: its rows have exactly the faults that its list names."""
 
 import csv
 from pathlib import Path

@@ -22,7 +22,7 @@ def phantom(tmp_path_factory) -> Path:
 
 
 def _place(id: str) -> tuple[int, int]:
-    """Subject and frame, from 0, by the name of an image."""
+    """Subject and frame from the name of an image, both from 0."""
     return int(id[7:12]) - 1, int(id.split("_")[2]) - 1
 
 

@@ -1,4 +1,4 @@
-"""Phantoms: exact truth, the reader's own layout, seeded to the byte, whole or absent."""
+"""HC18's phantom, the scanner, and how every phantom is written: to the byte, all or nothing."""
 
 import csv
 import hashlib
@@ -196,7 +196,7 @@ def test_speckle_is_rayleigh_before_the_compression():
     image, _ = _scan_uniform()
     lit = image[100:280, 120:280].astype(float)
     envelope = 10 ** ((lit / 255 - 1) * 60 / 20)
-    # A Rayleigh envelope has mean over spread of 1.91; its mean power is that of the tissue.
+    # The mean of a Rayleigh envelope is 1.91 times its spread; its mean power is the tissue's.
     assert envelope.mean() / envelope.std() == pytest.approx(1.91, abs=0.15)
     assert 10 * np.log10((envelope**2).mean()) == pytest.approx(-30, abs=0.7)
 
