@@ -32,7 +32,8 @@ def _rebuild(args: argparse.Namespace) -> int:
     from fetal_tf.edge.bundle.bundle import Bundle, resolve_bundle
 
     roots = dict(args.data)
-    recipe = CONFIGS / f"{Bundle.open(resolve_bundle(f'zoo:{args.name}')).name}.yaml"
+    shelf = resolve_bundle(f"zoo:{args.name}")
+    recipe = CONFIGS / f"{Bundle.open(shelf).name}.yaml"
     steps = lineage(recipe)
     used = {name for config in steps.values() for name in config.data.readers.values()}
     unused = sorted(set(roots) - used)
@@ -49,7 +50,7 @@ def _rebuild(args: argparse.Namespace) -> int:
             if run.parent == RUNS:
                 _export(run, dry_run=args.dry_run)
         _train(path, root_overrides(config, roots), dry_run=args.dry_run)
-    _call("tools.shelve", str(RUNS / recipe.stem), args.name, dry_run=args.dry_run)
+    _call("tools.shelve", str(RUNS / recipe.stem), shelf.name, dry_run=args.dry_run)
     return 0
 
 

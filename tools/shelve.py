@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _shelve(args: argparse.Namespace) -> int:
     import shutil
 
-    from fetal_tf.edge.bundle.bundle import Bundle
+    from fetal_tf.edge.bundle.bundle import ALIASES, Bundle
     from fetal_tf.edge.errors import FetalTFError
     from fetal_tf.edge.io.folders import staged_folder
     from fetal_tf.exporting.bundle_folder import check_replaceable, write_checksums
@@ -36,6 +36,10 @@ def _shelve(args: argparse.Namespace) -> int:
     from fetal_tf.exporting.pipeline import export_run
     from fetal_tf.runs.run import open_run
 
+    if args.name in ALIASES:
+        raise FetalTFError(
+            f"{args.name}: is another name of zoo:{ALIASES[args.name]}; shelve it as that"
+        )
     target = args.zoo / args.name
     check_replaceable(target)
     run = open_run(args.run)

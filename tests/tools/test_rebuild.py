@@ -74,7 +74,7 @@ def test_every_ancestor_is_trained_first_each_from_the_data_that_it_needs(comman
     data = ["--data", "hc18=H", "--data", "planes=P", "--data", "focus=F"]
     assert tools.rebuild.main(["landmarks", *data]) == 0
     *trained, shelved = commands
-    assert shelved == ["tools.shelve", "runs/head_refusing", "landmarks"]
+    assert shelved == ["tools.shelve", "runs/head_refusing", "hc18"]
     made = set()
     for module, _, recipe, *options in trained:
         config = load_config(Path(recipe), options[1::2])

@@ -24,6 +24,7 @@ from fetal_tf.edge.measure.plane import PlaneMeasurement
 SCHEMA = 1  # of bundle.json; raised when an older reader would misread a bundle
 GATE_FOLDER = "gate"
 GATE_MEASUREMENT = "plane"
+ALIASES = {"landmarks": "hc18"}  # second names in the zoo: no net is there twice
 ZOO = Path(__file__).resolve().parents[2] / "zoo"
 _RUNTIMES: dict[str, type[LiteRTPredictor] | type[OnnxPredictor]] = {
     "litert": LiteRTPredictor,
@@ -253,11 +254,12 @@ def resolve_bundle(reference: str) -> Path:
     if reference.startswith("zoo:"):
         shelf = sorted(p.parent.name for p in ZOO.glob(f"*/{MANIFEST}"))
         name = reference.removeprefix("zoo:")
-        if name not in shelf:
+        known = sorted({*shelf, *(alias for alias, of in ALIASES.items() if of in shelf)})
+        if name not in known:
             raise BundleError(
-                f"{reference}: the zoo holds no {name!r}; there is {', '.join(shelf) or 'nothing'}"
+                f"{reference}: the zoo holds no {name!r}; there is {', '.join(known) or 'nothing'}"
             )
-        return ZOO / name
+        return ZOO / ALIASES.get(name, name)
     path = Path(reference)
     for folder in (path, path / "bundle"):
         if os.path.isfile(folder / MANIFEST):  # Path.is_file raises for a name too long
