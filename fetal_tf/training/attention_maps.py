@@ -7,9 +7,9 @@ import cv2
 import keras
 import numpy as np
 
-from fetal_tf.edge.draw.heatmap import COLORS, heatmap
-from fetal_tf.edge.draw.lines import enlarged, whole_zoom
-from fetal_tf.edge.draw.panels import Panel, arranged, scale_strip
+from fetal_tf.edge.draw.heatmap import heatmap
+from fetal_tf.edge.draw.panels import Panel
+from fetal_tf.edge.draw.picture import Maps, draw
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.edge.geometry.letterbox import Letterbox
 
@@ -67,11 +67,9 @@ def draw_gates(
     """
     if not maps:
         raise ValueError("draw_gates: there is no map to draw")
-    frame = Panel("frame", enlarged(image, whole_zoom(image, _MIN_WIDTH)))
     gates = [_panel(image, name, values, letterbox) for name, values in maps.items()]
-    picture = arranged(frame, gates)
-    scale = scale_strip(picture.shape[1], COLORS, "attention (0: skip shut, 1: open)")
-    return np.concatenate([picture, scale])
+    scale = "attention (0: skip shut, 1: open)"
+    return draw(image, (), maps=Maps("frame", gates, scale, _MIN_WIDTH))
 
 
 def _map_layers(model: keras.Model) -> dict[str, keras.Layer]:

@@ -8,7 +8,7 @@ import pytest
 from fetal_tf.data.audit.audit import Audit, AuditedFrame, Duplicates, Finding
 from fetal_tf.data.fingerprint import look_at
 from fetal_tf.edge.draw.head_overlay import MASK, OFD
-from fetal_tf.edge.draw.lines import TRUTH
+from fetal_tf.edge.draw.layers import TRUTH
 from fetal_tf.edge.geometry.ellipse import Ellipse
 from fetal_tf.edge.io.images import write_png
 from fetal_tf.reporting.audit_page import EXAMPLES, audit_page

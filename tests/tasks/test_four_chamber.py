@@ -6,7 +6,7 @@ import pytest
 
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.draw.four_chamber_overlay import STRUCTURE_COLORS
-from fetal_tf.edge.draw.lines import TRUTH
+from fetal_tf.edge.draw.layers import TRUTH
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
 from fetal_tf.edge.geometry.letterbox import Letterbox

@@ -1,1 +1,1 @@
-"""Measurements as pictures: outlines, diameters, maps, and the numbers below the frame."""
+"""Draws measurements: lines on the frame, heatmaps around it, numbers below it."""

@@ -1,36 +1,25 @@
-"""A measured head as a picture: outline, ellipse, axes, and the numbers below the image."""
+"""Picture of a measured head: mask, ellipse, axes, and a legend with the numbers."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from fetal_tf.edge.draw.legend import Color, Entry, doubt_entries, legend_strip
-from fetal_tf.edge.draw.lines import (
-    TRUTH,
-    caliper_line,
-    enlarged,
-    line_thickness,
-    mask_outlines,
-    polyline,
-    whole_zoom,
-    zoomed,
-)
-from fetal_tf.edge.geometry.ellipse import Ellipse
+from fetal_tf.edge.draw.layers import TRUTH, Calipers, MapBorder, Outline
+from fetal_tf.edge.draw.legend import Color, Entry, doubt_entries
+from fetal_tf.edge.draw.picture import Layer, draw
 from fetal_tf.edge.measure.head import HeadMeasurement
 
-# After Okabe and Ito's palette: told apart with every kind of colour vision, none of them gray.
+# From Okabe and Ito's palette: distinct with every kind of colour vision, none of them gray.
 ELLIPSE: Color = (86, 180, 233)
 MASK: Color = (240, 228, 66)
 OFD: Color = (230, 159, 0)
 BPD: Color = (204, 121, 167)
 
-_MIN_WIDTH = 560  # narrower images are enlarged, so that the legend stays readable
-
 
 def draw_head(
     image: np.ndarray, measurement: HeadMeasurement, truth: HeadMeasurement | None = None
 ) -> np.ndarray:
-    """Draw the mask's outline, the ellipse, its axes and a legend strip below the image.
+    """Draw the mask's outline, the ellipse, its axes and a legend below the image.
 
     Args:
         image: the original frame, uint8 (H, W).
@@ -38,51 +27,39 @@ def draw_head(
         truth: the expert's annotation, measured the same way; drawn and named beside it.
 
     Returns:
-        RGB uint8 (H', W, 3), the image above the strip, so that no number hides anatomy. Images
-        narrower than 560 px are enlarged by a whole factor first, up to 16 million pixels.
+        RGB uint8 (H', W', 3), see `draw`.
     """
-    zoom = whole_zoom(image, _MIN_WIDTH)
-    canvas = enlarged(image, zoom)
-    thickness = line_thickness(canvas)
-    outlines = head_outlines(measurement, zoom)
-    for outline in outlines:
-        polyline(canvas, outline, MASK, thickness)
+    layers = mask_border(measurement)
     if measurement.ellipse is not None:
-        _draw_measured(canvas, measurement.ellipse, zoom, thickness)
+        ellipse = measurement.ellipse
+        layers += [
+            Outline(ellipse.points(), ELLIPSE),
+            Calipers(ellipse.major_endpoints, OFD),
+            Calipers(ellipse.minor_endpoints, BPD),
+        ]
     if truth is not None and truth.ellipse is not None:
         # Dashed and last, so that where both agree both are seen.
-        for arc in np.array_split(zoomed(truth.ellipse.points(480), zoom), 80)[::2]:
-            polyline(canvas, arc, TRUTH, thickness, closed=False)
-    strip = legend_strip(canvas.shape[1], _entries(measurement, truth, bool(outlines)))
-    return np.concatenate([canvas, strip])
+        arcs = np.array_split(truth.ellipse.points(480), 80)[::2]
+        layers += [Outline(arc, TRUTH, closed=False) for arc in arcs]
+    return draw(image, layers, _entries(measurement, truth))
 
 
-def _draw_measured(canvas: np.ndarray, ellipse: Ellipse, zoom: int, thickness: int) -> None:
-    polyline(canvas, zoomed(ellipse.points(), zoom), ELLIPSE, thickness)
-    for ends, color in ((ellipse.major_endpoints, OFD), (ellipse.minor_endpoints, BPD)):
-        first, last = zoomed(ends, zoom)
-        caliper_line(canvas, first, last, color, thickness)
-
-
-def head_outlines(measurement: HeadMeasurement, zoom: int) -> list[np.ndarray]:
-    """Borders of the mask on the canvas, each (N, 2)."""
+def mask_border(measurement: HeadMeasurement) -> list[Layer]:
+    """The border of the head's mask; no layer where there is no mask."""
     probability, letterbox = measurement.probability, measurement.letterbox
     if probability is None or letterbox is None:
         return []
-    return mask_outlines(probability, letterbox, zoom)
+    return [MapBorder(probability, letterbox, MASK)]
 
 
-def _entries(
-    measurement: HeadMeasurement, truth: HeadMeasurement | None, has_mask: bool
-) -> Iterator[Entry]:
-    """What the legend says, in reading order."""
+def _entries(measurement: HeadMeasurement, truth: HeadMeasurement | None) -> Iterator[Entry]:
+    """Entries of the legend, in reading order."""
     if measurement.ellipse is not None:
         yield Entry(f"HC {measurement.length('hc')}", ELLIPSE)
         yield Entry(f"OFD {measurement.length('ofd')}", OFD)
         yield Entry(f"BPD {measurement.length('bpd')}", BPD)
         yield Entry(f"CI {measurement.cephalic_index:.1f}")
-    if has_mask:
-        yield Entry("mask", MASK)
+    yield Entry("mask", MASK, if_drawn=True)
     if truth is not None and truth.ellipse is not None:
         yield Entry(f"expert HC {truth.length('hc')}", TRUTH)
     yield from age_entries(measurement)
@@ -94,7 +71,7 @@ def _entries(
 
 
 def age_entries(measurement: HeadMeasurement) -> Iterator[Entry]:
-    """Gestational age by the circumference, as far as it is known."""
+    """Gestational age by the circumference, where it is known."""
     if measurement.ga_weeks_hadlock is not None:
         yield Entry(f"GA by HC {_weeks(measurement.ga_weeks_hadlock)} (Hadlock)")
     if measurement.ga_weeks_intergrowth is not None:
@@ -102,6 +79,6 @@ def age_entries(measurement: HeadMeasurement) -> Iterator[Entry]:
 
 
 def _weeks(weeks: float) -> str:
-    """Completed weeks and days, as obstetricians write them."""
+    """Completed weeks and days as obstetricians write them, such as 20w3d."""
     days = int(weeks * 7 + 1e-6)
     return f"{days // 7}w{days % 7}d"

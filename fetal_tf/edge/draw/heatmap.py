@@ -1,4 +1,4 @@
-"""Values between 0 and 1 over a frame, in colours whose lightness grows evenly with the value."""
+"""Heatmaps: values between 0 and 1 over a frame, in colours whose lightness grows evenly."""
 
 import math
 
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def _inferno() -> np.ndarray:
-    """RGB uint8 (256, 3), black through red to a pale yellow; also read without colour vision."""
+    """RGB uint8 (256, 3), black through red to pale yellow; readable without colour vision."""
     ramp = np.arange(256, dtype=np.uint8)[:, None]
     return cv2.applyColorMap(ramp, cv2.COLORMAP_INFERNO)[:, 0, ::-1].copy()
 
@@ -17,14 +17,14 @@ OPACITY = 0.8
 
 
 def heatmap(image: np.ndarray, values: np.ndarray, opacity: float = OPACITY) -> np.ndarray:
-    """Lay values v over a gray frame: (1 - a) · frame + a · colour of v, a = opacity · (1 + v) / 2.
+    """Blend values v into a frame: (1 - a) · frame + a · colour of v, a = opacity · (1 + v) / 2.
 
-    The higher, the more opaque: anatomy shows where nothing is, and shines through nowhere so much
-    that it could pass for another value.
+    High values are more opaque. Anatomy shows where values are low, and never changes a colour so
+    much that it looks like another value.
 
     Args:
         image: the frame, uint8 (H, W).
-        values: float (H, W), 0 black to 1 pale yellow; what lies outside is drawn as 0 or 1.
+        values: float (H, W), 0 black to 1 pale yellow; values outside are drawn as 0 or 1.
         opacity: at the value 1; 0 shows the frame alone.
 
     Returns:
@@ -48,7 +48,9 @@ def heatmap(image: np.ndarray, values: np.ndarray, opacity: float = OPACITY) -> 
 
 
 def mismatch_map(pred_labels: np.ndarray, truth_labels: np.ndarray, sigma_px: float) -> np.ndarray:
-    """Where two label maps differ, smoothed: a border one pixel off hardly shows, a region does.
+    """Smoothed map of where two label maps differ.
+
+    A border that is one pixel off hardly shows, a missed region does.
 
     Args:
         pred_labels: class indices of the prediction, integers (H, W).

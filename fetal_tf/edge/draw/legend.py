@@ -1,4 +1,4 @@
-"""The strip of text below a picture: numbers beside the colour of their line, doubts in red."""
+"""The legend below a picture: numbers beside the colour of their line, doubts in red."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,22 +19,24 @@ class Entry:
     """One text of a legend.
 
     Attributes:
-        text: what to say.
-        swatch: colour of the line that it explains, if it explains one.
+        text: the text itself.
+        swatch: colour of the line that the text explains, if any.
         color: of the text.
         own_line: start on a new line and wrap, for sentences.
+        if_drawn: leave it out where no line of the picture has the swatch's colour.
     """
 
     text: str
     swatch: Color | None = None
     color: Color = TEXT
     own_line: bool = False
+    if_drawn: bool = False
 
 
 def doubt_entries(
     notes: Iterable[str], refused: str | None, flags: Iterable[str]
 ) -> Iterator[Entry]:
-    """What to know about the numbers, each on a line of its own; doubts in red."""
+    """Notes, the refusal and the flags, each on a line of its own; the last two in red."""
     for note in notes:
         yield Entry(f"note: {note}", own_line=True)
     if refused:
@@ -44,7 +46,7 @@ def doubt_entries(
 
 
 def legend_strip(width: int, entries: Iterable[Entry]) -> np.ndarray:
-    """Set the entries in lines, RGB uint8 (height as needed, `width`, 3)."""
+    """Draw the entries as lines of text, RGB uint8 (height as needed, `width`, 3)."""
     size = text_size(width)
     line_height, margin = round(1.5 * size), size // 2
     placed = list(_placed(entries, width - margin, size, margin))

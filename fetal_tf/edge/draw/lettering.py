@@ -1,4 +1,4 @@
-"""Text in pictures: one font, its size, the signs that it lacks, and lines of words."""
+"""Text in pictures: font, size, line breaks, and replacements for signs the font lacks."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from PIL import ImageDraw, ImageFont
 
-# What Pillow's built-in font has no sign for: spelled, or a smaller digit set higher.
+# Signs that Pillow's built-in font lacks: spelled, or drawn as a smaller digit set higher.
 _SPELLED = str.maketrans(
     {
         "≥": ">=",
@@ -18,8 +18,8 @@ _SPELLED = str.maketrans(
     }
 )
 _RAISED = {"²": "2", "³": "3"}
-_RAISED_SIZE = 0.62  # of the text
-_RAISED_BY = 0.2  # heights of the text, from middle to middle
+_RAISED_SIZE = 0.62  # share of the text's height
+_RAISED_BY = 0.2  # the digit's middle above the text's, share of the text's height
 
 
 def text_size(width: int) -> int:
@@ -31,7 +31,7 @@ def text_size(width: int) -> int:
 
 
 def text_width(text: str, size: int) -> float:
-    """How wide `draw_text` sets it, px."""
+    """Width of a line of text as `draw_text` draws it, px."""
     return sum(_font(height).getlength(run) for run, height, _ in _runs(text, size))
 
 
@@ -42,7 +42,7 @@ def draw_text(
     color: tuple[int, int, int],
     size: int,
 ) -> None:
-    """Set one line of text, `place` (x, y) being the middle of its left end."""
+    """Draw one line of text; `place` (x, y) is the middle of its left edge."""
     x, middle = place
     for run, height, raised in _runs(text, size):
         pen.text((x, middle - raised), run, color, _font(height), anchor="lm")
@@ -50,7 +50,7 @@ def draw_text(
 
 
 def wrapped(text: str, size: int, width: float) -> list[str]:
-    """The words in lines no wider than `width` px, if no single word is."""
+    """Break a text into lines at most `width` px wide; a single word may be wider."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -62,7 +62,7 @@ def wrapped(text: str, size: int, width: float) -> list[str]:
 
 
 def _runs(text: str, size: int) -> Iterator[tuple[str, int, int]]:
-    """(what the font can set, its height in px, px above the line)."""
+    """Parts of a text that the font can draw: (part, its height in px, px above the line)."""
     for part in re.split(f"([{''.join(_RAISED)}])", text):
         if part in _RAISED:
             yield _RAISED[part], round(_RAISED_SIZE * size), round(_RAISED_BY * size)

@@ -1,4 +1,4 @@
-"""Several titled pictures as one: a large one, small ones below or beside it, and their scale."""
+"""One picture of several with titles: a large one, small ones around it, a colour scale."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,16 +25,18 @@ class Panel:
 
 
 def arranged(main: Panel, small: Sequence[Panel]) -> np.ndarray:
-    """Set `main` at its own size and `small` below it, or beside it where it is a portrait.
+    """Put small pictures below a large one, or beside it if it is a portrait.
 
     Titles stand above their pictures, so that none hides anatomy.
 
     Args:
-        main: the large picture.
-        small: any number of pictures of about its aspect, resized; their titles get one size.
+        main: the large picture, which keeps its size.
+        small: any number of pictures of about its aspect; they are resized, their titles get one
+            font size.
 
     Returns:
-        RGB uint8. Below a landscape stand up to four in a row, beside a portrait three.
+        RGB uint8. Below a landscape up to four small ones stand in a row, beside a portrait up to
+        three in a column.
     """
     height, width = main.picture.shape[:2]
     if not small:
@@ -46,7 +48,7 @@ def arranged(main: Panel, small: Sequence[Panel]) -> np.ndarray:
         return _stacked([_cell(main, width, text), _grid(small, max(1, room), text, across)])
     across = -(-len(small) // _ROWS_BESIDE)
     text = text_size(round(width * (1 + across / _ROWS_BESIDE)))
-    # Three of them under one another are as high as the large one.
+    # Three small pictures above each other are as high as the large one.
     high = (height + _title_height(text)) / _ROWS_BESIDE - _gap(text) - _title_height(text, 2)
     room = max(1, round(width * high / height))
     spacer = np.empty((0, _gap(text), 3), np.uint8)
@@ -54,7 +56,11 @@ def arranged(main: Panel, small: Sequence[Panel]) -> np.ndarray:
 
 
 def scale_strip(width: int, colors: np.ndarray, text: str) -> np.ndarray:
-    """One line: `text`, 0, the bar of `colors` uint8 (256, 3), 1. RGB uint8 (height, width, 3)."""
+    """Draw a colour scale in one line: `text`, 0, the bar of `colors` uint8 (256, 3), 1.
+
+    Returns:
+        RGB uint8 (height, width, 3).
+    """
     size = text_size(width)
     before, bar_width, gap = f"{text}   0", 9 * size, size // 2
     needed = text_width(f"{before} 1", size) + bar_width + 3 * gap
@@ -112,7 +118,7 @@ def _cell(panel: Panel, width: int, text: int, lines: int = 1) -> np.ndarray:
 
 
 def _room(width: int, text: int) -> int:
-    """For a title in a picture of this width, px."""
+    """Width for a title in a picture of this width, px."""
     return max(1, width - 2 * (text // 3))
 
 
@@ -121,7 +127,7 @@ def _title_height(text: int, lines: int = 1) -> int:
 
 
 def _gap(text: int) -> int:
-    """Between two small pictures, px."""
+    """Gap between two small pictures, px."""
     return max(2, text // 3)
 
 

@@ -1,39 +1,33 @@
-"""A judged plane as a picture: the frame, its reconstruction, and where the two differ."""
+"""Picture of a judged plane: the frame, its reconstruction, and a map of their difference."""
 
 from collections.abc import Iterator
 
 import cv2
 import numpy as np
 
-from fetal_tf.edge.draw.heatmap import COLORS, heatmap
-from fetal_tf.edge.draw.legend import ALARM, TEXT, Entry, legend_strip
-from fetal_tf.edge.draw.lines import enlarged, whole_zoom
-from fetal_tf.edge.draw.panels import Panel, arranged, scale_strip
+from fetal_tf.edge.draw.heatmap import heatmap
+from fetal_tf.edge.draw.legend import ALARM, TEXT, Entry, doubt_entries
+from fetal_tf.edge.draw.panels import Panel
+from fetal_tf.edge.draw.picture import Maps, draw
 from fetal_tf.edge.measure.plane import PlaneMeasurement
 from fetal_tf.edge.measure.plane_features import FEATURES
 
 GAIN = 4  # differences of gray values seldom exceed a quarter of the range
-_MIN_WIDTH = 720  # narrower frames are enlarged, so that the small pictures stay readable
 
 
-def draw_plane(image: np.ndarray, measurement: PlaneMeasurement) -> np.ndarray:
+def draw_plane(image: np.ndarray, measurement: PlaneMeasurement, truth: None = None) -> np.ndarray:
     """Draw the frame, and below it its reconstruction and the map of differences.
 
     Args:
         image: the original frame, uint8 (H, W).
         measurement: of this frame.
+        truth: not drawn, no expert judges planes in numbers.
 
     Returns:
-        RGB uint8 (H', W', 3). Frames narrower than 720 px are enlarged by a whole factor first.
+        RGB uint8 (H', W', 3), see `draw`.
     """
-    main = Panel("the frame", enlarged(image, whole_zoom(image, _MIN_WIDTH)))
-    maps = list(_maps(image, measurement))
-    picture = arranged(main, maps)
-    width = picture.shape[1]
-    parts = [picture, legend_strip(width, _entries(measurement))]
-    if maps:
-        parts.insert(1, scale_strip(width, COLORS, f"{GAIN} x difference of gray values:"))
-    return np.concatenate(parts)
+    small, scale = list(_maps(image, measurement)), f"{GAIN} x difference of gray values:"
+    return draw(image, (), _entries(measurement), Maps("the frame", small, scale))
 
 
 def _maps(image: np.ndarray, measurement: PlaneMeasurement) -> Iterator[Panel]:
@@ -48,12 +42,11 @@ def _maps(image: np.ndarray, measurement: PlaneMeasurement) -> Iterator[Panel]:
 
 
 def _entries(measurement: PlaneMeasurement) -> Iterator[Entry]:
-    """What the legend says, in reading order."""
+    """Entries of the legend, in reading order."""
     score = measurement.plane_score
     flagged = score is not None and score >= 1
     yield Entry(measurement.headline(), color=ALARM if flagged else TEXT)
     yield Entry(f"SSIM {measurement.ssim:.3f}")
     for name, z in measurement.plane_z.items():
         yield Entry(f"{FEATURES[name]}: z {z:+.1f}")
-    for flag in measurement.flags:
-        yield Entry(flag, color=ALARM, own_line=True)
+    yield from doubt_entries((), None, measurement.flags)

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fetal_tf.edge.draw import brain_overlay, panels
+from fetal_tf.edge.draw import panels
+from fetal_tf.edge.draw import picture as drawing
 from fetal_tf.edge.draw.brain_overlay import CALIPER, STRUCTURE_COLORS, draw_brain, inscribed_circle
 from fetal_tf.edge.draw.heatmap import COLORS, heatmap
+from fetal_tf.edge.draw.layers import TRUTH, Outline
 from fetal_tf.edge.draw.legend import ALARM, BACKGROUND
-from fetal_tf.edge.draw.lines import TRUTH, dashed_outline
 from fetal_tf.edge.draw.panels import Panel, arranged
+from fetal_tf.edge.draw.picture import Canvas
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.measure.brain import measure_brain, measure_brain_labels
 
@@ -81,7 +83,7 @@ def said(monkeypatch, *arguments):
         entries.extend(given)
         return np.zeros((1, width, 3), np.uint8)
 
-    monkeypatch.setattr(brain_overlay, "legend_strip", listen)
+    monkeypatch.setattr(drawing, "legend_strip", listen)
     draw_brain(*arguments)
     return {entry.text: entry for entry in entries}
 
@@ -176,7 +178,7 @@ def test_dashes_and_gaps_are_equally_long(radius, thickness):
     canvas = np.zeros((340, 340, 3), np.uint8)
     turn = np.linspace(0, 2 * np.pi, 200, endpoint=False)
     circle = 170 + radius * np.column_stack([np.cos(turn), np.sin(turn)])
-    dashed_outline(canvas, circle, TRUTH, thickness)
+    Outline(circle, TRUTH, dashed=True).paint(Canvas(canvas, thickness=thickness))
     fine = 170 + radius * np.column_stack([np.cos(np.arange(0, 6.28, 0.01)),
                                            np.sin(np.arange(0, 6.28, 0.01))])  # fmt: skip
     on = canvas[np.rint(fine[:, 1]).astype(int), np.rint(fine[:, 0]).astype(int), 1] > 100
@@ -192,7 +194,7 @@ def test_every_map_is_shown_as_a_heatmap_with_its_title(monkeypatch):
         shown.extend([main, *small])
         return arranged(main, small)
 
-    monkeypatch.setattr(brain_overlay, "arranged", listen)
+    monkeypatch.setattr(drawing, "arranged", listen)
     measurement = with_maps(brain())
     draw_brain(IMAGE, measurement, measured(brain(move=0.02)))
     assert [panel.title for panel in shown] == [

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from fetal_tf.edge.bundle.measurers import MEASURERS
-from fetal_tf.edge.draw import four_chamber_overlay
+from fetal_tf.edge.draw import picture as drawing
 from fetal_tf.edge.draw.four_chamber_overlay import MASK, STRUCTURE_COLORS, draw_four_chamber
+from fetal_tf.edge.draw.layers import TRUTH
 from fetal_tf.edge.draw.legend import ALARM, BACKGROUND, TEXT
-from fetal_tf.edge.draw.lines import TRUTH
 from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.measure.four_chamber import measure_four_chamber
@@ -68,7 +68,7 @@ def legend(monkeypatch, measurement, truth=None):
         entries.extend(given)
         return np.zeros((1, width, 3), np.uint8)
 
-    monkeypatch.setattr(four_chamber_overlay, "legend_strip", record)
+    monkeypatch.setattr(drawing, "legend_strip", record)
     draw_four_chamber(IMAGE, measurement, truth)
     return entries
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fetal_tf.edge.bundle.measurers import MEASURERS
-from fetal_tf.edge.draw.head_overlay import BPD, ELLIPSE, MASK, OFD, TRUTH, draw_head
+from fetal_tf.edge.draw.head_overlay import BPD, ELLIPSE, MASK, OFD, draw_head
+from fetal_tf.edge.draw.layers import TRUTH
 from fetal_tf.edge.draw.legend import ALARM, BACKGROUND, Entry, legend_strip
 from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
 from fetal_tf.edge.geometry.letterbox import Letterbox

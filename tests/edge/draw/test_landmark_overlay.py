@@ -5,8 +5,8 @@ import pytest
 
 from fetal_tf.edge.draw.head_overlay import BPD, ELLIPSE, MASK, OFD
 from fetal_tf.edge.draw.landmark_overlay import draw_landmarks
+from fetal_tf.edge.draw.layers import TRUTH
 from fetal_tf.edge.draw.legend import ALARM
-from fetal_tf.edge.draw.lines import TRUTH
 from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
 from fetal_tf.edge.geometry.landmarks import LANDMARKS, ellipse_landmarks
 from fetal_tf.edge.geometry.letterbox import Letterbox
