@@ -1,4 +1,4 @@
-"""A bundle: exported models and how to use them rightly, verified before they are loaded."""
+"""A bundle: a folder of exported models and how to use them, verified before loading."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fetal_tf.edge.bundle.gate import GatedMeasurement, GatedMeasurer, GatedPredictor
+from fetal_tf.edge.bundle.gate import GatedMeasurement, GatedPredictor, gated
 from fetal_tf.edge.bundle.measurers import MEASURERS, Measurement, Measurer
 from fetal_tf.edge.bundle.seal import MANIFEST, SEAL, check_seal, check_sha256
 from fetal_tf.edge.errors import BundleError
@@ -48,10 +48,10 @@ _EXPECTED = {
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle: which formats it holds, what they take and what they measure.
+    """An opened bundle: its formats, their input, and how their output is measured.
 
-    A model file is compared with its recorded SHA-256 when it is loaded, everything else in the
-    folder when the bundle is opened.
+    A model file is compared with its recorded SHA-256 when it is loaded, every other file when the
+    bundle is opened.
 
     Example:
         bundle = Bundle.open(resolve_bundle("runs/mine"))
@@ -77,7 +77,7 @@ class Bundle:
         manifest = _read_manifest(path / MANIFEST)
         bundle = cls(path, manifest)
         check_seal(path, {file["path"]: file["sha256"] for file in manifest["files"].values()})
-        # Made now, so that settings it cannot use and a gate that is not whole are found now.
+        # Made now, so that unusable settings or an incomplete gate are found now.
         _ = bundle.measurer
         return bundle
 
@@ -111,28 +111,27 @@ class Bundle:
 
     @property
     def measurement_settings(self) -> dict[str, Any]:
-        """What the measurer was fitted to: reference shapes, thresholds; empty for most."""
+        """Fitted settings of the measurer, such as reference shapes and thresholds; often empty."""
         return self.manifest.get("measurement_settings", {})
 
     @cached_property
     def measurer(self) -> Measurer:
-        """How this bundle's output becomes a measurement and a picture."""
+        """Turns this bundle's output into a measurement and a picture."""
         factory = MEASURERS[self.manifest["measurement"]]
         try:
             measurer = factory(self.classes, self.measurement_settings)
         except ValueError as error:
             raise BundleError(f"{self.path / MANIFEST}: measurement_settings: {error}") from error
-        return measurer if self.gate is None else GatedMeasurer(measurer)
+        return measurer if self.gate is None else gated(measurer)
 
     def as_measured_at(self, site: str) -> "Bundle":
-        """The bundle whose measurements are those that a site's experts would give.
+        """The same bundle, measuring as the experts of a site do.
 
         Args:
-            site: one of the conventions that the bundle states, see
-            `fetal_tf.edge.measure.convention`.
+            site: one of the bundle's conventions, see `fetal_tf.edge.measure.convention`.
 
         Raises:
-            BundleError: it states no such convention.
+            BundleError: the bundle has no such convention.
         """
         settings = {**self.measurement_settings, "convention": site}
         try:
@@ -143,10 +142,10 @@ class Bundle:
 
     @cached_property
     def gate(self) -> "Bundle | None":
-        """The bundle that first asks of every frame whether it shows the right plane, if any.
+        """The bundle that judges whether a frame shows the right plane, None without one.
 
         Raises:
-            BundleError: it is missing, altered, or not one that can judge a plane.
+            BundleError: the gate is missing, altered, or cannot judge a plane.
         """
         if "gate" not in self.manifest:
             return None
@@ -157,15 +156,15 @@ class Bundle:
         return gate
 
     def failed_parity(self, format: str) -> bool:
-        """Whether export found that this format does not measure as well as the float model."""
+        """Whether export found that this format measures worse than the float model."""
         return self.manifest["files"][format].get("parity") == "failed"
 
     def predictor(self, format: str | None = None, threads: int = 1) -> Predictor:
-        """Verify and load one format, the default one where none is named, and the gate's own.
+        """Verify and load one format (default: the bundle's choice), and the gate before it.
 
         Args:
             format: of this bundle's model; a gate always runs in its own default format.
-            threads: CPU threads of the model, and as many of the gate, which runs before it.
+            threads: CPU threads of the model, and of the gate, which runs before it.
 
         Returns:
             The model; with a gate, both as a `GatedPredictor`.
@@ -226,10 +225,10 @@ def _judge(gate: Bundle, predictor: Predictor, image: np.ndarray) -> PlaneMeasur
 
 
 def check_gate(bundle: Bundle) -> None:
-    """Make sure that a bundle can stand as a gate before another one.
+    """Check that a bundle can be the gate of another one.
 
     Raises:
-        BundleError: it does not judge planes, has no threshold, or stands behind a gate itself.
+        BundleError: it does not judge planes, has no threshold, or has a gate itself.
     """
     if bundle.manifest["measurement"] != GATE_MEASUREMENT:
         raise BundleError(
@@ -342,7 +341,7 @@ def _check_file_entry(file: Path, key: str, entry: Any) -> None:
 
 
 def _check_filled(file: Path, key: str, value: Any, type_: type) -> None:
-    """Refuse another type, and what is empty or below 1."""
+    """Refuse a value of another type, an empty one, or a number below 1."""
     right = isinstance(value, type_) and not isinstance(value, bool)
     if not right or not value or (type_ is int and value < 1):
         raise BundleError(

@@ -1,25 +1,24 @@
-"""A gate in front of a measurement: another net that first asks whether the plane is right."""
+"""The gate of a bundle: a second net that judges whether a frame shows the right plane."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from fetal_tf.edge.bundle.measurers import Measurement, Measurer
-from fetal_tf.edge.draw.legend import ALARM, Entry, legend_strip
-from fetal_tf.edge.geometry.letterbox import Letterbox
+from fetal_tf.edge.draw.legend import doubt_entries, legend_strip
 from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.measure.plane import PlaneMeasurement
 
 
 @dataclass(frozen=True)
 class GatedMeasurement:
-    """A measurement, and what the gate says of its frame.
+    """A measurement, and the gate's judgement of its frame.
 
     Attributes:
-        measurement: the bundle's own, as it would be without the gate.
-        plane: the gate's.
+        measurement: the bundle's own, the same as without the gate.
+        plane: the gate's judgement.
     """
 
     measurement: Measurement
@@ -27,7 +26,7 @@ class GatedMeasurement:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The gate's come first: on another plane the numbers mean nothing."""
+        """The gate's flags come first: on a wrong plane the numbers mean nothing."""
         return (*self.plane.flags, *self.measurement.flags)
 
     @property
@@ -35,7 +34,7 @@ class GatedMeasurement:
         return self.measurement.refused
 
     def headline(self) -> str:
-        """The measurement's own."""
+        """The measurement's own headline."""
         return self.measurement.headline()
 
     def as_record(self) -> dict[str, float | str | None]:
@@ -45,10 +44,10 @@ class GatedMeasurement:
 
 
 class GatedPredictor:
-    """A bundle's net, and what the gate before it says of a frame.
+    """A bundle's net together with its gate.
 
     Attributes:
-        gate_name: the gate's, as results state it.
+        gate_name: name of the gate, as results state it.
     """
 
     def __init__(
@@ -61,45 +60,29 @@ class GatedPredictor:
         return self._predictor.input_shape
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """The net's own output: the gate judges images, not this."""
+        """The output of the bundle's own net; the gate plays no part."""
         return self._predictor.predict(images)
 
     def judge(self, image: np.ndarray) -> PlaneMeasurement:
-        """Whether an image as read, uint8 (H, W), shows the gate's plane."""
+        """Judge whether an original image, uint8 (H, W), shows the gate's plane."""
         return self._judge(image)
 
 
 def gate_name(predictor: Predictor) -> str | None:
-    """The name of the gate before a net, None where there is none."""
+    """Name of a predictor's gate, None where there is none."""
     return predictor.gate_name if isinstance(predictor, GatedPredictor) else None
 
 
-class GatedMeasurer:
-    """A measurer whose pictures show the gate's flags; it measures as the one that it wraps."""
+def gated(measurer: Measurer) -> Measurer:
+    """The same measurer, but its pictures show the gate's flags in red."""
 
-    def __init__(self, measurer: Measurer):
-        self._measurer = measurer
-
-    def prepared(self, predictor: Predictor) -> Predictor:
-        """As the wrapped measurer does."""
-        return self._measurer.prepared(predictor)
-
-    def measure(
-        self,
-        probabilities: np.ndarray,
-        letterbox: Letterbox,
-        mm_per_pixel: float | None,
-        ga_weeks: float | None = None,
-    ) -> Measurement:
-        """The wrapped measurer's measurement: the gate sees frames, not this net's output."""
-        return self._measurer.measure(probabilities, letterbox, mm_per_pixel, ga_weeks)
-
-    def draw(self, image: np.ndarray, measurement: Any, truth: Any = None) -> np.ndarray:
-        """The wrapped measurer's picture, the gate's flags in red below it."""
+    def draw(image: np.ndarray, measurement: Any, truth: Any = None) -> np.ndarray:
         if not isinstance(measurement, GatedMeasurement):
-            return self._measurer.draw(image, measurement, truth)
-        picture = self._measurer.draw(image, measurement.measurement, truth)
-        alarms = [Entry(flag, color=ALARM, own_line=True) for flag in measurement.plane.flags]
+            return measurer.draw(image, measurement, truth)
+        picture = measurer.draw(image, measurement.measurement, truth)
+        alarms = list(doubt_entries((), None, measurement.plane.flags))
         if not alarms:
             return picture
         return np.concatenate([picture, legend_strip(picture.shape[1], alarms)])
+
+    return replace(measurer, draw=draw)
