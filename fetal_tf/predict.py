@@ -27,7 +27,7 @@ from fetal_tf.edge.io.inputs import image_paths, picture_names
 from fetal_tf.edge.io.pixel_sizes import parse_mm_per_pixel, read_pixel_sizes
 from fetal_tf.edge.measure.clinical import INTERGROWTH_WEEKS
 
-SHOWN = 10  # as many results are printed one by one; more are for the table
+SHOWN = 10  # up to so many results are printed one by one; more are only in the table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,7 +52,7 @@ def predict(options: argparse.Namespace) -> tuple[list[Prediction], int]:
     """Open the bundle, measure every image, write pictures and tables.
 
     Returns:
-        The predictions, and how many were planned: more, where the user interrupted.
+        The predictions, and how many were planned; these are more if the user interrupted.
 
     Raises:
         FetalTFError: bundle, inputs, pixel sizes or the folder `out` cannot be used.
@@ -82,7 +82,7 @@ def predict(options: argparse.Namespace) -> tuple[list[Prediction], int]:
 
 
 def _warnings(bundle: Bundle, form: str) -> Iterator[str]:
-    """What is to be known about the bundle, or about its gate, before its results."""
+    """Warnings about the bundle or its gate that belong before the results."""
     gate = bundle.gate
     if gate is not None and gate.phantom and not bundle.manifest.get("phantom"):
         yield (
@@ -114,7 +114,7 @@ def _measure(
     predictor: Predictor,
     predictions: list[Prediction],
 ) -> None:
-    """Append a prediction for every path, so that an interruption leaves those that are done."""
+    """Append a prediction for every path; an interruption leaves those that are done."""
     named = list(zip(paths, picture_names(paths), strict=True))
     with tqdm(named, desc="measuring", unit="image", disable=None) as progress:
         for path, name in progress:
@@ -153,7 +153,7 @@ def _write_tables(
 
 
 def report(predictions: Sequence[Prediction], out: Path) -> None:
-    """Print the results, where they are few, and how many there are of each kind."""
+    """Print the results if they are few, and the number of each kind."""
     measured = [p.measurement for p in predictions if p.measurement is not None]
     if len(predictions) <= SHOWN:
         for prediction in predictions:
@@ -212,7 +212,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _argument(parse: Callable[[str], float]) -> Callable[[str], float]:
-    """Let argparse print the message of a ValueError instead of a general one."""
+    """Wrap `parse` so that argparse prints the message of its ValueError."""
 
     def parsed(text: str) -> float:
         try:

@@ -5,7 +5,7 @@ import pytest
 
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import ConfigError, DataError
-from fetal_tf.edge.geometry.contours import Ellipse, rasterise
+from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.measure.confidence import FEATURES, ErrorModel
 from fetal_tf.tasks import TASKS

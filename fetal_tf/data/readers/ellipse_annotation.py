@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 
 from fetal_tf.edge.errors import DataError
-from fetal_tf.edge.geometry.contours import Ellipse, fit_ellipse, rasterise, sub_pixel_contour
+from fetal_tf.edge.geometry.contours import sub_pixel_contour
+from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
+from fetal_tf.edge.geometry.ellipse_fit import fit_ellipse
 from fetal_tf.edge.geometry.landmarks import ellipse_landmarks
 from fetal_tf.edge.io.images import read_mask
 

@@ -1,4 +1,4 @@
-"""Image files to measured rows, pictures and tables."""
+"""Measures image files; writes their pictures, a CSV table and JSON."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ from fetal_tf.edge.io.images import read_gray, write_png
 
 @dataclass(frozen=True)
 class Prediction:
-    """One input file: its measurement and picture, or why there is none.
+    """The result of one input file: measurement and picture, or why there is none.
 
     Attributes:
         path: as named by the user.
@@ -48,9 +48,9 @@ def predict_file(
     mm_per_pixel: float | None,
     ga_weeks: float | None = None,
 ) -> Prediction:
-    """Measure one image and write its picture; what goes wrong is said in the row.
+    """Measure one image and write its picture; errors are kept in the prediction.
 
-    A broken image has no measurement; one whose picture cannot be written keeps it.
+    A broken image has no measurement. If only its picture cannot be written, it has one.
     """
     try:
         image = read_gray(path)
@@ -65,7 +65,7 @@ def predict_file(
 
 
 def printable(text: str) -> str:
-    r"""A name whose bytes are not UTF-8 as text that can be written: the byte 0xff as `\udcff`."""
+    r"""Text that can be written as UTF-8: a byte 0xff of a file name becomes `\udcff`."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -103,7 +103,7 @@ def _row(prediction: Prediction, folder: Path) -> dict[str, float | str | None]:
     if prediction.measurement is not None:
         row["overlay"] = _overlay_name(prediction, folder)
         for name, value in prediction.measurement.as_record().items():
-            # Six digits: a thousandth of a millimetre, and nothing that pretends to be more.
+            # Six digits give a thousandth of a millimetre; more would be false precision.
             row[name] = float(f"{value:.6g}") if isinstance(value, float) else value
     row["error"] = printable(prediction.error)
     return row

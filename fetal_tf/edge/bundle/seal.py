@@ -1,4 +1,4 @@
-"""The seal of a bundle: SHA256SUMS, as `sha256sum` writes it, and the files that it lists."""
+"""Checks a bundle's files against its SHA256SUMS, a list as `sha256sum` writes it."""
 
 import re
 import reprlib
@@ -14,7 +14,7 @@ _SEAL_LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>.+)", re.DOTALL)
 
 
 def check_seal(folder: Path, models: Mapping[str, str]) -> None:
-    """Compare SHA256SUMS with the folder, and for models, which wait until loaded, the manifest.
+    """Compare SHA256SUMS with the files, and for models with the manifest: they are checked later.
 
     Args:
         folder: of the bundle.
@@ -40,7 +40,7 @@ def check_seal(folder: Path, models: Mapping[str, str]) -> None:
 
 
 def read_seal(seal: Path) -> dict[str, str]:
-    """SHA-256 by file name; only what `sha256sum` writes is accepted, down to the last byte.
+    """Read SHA-256 by file name; only the exact format of `sha256sum` is accepted.
 
     Raises:
         BundleError: missing, unreadable, or a line that is no checksum.
@@ -68,7 +68,7 @@ def read_seal(seal: Path) -> dict[str, str]:
 
 
 def check_sha256(file: Path, expected: str) -> None:
-    """BundleError where the file is missing or its SHA-256 is not `expected`."""
+    """Raise BundleError where the file is missing or its SHA-256 is not `expected`."""
     try:
         found = sha256_of(file)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have

@@ -1,1 +1,1 @@
-"""Letterbox, contours, ellipses and points: arrays in, arrays out."""
+"""Pure geometry: letterbox, contours, ellipses, landmarks and the head's axis."""

@@ -1,4 +1,4 @@
-"""From a probability map to an ellipse: sub-pixel contours, a fit that bites do not pull."""
+"""From a probability map to an ellipse: sub-pixel contours and a robust fit."""
 
 import math
 from dataclasses import dataclass
@@ -6,28 +6,18 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from fetal_tf.edge.geometry.ellipse import Ellipse, ramanujan_perimeter, rasterise
+from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
 from fetal_tf.edge.geometry.ellipse_fit import fit_ellipse
 from fetal_tf.edge.geometry.masks import true_pixels
 
-__all__ = [
-    "Ellipse",
-    "EllipseFit",
-    "fit_ellipse",
-    "fit_mask_ellipse",
-    "ramanujan_perimeter",
-    "rasterise",
-    "sub_pixel_contour",
-]
-
-# A fragment counts as part of the structure from this share of the largest one's area on.
+# A fragment belongs to the structure if its area is at least this share of the largest one's.
 _SIGNIFICANT_SHARE = 0.05
-# Outline points within this share of the mean radius speak for an ellipse. On masks with bites,
-# bumps and ragged borders 8 % chose better than 3 or 5 %, and far better than overlap does.
+# Outline points within this share of the mean radius support an ellipse. On masks with bites, bumps
+# and ragged borders 8 % selected better ellipses than 3 or 5 %, and much better ones than overlap.
 _SUPPORT_SHARE = 0.08
-# The outline of a line one pixel wide is half a pixel away from it, a little more at its ends.
+# The outline of a line one pixel wide lies half a pixel from it, a little more at its ends.
 _THINNEST_PX = 0.6
-# Below this disagreement (root mean square 2.5 % of the radius) no second candidate is tried.
+# Below this disagreement (root mean square 2.5 % of the radius) there is no second candidate.
 _CLEAR = 0.1
 
 
@@ -58,10 +48,10 @@ class EllipseFit:
 
 
 def sub_pixel_contour(probability: np.ndarray, level: float = 0.5) -> np.ndarray:
-    """Where a map (h, w) crosses `level` between neighbours of a row or column, (N, 2) as (x, y).
+    """Points where a map (h, w) crosses `level`, interpolated linearly, unordered (N, 2) as (x, y).
 
-    The place is interpolated linearly. Points are unordered. The edge of the map is no crossing:
-    a structure that is cut off there has no contour there.
+    Crossings lie between neighbours of a row or a column. The edge of the map is no crossing: a
+    structure that is cut off there has no contour there.
     """
     return _crossings(np.asarray(probability, np.float32), np.asarray(probability) >= level, level)
 
@@ -83,16 +73,16 @@ def _crossings(probability: np.ndarray, inside: np.ndarray, level: float) -> np.
 def fit_mask_ellipse(probability: np.ndarray, level: float = 0.5) -> EllipseFit | None:
     """Fit one ellipse to the structure above `level` in a map (h, w), float 0..1.
 
-    Holes are filled. Candidates are the outline of the largest fragment, and that part of the
-    outline of all significant fragments which lies on their convex hull (so a head cut in two by
-    a shadow stays one, and a bite is bridged); the one that the whole outline supports best is
-    taken.
+    Holes are filled. There are two candidates: one is fitted to the outline of the largest
+    fragment, the other to those outline points of all fragments that lie on their convex hull. The
+    second keeps a head whole that a shadow cuts in two, and bridges a bite. The candidate with most
+    support from the whole outline is taken.
 
     Returns:
-        The fit in pixels of the map, or None where nothing above `level` can hold an ellipse: a
-        line one pixel wide does not.
+        The fit in pixels of the map, or None where nothing above `level` can hold an ellipse, such
+        as a line one pixel wide.
     """
-    # By itself: as one of a net's channels, every look at it would stride over the others.
+    # A copy: a channel of a net's output is strided, and every pass over it slow.
     probability = np.ascontiguousarray(probability, np.float32)
     fragments = _significant_fragments(probability >= level)
     if not fragments:
@@ -115,9 +105,9 @@ def fit_mask_ellipse(probability: np.ndarray, level: float = 0.5) -> EllipseFit 
 def _best_ellipse(
     probability: np.ndarray, fragments: list[np.ndarray], outline: np.ndarray, level: float
 ) -> Ellipse | None:
-    """The candidate that most of `outline` supports; the second is made where the first is weak."""
+    """The candidate with most support; the second is fitted only if the first has little."""
     shape = probability.shape
-    # One measure for both: in units of its own size, a larger ellipse would look the better.
+    # The same unit for both: in units of its own size, a larger ellipse would look better.
     area_px = max(sum(map(cv2.contourArea, fragments)), 1.0)  # a line of pixels has none
     support_px = _SUPPORT_SHARE * math.sqrt(area_px / math.pi)
     first = outline
@@ -135,7 +125,7 @@ def _best_ellipse(
 
 
 def _significant_fragments(inside: np.ndarray) -> list[np.ndarray]:
-    """Outer contours (pixel centres) of the fragments worth looking at, the largest first."""
+    """Outer contours (pixel centres) of the fragments that count, the largest first."""
     contours, _ = cv2.findContours(
         inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
     )
@@ -167,12 +157,12 @@ def _fit_or_none(points: np.ndarray, shape: tuple[int, ...]) -> Ellipse | None:
         ellipse = fit_ellipse(points, robust=True)
     except ValueError:  # a fragment of a few pixels, or a straight line: no candidate
         return None
-    # A streak fits an endless ellipse perfectly.
+    # An endless ellipse fits a streak perfectly.
     return ellipse if ellipse.semi_major <= max(shape) else None
 
 
 def _disagreement(ellipse: Ellipse, outline: np.ndarray, support_px: float) -> float:
-    """Mean squared distance of the outline in units of support, 0..1: far points count alike."""
+    """Mean squared distance of the outline in units of support; each point counts 1 at most."""
     return float(np.mean(np.minimum(np.abs(ellipse.distances(outline)) / support_px, 1.0) ** 2))
 
 

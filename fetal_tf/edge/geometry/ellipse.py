@@ -1,4 +1,4 @@
-"""The ellipse: its perimeter, axes, points and pixels."""
+"""An ellipse: perimeter, axes, points on it, pixels inside it."""
 
 import math
 from dataclasses import dataclass
@@ -188,14 +188,14 @@ def rasterise(ellipse: Ellipse, shape: tuple[int, int]) -> np.ndarray:
     """
     height, width = shape
     (cos, _), (sin, _) = ellipse._rotation()
-    reach_x, reach_y = ellipse.reach  # only this box is looked at, a frame is mostly background
+    reach_x, reach_y = ellipse.reach  # only this box is computed, most of a frame is background
     columns = _span(ellipse.center_x, reach_x, width)
     rows = _span(ellipse.center_y, reach_y, height)
     x = np.arange(columns.start, columns.stop) - ellipse.center_x
     y = np.arange(rows.start, rows.stop)[:, None] - ellipse.center_y
     long, short = ellipse.semi_major**2, ellipse.semi_minor**2
-    # The quadratic form of the ellipse, term by term: the fewest passes over the box. Times both
-    # squares, so that whole numbers stay exact.
+    # The quadratic form of the ellipse, term by term: this takes the fewest passes over the box. It
+    # is multiplied by both squared semi-axes, so that whole numbers stay exact.
     level = y * (2 * cos * sin * (short - long) * x)
     level += (cos**2 * short + sin**2 * long) * x**2
     level += (sin**2 * short + cos**2 * long) * y**2

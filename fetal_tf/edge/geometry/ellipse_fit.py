@@ -1,4 +1,4 @@
-"""Least-squares ellipses through points, plain or deaf to outliers."""
+"""Least-squares ellipse fit, optionally robust (Tukey)."""
 
 import math
 from collections.abc import Callable
@@ -8,12 +8,12 @@ import numpy as np
 
 from fetal_tf.edge.geometry.ellipse import Ellipse
 
-# Tukey's constant: 95 % efficiency on clean points, nothing left of those beyond 4.685 scales.
+# Tukey's constant: 95 % efficiency on clean points, weight 0 beyond 4.685 scales.
 _TUKEY = 4.685
-# Half a pixel of jitter is what a rasterised border has; a smaller scale would reject good points.
+# A rasterised border jitters by half a pixel; a smaller scale would reject good points.
 _MIN_SCALE_PX = 0.5
-# The rounds for the majority are a start and need no rest. On every fourth head of HC18, 3 and 10
-# end nearer to the ellipse at rest than 6 and 6 (0.009 mm of HC in the mean), with fewer fits.
+# The first rounds only find a start and need not converge. On every fourth head of HC18, 3 and 10
+# rounds end nearer to the converged ellipse than 6 and 6 (mean 0.009 mm of HC), with fewer fits.
 _MAJORITY_ROUNDS = 3
 _ROUNDS = 10
 _CONVERGED_PX = 0.005
@@ -23,9 +23,9 @@ def fit_ellipse(points: np.ndarray, robust: bool = False) -> Ellipse:
     """Least-squares ellipse through points (N, 2), px.
 
     A direct fit is repeated with weights that turn algebraic residuals into distances (first
-    order), until the ellipse rests. With `robust`, points far off are left out (Tukey's biweight,
-    after rounds with weights 1/distance that find the majority: without these, points of one bulge
-    drag the ellipse until none of them seems far off).
+    order), until it converges. With `robust`, outliers get less weight or none (Tukey's biweight).
+    Rounds with weights 1/distance come first: without them, the points of one bulge pull the
+    ellipse until they are no outliers any more.
 
     Raises:
         ValueError: fewer than 6 points, or points that no ellipse fits (all on a line).
@@ -54,7 +54,7 @@ def _refined(
     weigh: Callable[[np.ndarray], np.ndarray],
     rounds: int,
 ) -> np.ndarray:
-    """Refit with weights from the distances in px, until the ellipse rests or `rounds` are over."""
+    """Refit with weights from the distances in px, until it converges, at most `rounds` times."""
     distances, slopes = _distances(conic, monomials)
     for _ in range(rounds):
         # Divided by the squared slope, an algebraic residual is a distance.
@@ -68,7 +68,7 @@ def _refined(
 
 
 def _distances(conic: np.ndarray, monomials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance of each point to the conic, first order, positive outside; and the slope there."""
+    """First-order distance of each point to the conic (positive outside), and the slope there."""
     a, b, c, d, e, _ = conic
     x, y = monomials[3:5]
     slopes = np.hypot(2 * a * x + b * y + d, b * x + 2 * c * y + e)
@@ -77,7 +77,7 @@ def _distances(conic: np.ndarray, monomials: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _majority_weights(distances_px: np.ndarray) -> np.ndarray:
-    """1/distance: least absolute deviations, which side with the majority."""
+    """1/distance: gives the fit of least absolute deviations, which follows the majority."""
     return 1.0 / np.maximum(distances_px, _MIN_SCALE_PX)
 
 
@@ -113,7 +113,7 @@ def _direct_fit(monomials: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _ellipse(conic: np.ndarray) -> Ellipse:
-    """The ellipse where the conic is zero; ValueError where there is none."""
+    """The ellipse on which the conic is zero; ValueError where there is none."""
     a, b, c, d, e, f = conic
     matrix = np.array([[a, b / 2], [b / 2, c]])
     center = np.linalg.solve(matrix, [-d / 2, -e / 2])

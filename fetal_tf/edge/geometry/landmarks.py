@@ -1,4 +1,4 @@
-"""The four ends of OFD and BPD: their order, their ellipse, and where a network shows them.
+"""The four landmarks of a head, the ends of OFD and BPD: order, ellipse, decoding of heatmaps.
 
 Points are (x, y) in pixels, y down, pixel centres at integers; an unknown point is NaN.
 """
@@ -11,15 +11,15 @@ LANDMARKS = ("ofd_1", "ofd_2", "bpd_1", "bpd_2")
 AXES = {"ofd": slice(0, 2), "bpd": slice(2, 4)}  # where LANDMARKS holds the ends of each axis
 
 _SWAPPED = [1, 0, 3, 2]
-# A short axis below this share of the long one is rounding, not an ellipse.
+# If the short axis is below this share of the long one, it is a rounding error.
 _FLAT = 1e-9
-# Half the side of the window about a peak, as a share of the map's longer side. Where a net is sure
-# of the border and not of the axis, its peak is a ridge along the skull: the window has to hold it,
-# and not the other end (the shortest BPD in HC18 is 0.2 of the longer side).
+# Half the side of the window around a peak, as a share of the map's longer side. Where a net knows
+# the border but not the axis, its peak is a ridge along the skull. The window must hold the ridge,
+# but not the other end (the shortest BPD in HC18 is 0.2 of the longer side).
 _REACH_SHARE = 0.08
 _SHORTEST_REACH = 3  # px
-_WINDOWS = 4  # a noisy peak's highest pixel lies beside it: the window is moved there
-_FAINTEST = 1e-6  # where a map is zero its logarithm is not
+_WINDOWS = 4  # tries; the window moves to the peak, as noise puts the highest pixel beside it
+_FAINTEST = 1e-6  # values are raised to this, so that their logarithm is finite
 
 
 def canonical(points: np.ndarray) -> np.ndarray:
@@ -86,12 +86,13 @@ def landmark_ellipse(points: np.ndarray) -> Ellipse:
 def decode_heatmaps(
     maps: np.ndarray, content: tuple[slice, slice]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where each map is highest, between the pixels.
+    """Sub-pixel position of each map's peak.
 
-    A gaussian is fitted to the window about the highest pixel: a parabola in x and y through the
-    logarithm, weighted by the squared values. A peak that the border cuts off keeps its place, as
-    does a long one that stands askew; the centre of gravity of the window moves both. Of a ridge
-    it is the middle, which eight bits move by a fraction of a pixel, and its highest pixel by many.
+    A gaussian is fitted to the window around the highest pixel: a parabola in x and y through the
+    logarithm, weighted by the squared values. Unlike the window's centre of gravity, it is not
+    biased where the border cuts a peak off or a long peak lies askew. Of a ridge it gives the
+    middle, which quantization to eight bits moves by a fraction of a pixel (the highest pixel moves
+    by many).
 
     Args:
         maps: [h, w, P], 0..1, of the letterboxed frame.

@@ -1,1 +1,1 @@
-"""Images and pixel sizes in; files and folders out, which are whole or absent."""
+"""Reads images and pixel sizes; writes files and folders atomically."""

@@ -1,4 +1,4 @@
-"""Keep what the converters print out of the tables, and at hand where one of them fails."""
+"""Captures what Python and native libraries print, to show it only where something fails."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written beside their place, then moved into it."""
+"""Atomic files: written beside their place, then moved into it."""
 
 import errno
 import hashlib
@@ -48,10 +48,12 @@ def _unwritable(path: Path, error: OSError) -> FetalTFError:
 
 
 def make_writable_folder(path: Path) -> None:
-    """Make the folder `path`, where it is missing, and try that files can be made in it.
+    """Make the folder `path` if it is missing, and check that files can be written in it.
+
+    Call it before long work, so that an unwritable folder is found early.
 
     Raises:
-        FetalTFError: they cannot; better known before an hour of work than after it.
+        FetalTFError: no file can be written there.
     """
     try:
         Path(path).mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Folders that are whole or absent: written beside their place, then moved into it."""
+"""Atomic folders: written beside their place, then moved into it."""
 
 import os
 import secrets
@@ -11,7 +11,7 @@ from fetal_tf.edge.errors import FetalTFError
 
 
 def is_replaceable(target: Path, marker: str) -> bool:
-    """Whether `target` is absent, an empty folder, or one of those that hold the file `marker`."""
+    """Whether `target` is absent, an empty folder, or a folder that holds the file `marker`."""
     if not target.exists():
         return True
     return target.is_dir() and (not any(target.iterdir()) or (target / marker).is_file())
@@ -19,7 +19,7 @@ def is_replaceable(target: Path, marker: str) -> bool:
 
 @contextmanager
 def staged_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `target` that takes its place when the block has succeeded.
+    """Yield an empty folder beside `target` that replaces it when the block has succeeded.
 
     If the block fails, `target` stays as it was and the staging folder is removed.
 
@@ -33,10 +33,10 @@ def staged_folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def staged_entries(target: Path) -> Iterator[Path]:
-    """Like `staged_folder`, but what else lies in `target` stays there.
+    """Like `staged_folder`, but other files and folders in `target` stay.
 
-    Files and folders written into the yielded folder replace those of the same name, after all of
-    them have been written: a full disk changes nothing.
+    What is written into the yielded folder replaces files and folders of the same name in `target`,
+    after all of it has been written. So a full disk changes nothing.
 
     Raises:
         FetalTFError: the folder cannot be written or moved; names it and the cause.

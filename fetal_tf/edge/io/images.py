@@ -1,4 +1,4 @@
-"""Images from disk as 8-bit gray, refused before decoding where they are too large."""
+"""Reads images as 8-bit gray; refuses too large ones before decoding. Writes PNG."""
 
 import io
 import stat
@@ -20,14 +20,14 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".p
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM")
 _MIN_SIDE_PX = 16
 _MAX_SIDE_PX = 20_000
-_MAX_ASPECT = 20  # of the sides; a strip beyond it is no scan, and its picture would be enormous
+_MAX_ASPECT = 20  # a longer strip is no scan, and its picture would be enormous
 _MAX_PIXELS = 50_000_000
-# What Pillow's decoders raise on damaged files, from truncated to hostile.
+# Errors that Pillow's decoders raise on damaged or hostile files.
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 
 
 def read_gray(path: Path, max_pixels: int = _MAX_PIXELS) -> np.ndarray:
-    """Read an image as gray, uint8 (height, width), pixels as they lie in the file.
+    """Read an image as gray, uint8 (height, width), in the orientation of the stored pixels.
 
     16-bit gray is divided by 257 (its full range), colour becomes ITU-R 601 luminance, transparent
     parts are composited on black. An EXIF rotation is ignored: masks, landmarks and pixel sizes

@@ -1,4 +1,4 @@
-"""Which images a command line means, and names for their pictures that do not collide."""
+"""Expands the paths of a command line to image files, and gives their pictures unique names."""
 
 import glob
 import os
@@ -15,11 +15,11 @@ _MAX_STEM_BYTES = 255 - len("..01234567.png")
 
 
 def image_paths(references: Iterable[str], out: Path | None = None) -> list[Path]:
-    """Files, folders (their images, without subfolders) and globs, as one list without repeats.
+    """Expand files, folders (their images, without subfolders) and globs to a list without repeats.
 
-    A file that is named is taken as it is, even where it is missing or no image: that shows when
-    it is read. From folders and globs only names with an image's suffix are taken; HC18's
-    `…_Annotation.png` and what lies under `out`, the pictures of an earlier run, are left out.
+    A named file is always taken; if it is missing or no image, reading it will fail. Folders and
+    globs give only names with an image's suffix, without HC18's `…_Annotation.png` and without
+    files under `out`, the pictures of an earlier run.
 
     Raises:
         ImageError: a folder that cannot be listed, a folder or a glob without an image.
@@ -68,10 +68,11 @@ def _images(paths: Iterable[Path], out: Path | None) -> list[Path]:
 
 
 def picture_names(paths: Sequence[Path]) -> list[str]:
-    """A file name ending in .png for each path, all different even where case does not count.
+    """A file name ending in .png for each path, all different even if case is ignored.
 
-    The stem where it is unique; else the folder's name is put before it, and then a number. Cut so
-    that no file name exceeds 255 bytes, not even while it is written.
+    The name is the stem if that is unique; otherwise the folder's name is put before it, and if
+    needed a number after it. It is cut so that no file name, not even the temporary one, exceeds
+    255 bytes.
     """
     stems = Counter(path.stem.casefold() for path in paths)
     used: set[str] = set()

@@ -1,4 +1,4 @@
-"""Pixel sizes: a plausible number, or a table by file name; never a silent default."""
+"""Reads pixel sizes: one number, or a table by file name. There is no default."""
 
 import csv
 import math
@@ -27,8 +27,8 @@ def parse_mm_per_pixel(text: str) -> float:
 def read_pixel_sizes(path: Path) -> dict[str, float]:
     """Millimetres per pixel by file name, from a table in HC18's layout.
 
-    The columns `filename` and `pixel size(mm)` are looked for whatever their case and blanks, as
-    are `Label` and `Pixel in mm` of the fetal head biometry dataset; others are ignored.
+    The columns are `filename` and `pixel size(mm)`, or `Label` and `Pixel in mm` of the fetal head
+    biometry dataset. Case and blanks do not matter, other columns are ignored.
 
     Raises:
         DataError: unreadable, a column missing, a value outside 0.001 to 10, or a name with two

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from fetal_tf.edge.geometry.axis import read_axis, turned
-from fetal_tf.edge.geometry.contours import Ellipse, EllipseFit, fit_mask_ellipse
+from fetal_tf.edge.geometry.contours import EllipseFit, fit_mask_ellipse
+from fetal_tf.edge.geometry.ellipse import Ellipse
 from fetal_tf.edge.geometry.landmarks import LANDMARKS, ellipse_landmarks
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.measure import clinical

@@ -16,7 +16,9 @@ from fetal_tf.data.phantom.scanner import Beams, Probe, Settings, Tissue, scan
 from fetal_tf.data.phantom.writing import MARKER_NAME, is_phantom, write_phantom
 from fetal_tf.data.readers.hc18 import read_hc18
 from fetal_tf.edge.errors import ConfigError, DataError, FetalTFError
-from fetal_tf.edge.geometry.contours import fit_ellipse, rasterise, sub_pixel_contour
+from fetal_tf.edge.geometry.contours import sub_pixel_contour
+from fetal_tf.edge.geometry.ellipse import rasterise
+from fetal_tf.edge.geometry.ellipse_fit import fit_ellipse
 from fetal_tf.edge.io.images import read_gray, read_mask
 
 COUNT = 12

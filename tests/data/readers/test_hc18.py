@@ -16,7 +16,9 @@ from fetal_tf.data.readers import DATASETS
 from fetal_tf.data.readers.ellipse_annotation import caliper_ellipse, load_ellipse_mask
 from fetal_tf.data.readers.hc18 import read_hc18
 from fetal_tf.edge.errors import DataError, ImageError
-from fetal_tf.edge.geometry.contours import Ellipse, fit_ellipse, rasterise, sub_pixel_contour
+from fetal_tf.edge.geometry.contours import sub_pixel_contour
+from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
+from fetal_tf.edge.geometry.ellipse_fit import fit_ellipse
 from fetal_tf.edge.geometry.landmarks import ellipse_landmarks
 from fetal_tf.edge.io.images import read_mask, write_png
 

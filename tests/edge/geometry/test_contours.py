@@ -8,14 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fetal_tf.edge.geometry.contours import (
-    Ellipse,
-    _border_fraction,
-    fit_ellipse,
-    fit_mask_ellipse,
-    rasterise,
-    sub_pixel_contour,
-)
+from fetal_tf.edge.geometry.contours import _border_fraction, fit_mask_ellipse, sub_pixel_contour
+from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
+from fetal_tf.edge.geometry.ellipse_fit import fit_ellipse
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.io.images import read_mask
 
