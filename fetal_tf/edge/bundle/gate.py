@@ -54,10 +54,7 @@ class GatedPredictor:
         self, predictor: Predictor, gate_name: str, judge: Callable[[np.ndarray], PlaneMeasurement]
     ):
         self._predictor, self.gate_name, self._judge = predictor, gate_name, judge
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        return self._predictor.input_shape
+        self.input_shape = predictor.input_shape
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """The output of the bundle's own net; the gate plays no part."""
