@@ -1,4 +1,4 @@
-"""The one place that resizes: a letterbox that keeps the aspect, and its exact inverse."""
+"""Letterboxing and its exact inverse: the only code that fits frames to a network's input."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -93,7 +93,7 @@ class Letterbox:
         )
 
     def apply_coverage(self, mask: np.ndarray) -> np.ndarray:
-        """Mask (H, W), bool or 0/1, to uint8 (h, w): 255 times the share of the pixel it covers."""
+        """Mask (H, W), bool or 0/1, to uint8 (h, w): 255 times the covered share of each pixel."""
         self._check_source(mask)
         return self.apply((mask > 0).astype(np.uint8) * np.uint8(255))
 
@@ -132,7 +132,7 @@ class Letterbox:
         return (np.asarray(points, np.float64) - pad + 0.5) / scale - 0.5
 
     def content_to_source(self, ellipse: Ellipse) -> Ellipse:
-        """An ellipse in pixels of `content`, the map without its padding, in source pixels."""
+        """An ellipse in pixels of `content` (the target without padding) to source pixels."""
         scale_x, scale_y = 1 / self.scale_x, 1 / self.scale_y
         # Pixel centres are integers in both.
         return ellipse.stretched(scale_x, scale_y, scale_x / 2 - 0.5, scale_y / 2 - 0.5)
@@ -156,7 +156,7 @@ class Letterbox:
 def letterboxed(
     image: np.ndarray, input_shape: tuple[int, int, int]
 ) -> tuple[np.ndarray, Letterbox]:
-    """A gray image as a network takes it, and the geometry to come back.
+    """Letterbox a gray image to the input of a network.
 
     Args:
         image: uint8 (H, W).

@@ -5,7 +5,7 @@ import numpy as np
 
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, slice] | None:
-    """Rows and columns of a mask bool (H, W), None where it is empty."""
+    """Bounding box of a mask bool (H, W) as (rows, columns), None where it is empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not rows.size:
         return None

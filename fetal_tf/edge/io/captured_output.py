@@ -10,7 +10,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 @contextmanager
 def captured_noise() -> Iterator[Callable[[], str]]:
-    """Send standard output and standard error of Python *and* of C++ to a file for a while.
+    """Redirect standard output and standard error of Python *and* of C++ to a file.
 
     Yields:
         A function that returns the text so far.
