@@ -1,8 +1,19 @@
 """Models, losses and metrics speak `keras.ops`: they run where TensorFlow is not even installed."""
 
+import ast
 import json
+from pathlib import Path
 
 from tests.losses.jax_process import run_on_jax
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+# tf.data, TFLite, TensorBoard's files, and the start of the backend itself.
+MAY_IMPORT_TENSORFLOW = (
+    "fetal_tf/data/pipeline/dataset.py",
+    "fetal_tf/exporting/",
+    "fetal_tf/training/callbacks.py",
+    "fetal_tf/cli/launching.py",
+)
 
 # JAX traces every layer at any width; these are narrower than their defaults.
 PARAMETERS = {
@@ -44,3 +55,23 @@ print("trained without TensorFlow")
 
 def test_a_training_step_on_jax_with_tensorflow_out_of_reach():
     assert run_on_jax(PROGRAM, json.dumps(PARAMETERS)).strip() == "trained without TensorFlow"
+
+
+def _imports_tensorflow(path: Path) -> bool:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if any(name.split(".")[0] == "tensorflow" for name in names):
+            return True
+    return False
+
+
+def test_tensorflow_is_imported_only_where_nothing_else_serves():
+    importing = [
+        path.relative_to(REPOSITORY).as_posix()
+        for top in ("fetal_tf", "export", "tools")
+        for path in sorted((REPOSITORY / top).rglob("*.py"))
+        if _imports_tensorflow(path)
+    ]
+    assert "fetal_tf/data/pipeline/dataset.py" in importing
+    assert not [path for path in importing if not path.startswith(MAY_IMPORT_TENSORFLOW)]

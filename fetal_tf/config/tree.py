@@ -138,7 +138,11 @@ class SamplerConfig(Section):
 
 
 class MixConfig(Section):
-    """How many training frames are made of two, for targets that are maps."""
+    """How many training frames are mixed with another one; only for targets that are maps.
+
+    The other frame is drawn by the same weights as the epoch's: `sampler.oversample` and each
+    source's `weight`, negatives among them.
+    """
 
     mixup: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of the frames
     cutmix: Annotated[float, Field(ge=0, le=1)] = 0.0

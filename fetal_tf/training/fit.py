@@ -1,19 +1,19 @@
 """Training a run: assemble data, model and callbacks, and fit from the last finished epoch."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from fetal_tf.config.tree import Config
 from fetal_tf.data.mixture import source_weights
 from fetal_tf.data.pipeline.dataset import (
     FrameCache,
     evaluation_dataset,
+    make_deterministic,
     steps_per_epoch,
     training_dataset,
 )
@@ -116,10 +116,12 @@ def _draw_weights(config: Config, samples: Sequence[Sample]) -> np.ndarray | Non
 
 
 def _mixer(config: Config, cache: FrameCache) -> Mixer | None:
-    """Raises ConfigError where the config mixes targets that are more than maps."""
+    """Raises ConfigError for targets that are more than maps, and for a single frame."""
     mix = config.mix
     if not mix.mixup and not mix.cutmix:
         return None
+    if len(cache) < 2:
+        raise ConfigError("mix: found one training frame; mixing takes two")
     if len(cache[0].target.points):
         raise ConfigError(
             "mix: found landmarks; a landmark of two frames at once is in neither place, so only "
@@ -168,7 +170,7 @@ def prepare_model(experiment: Experiment, *, resumed: bool = False) -> keras.Mod
     """
     experiment.check_monitor()
     if experiment.config.train.deterministic:
-        _make_deterministic()
+        make_deterministic()
     model = experiment.build_model()
     init = experiment.config.model.init
     if init is not None and not resumed:
@@ -229,7 +231,7 @@ def train(
 
 def _training_batches(
     experiment: Experiment, frames: Frames, first_epoch: int, last_epoch: int
-) -> tf.data.Dataset:
+) -> Iterable:
     config = experiment.config
     return training_dataset(
         frames.train,
@@ -317,10 +319,3 @@ def first_batch_shapes(experiment: Experiment, frames: Frames) -> dict[str, tupl
         "image": (tuple(image.shape), image.dtype.name),
         "target": (tuple(target.shape), target.dtype.name),
     }
-
-
-def _make_deterministic() -> None:
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()

@@ -1,22 +1,22 @@
-"""tf.data: decode → letterbox → cache → augment → encode → batch → prefetch, the same for the same
-seed.
+"""The tf.data pipeline: decode → letterbox → cache → augment → encode → batch → prefetch.
 
-The order of an epoch and the augmentation of each of its frames are functions of (seed, epoch,
-index) alone. A run that is killed and resumed at epoch 7 sees the batches it would have seen, and
-the number of threads cannot change them.
+The order of an epoch and the augmentation of each of its frames depend on (seed, epoch, index)
+alone. So a run that is killed and resumed at epoch 7 sees the same batches as a run that was not,
+with any number of threads.
 """
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from fetal_tf.data.pipeline.augment import Augmenter
 from fetal_tf.data.pipeline.mixing import Mixer
-from fetal_tf.data.pipeline.sampler import systematic_draw
+from fetal_tf.data.pipeline.sampler import draw_partner
 from fetal_tf.data.pipeline.targets import Target
 from fetal_tf.data.pipeline.teacher import Teacher
 from fetal_tf.data.sample import Sample
@@ -27,14 +27,14 @@ from fetal_tf.edge.io.images import read_gray
 
 @dataclass(frozen=True)
 class Example:
-    """A sample as the network sees it, before augmentation; the image is uint8 [h, w, 1]."""
+    """A letterboxed frame, uint8 [h, w, 1], and its target, before augmentation."""
 
     image: np.ndarray
     target: Target
 
 
 class FrameCache:
-    """Decoded and letterboxed frames by index, each read from disk once."""
+    """Decoded and letterboxed frames by index; each is read from disk once."""
 
     def __init__(
         self,
@@ -47,9 +47,9 @@ class FrameCache:
 
         Args:
             samples: the frames, in the order of their indices.
-            target: of a sample in the letterboxed frame: what augmentation moves.
-            image_size: what the network sees.
-            encode: an augmented target as the loss takes it, float32.
+            target: makes the target of a sample in the letterboxed frame.
+            image_size: of the network's input.
+            encode: turns an augmented target into what the loss takes, float32.
         """
         self.samples = list(samples)
         self.encode = encode
@@ -61,16 +61,16 @@ class FrameCache:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> Example:
-        # Two threads may both read a frame for the first time; they store the same thing.
+        # Two threads may read the same frame at once; both store the same.
         if index not in self._frames:
             self._frames[index] = self._read(self.samples[index])
         return self._frames[index]
 
     def fill(self, label: str, workers: int) -> None:
-        """Read every frame now, so that a broken file stops the run before it has begun.
+        """Read every frame now, so that a broken file stops the run before training begins.
 
         Raises:
-            DataError: the first faults by file, and how many there are.
+            DataError: names the first five broken files and says how many there are.
         """
         with ThreadPoolExecutor(workers) as pool:
             faults = list(
@@ -105,7 +105,7 @@ class FrameCache:
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:
-    """Whole batches in an epoch; what is left over is shuffled in again in the next one."""
+    """Whole batches in an epoch; frames that are left over are shuffled into the next one."""
     return max(count // batch_size, 1)
 
 
@@ -122,11 +122,12 @@ def training_dataset(
     mixer: Mixer | None = None,
     teacher: Teacher | None = None,
 ) -> tf.data.Dataset:
-    """Batches of epochs from `first_epoch` up to `last_epoch`, exclusive, one after the other.
+    """Batches of the epochs from `first_epoch` to `last_epoch - 1`, one epoch after the other.
 
-    An epoch holds each frame once, or with `weights` (float32 [frames]) as many draws in proportion
-    to them; a frame that is drawn twice is augmented in two ways. With `mixer` some frames are made
-    of two, each augmented on its own. With `teacher` its answer to the frame is part of the target.
+    An epoch holds each frame once. With `weights` (float32 [frames]) it holds as many draws, in
+    proportion to them; each draw of a frame is augmented anew. With `mixer` some frames are mixed
+    with another one, which is drawn by the same weights and augmented on its own. With `teacher`
+    the teacher's answer to the frame is part of the target.
 
     Yields:
         image float32 [batch, h, w, 1] in 0..255, and the encoded target float32 [batch, …].
@@ -135,6 +136,7 @@ def training_dataset(
     count = len(cache)
     batch_size = min(batch_size, count)
     kept = steps_per_epoch(count, batch_size) * batch_size
+    partner_weights = np.ones(count) if weights is None else weights
 
     def epoch_items(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=[seed, epoch])
@@ -161,7 +163,7 @@ def training_dataset(
         kind = mixer.draw(rng)
         if kind is None:
             return pair
-        other = augmented(int(rng.integers(count)), entropy.spawn(1)[0])
+        other = augmented(draw_partner(index, partner_weights, rng), entropy.spawn(1)[0])
         return mixer.mix(kind, pair, other, rng)
 
     def augmented(index: int, entropy: np.random.SeedSequence) -> tuple[np.ndarray, np.ndarray]:
@@ -173,6 +175,28 @@ def training_dataset(
     epochs = tf.data.Dataset.range(first_epoch, last_epoch, output_type=tf.int32)
     items = epochs.flat_map(epoch_items)
     return _batches(items, load, cache, batch_size, workers)
+
+
+def systematic_draw(order: tf.Tensor, weights: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
+    """Draw `count` indices in proportion to `weights`, each its expected number of times ± 1.
+
+    Systematic sampling: `count` equally spaced points with one common random offset are laid on
+    the cumulated weights. Independent draws would miss a third of the frames of an epoch by chance.
+
+    Args:
+        order: int32 [n], a shuffled order of indices.
+        weights: float32 [n], by index, above zero.
+        count: how many to draw.
+        seed: int32 [2]; the same seed, the same draw.
+
+    Returns:
+        int32 [count], shuffled.
+    """
+    ends = tf.cumsum(tf.cast(tf.gather(weights, order), tf.float64))
+    offset = tf.random.stateless_uniform([], seed=seed, dtype=tf.float64)
+    points = (offset + tf.cast(tf.range(count), tf.float64)) * (ends[-1] / count)
+    places = tf.minimum(tf.searchsorted(ends, points, side="right"), tf.size(order) - 1)
+    return tf.random.experimental.stateless_shuffle(tf.gather(order, places), seed=seed)
 
 
 def evaluation_dataset(cache: FrameCache, *, batch_size: int, workers: int) -> tf.data.Dataset:
@@ -209,3 +233,9 @@ def _batches(items, load, cache: FrameCache, batch_size: int, workers: int) -> t
         .prefetch(2)
         .with_options(options)
     )
+
+
+def make_deterministic() -> None:
+    """Choose TensorFlow's slower ops whose results repeat exactly; no-op on other backends."""
+    if keras.backend.backend() == "tensorflow":
+        tf.config.experimental.enable_op_determinism()

@@ -1,9 +1,14 @@
-"""MixUp and CutMix: two augmented frames and their encoded targets as one.
+"""MixUp and CutMix: one training frame and its target out of two.
+
+Both work on augmented frames and encoded targets. The target maps are blended, or cut, pixel by
+pixel like the frames. The second frame is drawn by the same weights as the frames of the epoch, see
+`fetal_tf.data.pipeline.sampler.draw_partner`. A negative is a frame like any other here: MixUp
+weakens the target of the other frame by its empty one, CutMix cuts a hole into it. It is drawn as
+rarely as the `weight` of its source says. All random numbers come from the generator passed in, so
+that a resumed run repeats the same mixtures.
 
 Sources: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", arXiv 1710.09412; Yun et
-al. 2019, "CutMix", arXiv 1905.04899. For maps both are exact: a target is blended, or cut, pixel by
-pixel as its frame is. All random numbers come from the generator that is passed in, so that a
-resumed run mixes what it would have mixed.
+al. 2019, "CutMix", arXiv 1905.04899.
 """
 
 from dataclasses import dataclass
@@ -15,7 +20,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Mixer:
-    """How often two frames become one, and by how much.
+    """How many frames are mixed with another one, and in which proportions.
 
     Attributes:
         mixup: share of the frames that are blended with another.
@@ -28,14 +33,14 @@ class Mixer:
     alpha: float
 
     def draw(self, rng: np.random.Generator) -> str | None:
-        """What happens to a frame: `mixup`, `cutmix`, or nothing."""
+        """Draw what happens to a frame: `mixup`, `cutmix`, or None for nothing."""
         u = rng.random()
         if u < self.mixup:
             return "mixup"
         return "cutmix" if u < self.mixup + self.cutmix else None
 
     def mix(self, kind: str, one: Pair, other: Pair, rng: np.random.Generator) -> Pair:
-        """Image uint8 [h, w, C] and target float32 [h, w, K] of both as one such pair."""
+        """Mix two pairs of an image, uint8 [h, w, C], and a target, float32 [h, w, K], into one."""
         share = rng.beta(self.alpha, self.alpha)
         if kind == "mixup":
             image, target = (share * a + (1 - share) * b for a, b in zip(one, other, strict=True))
@@ -47,7 +52,10 @@ class Mixer:
 
 
 def _box(shape: tuple[int, int], area: float, rng: np.random.Generator) -> tuple[slice, slice]:
-    """A box of the frame's proportions about a random pixel, cut off at the frame's edge."""
+    """Rows and columns of a box around a random pixel, cut off at the frame's edge.
+
+    Uncut, it has the frame's proportions and covers `area`, a share of the frame.
+    """
     side = np.sqrt(area)
     spans = []
     for length in shape:

@@ -1,9 +1,8 @@
-"""Which frames an epoch draws: each once, or those that show a rare structure more often."""
+"""Draw weights of the training frames, and the draw of partners for mixing."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from fetal_tf.config.registry import nearest
 from fetal_tf.data.sample import Sample
@@ -11,9 +10,9 @@ from fetal_tf.edge.errors import ConfigError, DataError
 
 
 def oversampling_weights(samples: Sequence[Sample], factors: Mapping[str, float]) -> np.ndarray:
-    """How often each sample is drawn relative to one that shows none of `factors`' structures.
+    """Draw weight of each sample: the factor of the structure it shows, 1 where it shows none.
 
-    A frame that shows several of them counts once, with the largest factor.
+    A frame that shows several of the structures gets the largest factor.
 
     Args:
         samples: of the training split.
@@ -23,8 +22,8 @@ def oversampling_weights(samples: Sequence[Sample], factors: Mapping[str, float]
         float32 [len(samples)].
 
     Raises:
-        DataError: the dataset does not tell what its frames show.
-        ConfigError: a structure that no training frame shows.
+        DataError: the dataset does not say which structures its frames show.
+        ConfigError: no training frame shows one of the structures.
     """
     unknown = [sample.id for sample in samples if sample.present is None]
     if unknown:
@@ -45,24 +44,14 @@ def oversampling_weights(samples: Sequence[Sample], factors: Mapping[str, float]
     )
 
 
-def systematic_draw(order: tf.Tensor, weights: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
-    """Draw `count` of `order` in proportion to `weights`, each its expected number of times ± 1.
-
-    Systematic sampling: `count` equally spaced points, one random offset for all of them, on the
-    cumulated weights. Independent draws would leave out a third of the frames of an epoch by
-    chance; this leaves out only what its weight leaves out.
+def draw_partner(index: int, weights: np.ndarray, rng: np.random.Generator) -> int:
+    """The index of another frame to mix frame `index` with, drawn in proportion to `weights`.
 
     Args:
-        order: int32 [n], a shuffled order of indices.
-        weights: float32 [n], by index, above zero.
-        count: how many to draw.
-        seed: int32 [2]; the same seed, the same draw.
-
-    Returns:
-        int32 [count], shuffled.
+        index: is never drawn itself.
+        weights: float [n], above zero, n at least 2: those that the epoch's frames are drawn by.
+        rng: the only source of chance.
     """
-    ends = tf.cumsum(tf.cast(tf.gather(weights, order), tf.float64))
-    offset = tf.random.stateless_uniform([], seed=seed, dtype=tf.float64)
-    points = (offset + tf.cast(tf.range(count), tf.float64)) * (ends[-1] / count)
-    places = tf.minimum(tf.searchsorted(ends, points, side="right"), tf.size(order) - 1)
-    return tf.random.experimental.stateless_shuffle(tf.gather(order, places), seed=seed)
+    chances = np.array(weights, np.float64)
+    chances[index] = 0
+    return int(rng.choice(len(chances), p=chances / chances.sum()))

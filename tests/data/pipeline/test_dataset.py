@@ -1,11 +1,15 @@
 import numpy as np
 import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fetal_tf.data.pipeline.augment import Augmenter
 from fetal_tf.data.pipeline.dataset import (
     FrameCache,
     evaluation_dataset,
     steps_per_epoch,
+    systematic_draw,
     training_dataset,
 )
 from fetal_tf.data.pipeline.mixing import Mixer
@@ -191,3 +195,61 @@ def test_mixed_frames_are_the_same_at_every_resumption_and_with_any_number_of_th
     plain = {round(value / 255, 4) for value in range(10)}
     assert any(not {round(float(v), 4) for v in np.unique(t)} <= plain for t in mixed)
     assert not np.array_equal(epoch(1, 1)[0][1], epoch(2, 1)[0][1])
+
+
+def mixed_pairs(samples, weights=None, epochs=40):
+    """The two frames of every mixture, by index: each target holds the shares of its frames."""
+    cache = FrameCache(samples, CountingTask().target, SIZE, lambda t: one_hot(t.maps, 10))
+    dataset = training_dataset(
+        cache, Augmenter([]), batch_size=10, seed=1, first_epoch=0, last_epoch=epochs, workers=2,
+        weights=weights, mixer=Mixer(1.0, 0.0, 50.0),
+    )  # fmt: skip
+    return [np.flatnonzero(target[0, 0]) for _, batch in dataset for target in batch.numpy()]
+
+
+def test_a_frame_is_never_mixed_with_itself(samples):
+    assert all(len(pair) == 2 for pair in mixed_pairs(samples))
+    heavy = np.array([50, *[1] * 9], np.float32)
+    assert all(len(pair) == 2 for pair in mixed_pairs(samples, heavy))
+    assert all(len(pair) == 2 for pair in mixed_pairs(samples[:2]))
+
+
+def test_partners_are_drawn_by_the_weights_of_the_epochs_frames(samples):
+    """A frame of weight 9 among nine of weight 1 is half of the draws, and 9 of 17 partners."""
+    weights = np.ones(10, np.float32)
+    weights[3], weights[7] = 9, 1e-6
+    pairs = mixed_pairs(samples, weights)
+    assert np.mean([3 in pair for pair in pairs]) == pytest.approx(
+        9 / 17 + 8 / 17 * 9 / 16, abs=0.05
+    )
+    assert not any(7 in pair for pair in pairs), "a frame of next to no weight is no partner either"
+
+
+@given(
+    st.lists(st.integers(1, 9), min_size=1, max_size=40),
+    st.integers(1, 60),
+    st.integers(0, 2**31 - 1),
+)
+def test_each_frame_is_drawn_its_expected_number_of_times(weights, count, seed):
+    """Between the whole numbers on either side of n · w / Σw: systematic sampling's promise."""
+    n = len(weights)
+    order = np.random.default_rng(seed).permutation(n).astype(np.int32)
+    drawn = systematic_draw(
+        tf.constant(order), tf.constant(weights, tf.float32), count, tf.constant([seed, 7])
+    ).numpy()
+    times = np.bincount(drawn, minlength=n)
+    expected = count * np.array(weights) / sum(weights)
+    assert times.sum() == count
+    assert (times >= np.floor(expected - 1e-6)).all()
+    assert (times <= np.ceil(expected + 1e-6)).all()
+
+
+def test_the_same_seed_draws_the_same_and_another_epoch_does_not():
+    order, weights = tf.range(100), tf.constant([1.0, 3.0] * 50)
+
+    def draw(epoch):
+        return systematic_draw(order, weights, 100, tf.constant([3, epoch])).numpy().tolist()
+
+    assert draw(0) == draw(0)
+    assert draw(0) != draw(1)
+    assert sorted(draw(0)) != draw(0), "the draws are shuffled"

@@ -2,11 +2,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from hypothesis import given
-from hypothesis import strategies as st
 
-from fetal_tf.data.pipeline.sampler import oversampling_weights, systematic_draw
+from fetal_tf.data.pipeline.sampler import draw_partner, oversampling_weights
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import ConfigError, DataError
 
@@ -39,31 +36,8 @@ def test_a_dataset_that_does_not_look_cannot_be_oversampled():
         oversampling_weights([blind], {"csp": 3})
 
 
-@given(
-    st.lists(st.integers(1, 9), min_size=1, max_size=40),
-    st.integers(1, 60),
-    st.integers(0, 2**31 - 1),
-)
-def test_each_frame_is_drawn_its_expected_number_of_times(weights, count, seed):
-    """Between the whole numbers on either side of n · w / Σw: systematic sampling's promise."""
-    n = len(weights)
-    order = np.random.default_rng(seed).permutation(n).astype(np.int32)
-    drawn = systematic_draw(
-        tf.constant(order), tf.constant(weights, tf.float32), count, tf.constant([seed, 7])
-    ).numpy()
-    times = np.bincount(drawn, minlength=n)
-    expected = count * np.array(weights) / sum(weights)
-    assert times.sum() == count
-    assert (times >= np.floor(expected - 1e-6)).all()
-    assert (times <= np.ceil(expected + 1e-6)).all()
-
-
-def test_the_same_seed_draws_the_same_and_another_epoch_does_not():
-    order, weights = tf.range(100), tf.constant([1.0, 3.0] * 50)
-
-    def draw(epoch):
-        return systematic_draw(order, weights, 100, tf.constant([3, epoch])).numpy().tolist()
-
-    assert draw(0) == draw(0)
-    assert draw(0) != draw(1)
-    assert sorted(draw(0)) != draw(0), "the draws are shuffled"
+def test_a_partner_is_drawn_in_proportion_to_its_weight_and_is_never_the_frame_itself():
+    weights, rng = np.array([8, 1, 4, 3], np.float32), np.random.default_rng(0)
+    drawn = np.bincount([draw_partner(0, weights, rng) for _ in range(4000)], minlength=4)
+    assert drawn[0] == 0
+    np.testing.assert_allclose(drawn[1:], [500, 2000, 1500], atol=100)
