@@ -16,8 +16,8 @@ from fetal_tf.data.readers import DATASETS
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, split_groups, validate_on_fold
 from fetal_tf.edge.errors import ConfigError, DataError
+from fetal_tf.losses import LOSSES
 from fetal_tf.losses.class_pixels import ClassPixels
-from fetal_tf.losses.registry import LOSSES
 from fetal_tf.models import MODELS
 from fetal_tf.models.saving import dtype_policy
 from fetal_tf.optimizers import OPTIMIZERS, SCHEDULES, Schedule

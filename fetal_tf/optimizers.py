@@ -124,23 +124,3 @@ def adamw(
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
-
-
-@OPTIMIZERS.register("sgd")
-def sgd(
-    schedule: Schedule,
-    *,
-    learning_rate: PositiveFloat,
-    momentum: NonNegativeFloat = 0.9,
-    nesterov: bool = True,
-    weight_decay: NonNegativeFloat | None = None,
-    clip_norm: PositiveFloat | None = None,
-) -> keras.optimizers.Optimizer:
-    """SGD with Nesterov momentum."""
-    return keras.optimizers.SGD(
-        schedule.steps,
-        momentum=momentum,
-        nesterov=nesterov,
-        weight_decay=weight_decay,
-        global_clipnorm=clip_norm,
-    )

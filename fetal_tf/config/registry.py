@@ -18,11 +18,28 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-class Registry(Generic[T]):
-    """Functions by name; a function's keyword-only parameters are the keys its config may hold.
+def keywords(builder: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The keyword-only parameters of a function or a class by name, without `name` itself.
 
-    A builder separates what the program hands over (positional) from what the config chooses
-    (after the `*`)::
+    A class that takes `**kwargs` hands them on to its bases, so their keywords are added.
+    """
+    steps = [builder]
+    if isinstance(builder, type):
+        steps = [vars(base)["__init__"] for base in builder.__mro__ if "__init__" in vars(base)]
+    found: dict[str, inspect.Parameter] = {}
+    for step in steps:
+        parameters = inspect.signature(step, eval_str=True).parameters.values()
+        own = {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "name"}
+        found |= {key: p for key, p in own.items() if key not in found}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return found
+
+
+class Registry(Generic[T]):
+    """Functions and classes by name; their keyword-only parameters are the keys of a config.
+
+    What the program hands over is positional, what the config chooses follows the `*`::
 
         @MODELS.register("unet")
         def unet(input_shape, classes, *, base: int = 16, depth: int = 4) -> keras.Model: ...
@@ -33,17 +50,32 @@ class Registry(Generic[T]):
     def __init__(self, kind: str):
         self.kind = kind
         self._entries: dict[str, Callable[..., T]] = {}
+        self._parts: dict[str, tuple[Callable[..., Any], ...]] = {}
 
-    def register(self, name: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
-        """Decorator that files a builder under `name`; a name taken twice raises ValueError."""
+    def register(
+        self, name: str, *parts: Callable[..., Any]
+    ) -> Callable[[Callable[..., T]], Callable[..., T]]:
+        """Decorator that files a builder under `name`.
+
+        Args:
+            name: what a config calls it; ValueError where it is taken.
+            parts: what the builder makes of its `**rest`; their keywords are keys too.
+        """
 
         def file(builder: Callable[..., T]) -> Callable[..., T]:
             if name in self._entries:
                 raise ValueError(f"{self.kind} {name!r} is registered twice")
-            self._entries[name] = builder
+            self._entries[name], self._parts[name] = builder, parts
             return builder
 
         return file
+
+    def parameters(self, key: str, name: str) -> dict[str, inspect.Parameter]:
+        """The keys beside `name` that a config may hold, see `keywords`."""
+        found = keywords(self.get(key, name))
+        for part in self._parts[name]:
+            found |= keywords(part)
+        return found
 
     def names(self) -> list[str]:
         return sorted(self._entries)
@@ -63,13 +95,8 @@ class Registry(Generic[T]):
         Raises:
             ConfigError: an unknown name or parameter, a wrong type, or a missing parameter.
         """
-        builder = self.get(key, spec["name"])
         given = {k: v for k, v in spec.items() if k != "name"}
-        allowed = {
-            p.name: p
-            for p in inspect.signature(builder, eval_str=True).parameters.values()
-            if p.kind is inspect.Parameter.KEYWORD_ONLY
-        }
+        allowed = self.parameters(key, spec["name"])
         for name in given:
             if name not in allowed:
                 raise ConfigError(

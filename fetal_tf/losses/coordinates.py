@@ -1,8 +1,7 @@
 """Losses of landmarks as coordinates: the ends of two axes, in shares of the frame.
 
-All take `y_true` (N, 4, 3), x as a share of the frame's width, y of its height, and a weight, 0
-where the landmark is outside the frame or unknown; `y_pred` is (N, 4, 2). `keras.losses.Loss` casts
-both to float32 before `call`. `fetal_tf.losses.registry` gives them their config names.
+All take `y_true` (N, 4, 3): x as a share of the frame's width, y of its height, and a weight, 0
+where the landmark is outside the frame or unknown. `y_pred` is (N, 4, 2).
 """
 
 import math
@@ -10,44 +9,39 @@ from typing import Any
 
 import keras
 from keras import KerasTensor, ops
+from pydantic import NonNegativeFloat, PositiveFloat
 
-from fetal_tf.losses.landmark_geometry import axis_geometry, cheaper_order, other_order
+from fetal_tf.losses.landmark_geometry import (
+    LandmarkLoss,
+    axis_geometry,
+    cheaper_order,
+    other_order,
+)
+from fetal_tf.losses.registry import LOSSES
 
 
-class CoordinateLoss(keras.losses.Loss):
-    """The mean over an image's landmarks, by weight, and over x and y, of what a difference costs.
+class CoordinateLoss(LandmarkLoss):
+    """The weighted mean of what each difference costs, over an image's landmarks and x and y.
 
     Differences are shares: where the frame is not square, a pixel weighs more along the shorter
     side. An image without any weight costs 0.
 
     Args:
-        order_invariant: whether each axis takes the cheaper order of its ends.
-        geometry_weight: what `axis_geometry` weighs.
-        aspect_ratio: height / width of the network's frame, which shares do not show: without it,
-            axes that are perpendicular in the image are not so in shares. The truth's own axes
-            cannot stand in: parallel to the frame's sides, they are perpendicular at every ratio.
-        reduction: as in `keras.losses.Loss`; the mean is over images.
-        name: the loss's name.
-        dtype: as in `keras.losses.Loss`.
+        aspect_ratio: height / width of the network's frame. Shares do not show it, and without it
+            axes that are perpendicular in the image are not so in shares. It cannot be inferred
+            from the true axes: parallel to the frame's sides, they are perpendicular at any ratio.
 
     Raises:
         ValueError: a geometry weight without an aspect ratio.
     """
 
-    def __init__(
-        self,
-        order_invariant: bool = False,
-        geometry_weight: float = 0.0,
-        aspect_ratio: float | None = None,
-        reduction: str = "sum_over_batch_size",
-        name: str | None = None,
-        dtype: Any = None,
-    ):
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-        if geometry_weight and aspect_ratio is None:
-            raise ValueError("geometry_weight needs aspect_ratio, the frame's height / width")
-        self.order_invariant = order_invariant
-        self.geometry_weight = geometry_weight
+    def __init__(self, *, aspect_ratio: PositiveFloat | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        if self.geometry_weight and aspect_ratio is None:
+            raise ValueError(
+                "aspect_ratio: geometry_weight needs the height / width of data.image_size, which "
+                "coordinates as shares do not show; found nothing"
+            )
         self.aspect_ratio = aspect_ratio
 
     def call(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
@@ -70,16 +64,8 @@ class CoordinateLoss(keras.losses.Loss):
         return y_true[..., 2] * ops.mean(self._cost(distance), axis=-1)
 
     def _cost(self, distance: KerasTensor) -> KerasTensor:
-        """What absolute differences cost, each by itself."""
+        """The cost of each absolute difference, of the same shape."""
         raise NotImplementedError
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "order_invariant": self.order_invariant,
-            "geometry_weight": self.geometry_weight,
-            "aspect_ratio": self.aspect_ratio,
-        }
 
 
 def _known_points(y_true: KerasTensor) -> KerasTensor:
@@ -87,6 +73,7 @@ def _known_points(y_true: KerasTensor) -> KerasTensor:
     return ops.where(y_true[..., 2:] > 0, y_true[..., :2], 0.0)
 
 
+@LOSSES.register("l1_smooth_l1")
 @keras.saving.register_keras_serializable(package="fetal_tf")
 class L1SmoothL1(CoordinateLoss):
     """`l1_weight` |d| + `smooth_l1_weight` times d² / (2 beta), or |d| - beta / 2 from beta on.
@@ -99,14 +86,14 @@ class L1SmoothL1(CoordinateLoss):
         l1_weight: of the first part.
         smooth_l1_weight: of the second.
         beta: a share of the frame.
-        **kwargs: as in `CoordinateLoss`.
     """
 
     def __init__(
         self,
-        l1_weight: float = 1.0,
-        smooth_l1_weight: float = 1.0,
-        beta: float = 1.0,
+        *,
+        l1_weight: NonNegativeFloat = 1.0,
+        smooth_l1_weight: NonNegativeFloat = 1.0,
+        beta: PositiveFloat = 1.0,
         name: str = "l1_smooth_l1",
         **kwargs: Any,
     ):
@@ -120,33 +107,32 @@ class L1SmoothL1(CoordinateLoss):
         smooth = ops.where(distance < self.beta, near, distance - self.beta / 2)
         return self.l1_weight * distance + self.smooth_l1_weight * smooth
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "l1_weight": self.l1_weight,
-            "smooth_l1_weight": self.smooth_l1_weight,
-            "beta": self.beta,
-        }
 
-
+@LOSSES.register("wing")
 @keras.saving.register_keras_serializable(package="fetal_tf")
 class Wing(CoordinateLoss):
     """w ln(1 + |d| / epsilon) below w, |d| - w + w ln(1 + w / epsilon) from there on.
 
-    The slope falls from w / epsilon to that of L1: small and medium errors, which L1 leaves to the
-    large ones, are worth learning.
+    The slope falls from w / epsilon to that of L1, so small and medium errors keep a gradient that
+    L1 leaves to the large ones.
 
     Source: Feng et al. 2018, "Wing loss for robust facial landmark localisation with convolutional
     neural networks", CVPR, arXiv 1711.06753, eq. 5. Their 10 and 2 px, in frames of 64 px, are the
     defaults here.
 
     Args:
-        w: a share of the frame, as all differences are.
+        w: a share of the frame, like all differences.
         epsilon: a share of the frame; what counts is how far it is below w.
-        **kwargs: as in `CoordinateLoss`.
     """
 
-    def __init__(self, w: float = 0.15, epsilon: float = 0.03, name: str = "wing", **kwargs: Any):
+    def __init__(
+        self,
+        *,
+        w: PositiveFloat = 0.15,
+        epsilon: PositiveFloat = 0.03,
+        name: str = "wing",
+        **kwargs: Any,
+    ):
         super().__init__(name=name, **kwargs)
         self.w = w
         self.epsilon = epsilon
@@ -155,6 +141,3 @@ class Wing(CoordinateLoss):
         joint = self.w - self.w * math.log1p(self.w / self.epsilon)
         near = self.w * ops.log1p(distance / self.epsilon)
         return ops.where(distance < self.w, near, distance - joint)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "w": self.w, "epsilon": self.epsilon}

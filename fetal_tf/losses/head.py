@@ -1,25 +1,22 @@
-"""What losses of a head's mask have in common when the same net says something more."""
+"""The base of losses of a head's mask with further channels beside it."""
 
 from typing import Any
 
 import keras
 from keras import KerasTensor
 
+from fetal_tf.losses.keyword_loss import KeywordLoss
 
-class HeadAndMore(keras.losses.Loss):
-    """`head_loss` on channel 0, the head's mask, plus what `beside` says of the other channels.
+
+class HeadAndMore(KeywordLoss):
+    """`head_loss` on channel 0, the head's mask, plus `beside` for the other channels.
 
     Args:
         head_loss: takes (N, h, w, 1) twice.
-        reduction: as in `keras.losses.Loss`; the mean is over images.
-        name: the loss's name.
-        dtype: as in `keras.losses.Loss`.
     """
 
-    parts: tuple[str, ...]  # attributes that are losses themselves
-
-    def __init__(self, head_loss: keras.losses.Loss, reduction: str, name: str, dtype: Any):
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+    def __init__(self, head_loss: keras.losses.Loss, **kwargs: Any):
+        super().__init__(**kwargs)
         self.head_loss = head_loss
 
     def call(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
@@ -28,16 +25,14 @@ class HeadAndMore(keras.losses.Loss):
         return head + self.beside(y_true, y_pred)
 
     def beside(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
-        """What comes to the mask's loss, of all channels: (N, h, w, K) twice to (N,)."""
+        """The cost of the other channels, from all of them: (N, h, w, K) twice to (N,)."""
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
-        stored = {
-            part: keras.saving.serialize_keras_object(getattr(self, part)) for part in self.parts
-        }
+        parts = {key: v for key, v in vars(self).items() if isinstance(v, keras.losses.Loss)}
+        stored = {key: keras.saving.serialize_keras_object(part) for key, part in parts.items()}
         return {**super().get_config(), **stored}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "HeadAndMore":
-        built = {part: keras.saving.deserialize_keras_object(config[part]) for part in cls.parts}
-        return cls(**{**config, **built})
+        return cls(**keras.saving.deserialize_keras_object(config))

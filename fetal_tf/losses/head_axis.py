@@ -1,16 +1,19 @@
-"""Loss and metric of a head's mask with the direction of its long axis beside it.
+"""The loss of a head's mask with the direction of its long axis beside it.
 
-Both take `y_true` and `y_pred` (N, h, w, 3): the head's coverage, 0..1, and the two maps of
-`fetal_tf.edge.geometry.axis`. What the maps say outside of the true head does not count.
+It takes `y_true` and `y_pred` (N, h, w, 3): the head's coverage, 0..1, and the two maps of
+`fetal_tf.edge.geometry.axis`. The maps count only inside the true head.
 """
 
 from typing import Any
 
 import keras
 from keras import KerasTensor, ops
+from pydantic import NonNegativeFloat
 
 from fetal_tf.edge.geometry.axis import UNKNOWN
 from fetal_tf.losses.head import HeadAndMore
+from fetal_tf.losses.masks import CrossentropyDice
+from fetal_tf.losses.registry import LOSSES
 
 
 @keras.saving.register_keras_serializable(package="fetal_tf")
@@ -21,30 +24,25 @@ class HeadAndAxis(HeadAndMore):
 
         4 sum(m |t - p|^2) / sum(m)
 
-    The 4 takes maps of 0..1 to the unit circle: a direction that is off by d degrees costs
-    2 - 2 cos 2d. A net that cannot tell lowers its cost by answering with a shorter vector, so the
+    The 4 scales maps of 0..1 to the unit circle: a direction that is off by d degrees costs
+    2 - 2 cos 2d. A net that is not sure lowers its cost by answering with a shorter vector, so the
     length of the mean says how sure it is. An image without a head, or one whose axis is unknown
     (`t` is UNKNOWN twice), costs nothing here.
 
     Args:
         head_loss: takes (N, h, w, 1) twice.
         axis_weight: of the second term.
-        reduction: as in `keras.losses.Loss`; the mean is over images.
-        name: the loss's name.
-        dtype: as in `keras.losses.Loss`.
     """
-
-    parts = ("head_loss",)
 
     def __init__(
         self,
         head_loss: keras.losses.Loss,
-        axis_weight: float = 0.2,
-        reduction: str = "sum_over_batch_size",
+        *,
+        axis_weight: NonNegativeFloat = 0.2,
         name: str = "head_and_axis",
-        dtype: Any = None,
+        **kwargs: Any,
     ):
-        super().__init__(head_loss, reduction, name, dtype)
+        super().__init__(head_loss, name=name, **kwargs)
         self.axis_weight = axis_weight
 
     def beside(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
@@ -58,5 +56,8 @@ class HeadAndAxis(HeadAndMore):
         )
         return self.axis_weight * axis
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "axis_weight": self.axis_weight}
+
+@LOSSES.register("head_and_axis", CrossentropyDice)
+def head_and_axis(*, axis_weight: NonNegativeFloat = 0.2, **head: Any) -> HeadAndAxis:
+    """`bce_dice` with the keywords of `head`, and the axis beside it."""
+    return HeadAndAxis(CrossentropyDice(**head), axis_weight=axis_weight)

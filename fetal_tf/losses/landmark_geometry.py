@@ -1,22 +1,49 @@
-"""What losses and metrics of landmarks share: the order of an axis' ends, two axes' geometry.
+"""What losses and metrics of landmarks share: the order of an axis' ends, and two axes' geometry.
 
 Landmarks come in pairs, the two ends of an axis: `fetal_tf.edge.geometry.landmarks.LANDMARKS`.
 Which end is "1" is a convention that an image need not show.
 """
 
-from keras import KerasTensor, ops
+from typing import Any
 
-# An axis shorter than this share of the true one counts as that long where a cosine divides by it:
+from keras import KerasTensor, ops
+from pydantic import NonNegativeFloat
+
+from fetal_tf.losses.keyword_loss import KeywordLoss
+
+# A cosine divides by the length of an axis, which counts as at least this share of the true one:
 # the direction of two ends that have met is noise, and its gradient has no bound.
 SHORTEST_AXIS = 0.1
+
+
+class LandmarkLoss(KeywordLoss):
+    """Base of the losses of landmarks.
+
+    Args:
+        order_invariant: whether each axis takes the cheaper order of its ends; landmarks are then
+            pairs of ends.
+        geometry_weight: weight of `axis_geometry`; landmarks are then the two ends of one axis and
+            the two of the other.
+    """
+
+    def __init__(
+        self,
+        *,
+        order_invariant: bool = False,
+        geometry_weight: NonNegativeFloat = 0.0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.order_invariant = order_invariant
+        self.geometry_weight = geometry_weight
 
 
 def axis_geometry(points: KerasTensor, truth: KerasTensor, visible: KerasTensor) -> KerasTensor:
     """How far two axes are from perpendicular and from bisecting each other, (N,).
 
-    |cos| of the angle between them plus the distance of their midpoints over the mean length of
-    the *true* axes: over the predicted length, axes would be stretched to lower it. Swapping ends
-    changes nothing.
+    The sum of |cos| of the angle between them, and of the distance of their midpoints divided by
+    the mean length of the *true* axes: divided by the predicted length, it would fall as the axes
+    grow. Swapping ends changes nothing.
 
     Args:
         points: (N, 4, 2), the ends of one axis and then of the other, in isotropic units.
@@ -36,7 +63,7 @@ def axis_geometry(points: KerasTensor, truth: KerasTensor, visible: KerasTensor)
 
 
 def _length(vectors: KerasTensor) -> KerasTensor:
-    """Of vectors along the last axis; its gradient is 0 where the vector is."""
+    """Length of vectors along the last axis; the gradient of a zero vector is 0."""
     squared = ops.sum(ops.square(vectors), axis=-1)
     some = squared > 0
     return ops.where(some, ops.sqrt(ops.where(some, squared, 1.0)), 0.0)

@@ -1,17 +1,20 @@
-"""What a reconstruction costs: the mean squared difference of gray values, inside the frame."""
+"""The loss of a reconstruction: the mean squared difference of gray values inside the frame."""
 
 from typing import Any
 
 import keras
 from keras import KerasTensor, ops
 
+from fetal_tf.losses.keyword_loss import KeywordLoss
+from fetal_tf.losses.registry import LOSSES
+
 
 def mean_squared_error(y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
     """Mean over pixels and channels of (t - p)², (N, H, W, K) to (N,).
 
     Args:
-        y_true: (N, H, W, K) in 0..1, or (N, H, W, K + 1): the last channel then weighs the pixels,
-            1 inside the frame and 0 in its padding, which takes no part.
+        y_true: (N, H, W, K) in 0..1, or (N, H, W, K + 1): the last channel is then the weight of
+            each pixel, 1 inside the frame and 0 in its padding.
         y_pred: (N, H, W, K) in 0..1.
 
     Returns:
@@ -27,17 +30,13 @@ def mean_squared_error(y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
     return ops.sum(inside * squared, axis=(1, 2)) / ops.maximum(weight, 1.0)
 
 
+@LOSSES.register("mse")
 @keras.saving.register_keras_serializable(package="fetal_tf")
-class MeanSquaredError(keras.losses.Loss):
+class MeanSquaredError(KeywordLoss):
     """`mean_squared_error` per image, then the mean: images of any aspect weigh alike."""
 
-    def __init__(
-        self,
-        reduction: str = "sum_over_batch_size",
-        name: str = "mse",
-        dtype: Any = None,
-    ):
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+    def __init__(self, *, name: str = "mse", **kwargs: Any):
+        super().__init__(name=name, **kwargs)
 
     def call(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
         """See `mean_squared_error`."""

@@ -20,7 +20,7 @@ def load_model(path: Path, *, with_optimizer: bool = False) -> keras.Model:
     Raises:
         FetalTFError: missing, damaged, or holding something that safe mode refuses.
     """
-    import fetal_tf.losses.registry
+    import fetal_tf.losses
     import fetal_tf.metrics.classes
     import fetal_tf.metrics.masks
     import fetal_tf.models  # noqa: F401  (each registers what it serialises)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from fetal_tf.config.registry import Registry, nearest
+from fetal_tf.config.registry import Registry, keywords, nearest
 from fetal_tf.edge.errors import ConfigError
 
 
@@ -64,6 +64,46 @@ def test_string_annotations_are_understood():
     assert registry.build("toy", {"name": "late", "size": 2}) == 2
     with pytest.raises(ConfigError, match="valid integer"):
         registry.build("toy", {"name": "late", "size": "2"})
+
+
+class Base:
+    def __init__(self, *, depth: int = 2, name: str = "base"):
+        self.depth, self.name = depth, name
+
+
+class Derived(Base):
+    def __init__(self, place, *, width: int = 3, name: str = "derived", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.place, self.width = place, width
+
+
+def test_a_class_has_the_keywords_of_its_bases_too():
+    registry: Registry = Registry("thing")
+    registry.register("hall")(Derived)
+    hall = registry.build("toy", {"name": "hall", "depth": 5}, "house")
+    assert (hall.place, hall.width, hall.depth, hall.name) == ("house", 3, 5, "derived")
+    with pytest.raises(ConfigError, match=r"toy\.place: .*; allowed: width, depth"):
+        registry.check("toy", {"name": "hall", "place": "house"})
+
+
+def test_a_base_that_gets_nothing_handed_on_adds_no_keyword():
+    class Closed(Base):
+        def __init__(self, *, width: int = 3):
+            super().__init__(depth=1)
+
+    assert list(keywords(Closed)) == ["width"]
+
+
+def test_keywords_of_parts_are_keys_and_reach_the_builder():
+    registry: Registry = Registry("thing")
+
+    @registry.register("pair", Base)
+    def pair(*, gap: int, **rest):
+        return gap, Base(**rest).depth
+
+    assert registry.build("toy", {"name": "pair", "gap": 1, "depth": 7}) == (1, 7)
+    with pytest.raises(ConfigError, match=r"toy\.depth: .*found 'deep'"):
+        registry.check("toy", {"name": "pair", "gap": 1, "depth": "deep"})
 
 
 def test_unknown_name_suggests_and_lists(things):

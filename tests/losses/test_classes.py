@@ -9,15 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fetal_tf.edge.errors import ConfigError
+from fetal_tf.losses import LOSSES
 from fetal_tf.losses.class_pixels import ClassPixels
 from fetal_tf.losses.classes import (
-    BoundaryCrossentropy,
     ClassCrossentropy,
     FocalCrossentropy,
     HybridLoss,
+    WeightedDice,
 )
-from fetal_tf.losses.overlap import Tversky, WeightedDice
-from fetal_tf.losses.registry import LOSSES
 from tests.losses.jax_process import run_on_jax
 from tests.losses.loss_checks import check_keras_file, mixed_precision_losses
 
@@ -57,29 +56,6 @@ def numpy_dice(t, p, weights=None, first=0, smooth=1.0):
     return present_mean(t, of, weights, first)
 
 
-def numpy_tversky(t, p, alpha=0.3, beta=0.7, gamma=1.0, weights=None, first=0, smooth=1.0):
-    def of(c):
-        inside = t[..., c] > 0
-        q = p[..., c]
-        tp, fp, fn = q[inside].sum(), q[~inside].sum(), (1 - q[inside]).sum()
-        return (1 - (tp + smooth) / (tp + alpha * fp + beta * fn + smooth)) ** gamma
-
-    return present_mean(t, of, weights, first)
-
-
-def numpy_boundary(t, p, radius=2, strength=4.0, weights=None):
-    labels = t.argmax(-1)
-    weights = np.ones(t.shape[-1]) if weights is None else weights
-    total = 0.0
-    for n, y, x in np.ndindex(labels.shape):
-        rows = slice(max(y - radius, 0), y + radius + 1)
-        window = labels[n, rows, max(x - radius, 0) : x + radius + 1]
-        c = labels[n, y, x]
-        border = len(np.unique(window)) > 1
-        total -= weights[c] * (1 + strength * border) * log_of(p[n, y, x, c])
-    return total / labels.size
-
-
 def numpy_hybrid(t, p, alpha=0.4, beta=0.2, gamma=2.0, focal=None, dice=None, first=0, smooth=1.0):
     rest = (1 - alpha - beta) * numpy_focal(t, p)
     overlap = numpy_dice(t, p, dice, first, smooth)
@@ -94,6 +70,10 @@ SPECS = [
     (
         {"name": "focal", "gamma": 0.5, "alpha": WEIGHTS},
         lambda t, p: numpy_focal(t, p, 0.5, WEIGHTS),
+    ),
+    (
+        {"name": "weighted_cross_entropy", "class_weights": WEIGHTS},
+        lambda t, p: numpy_focal(t, p, 0, WEIGHTS),
     ),
     (
         {"name": "focal", "alpha": "inverse_frequency"},
@@ -125,16 +105,6 @@ SPECS = [
             "smooth": 2.0,
         },
         lambda t, p: numpy_hybrid(t, p, 0.7, 0.3, 1.5, INVERSE, WEIGHTS, 1, 2.0),
-    ),
-    ({"name": "tversky"}, numpy_tversky),
-    (
-        {"name": "tversky", "alpha": 0.6, "beta": 0.2, "gamma": 0.75, "class_weights": WEIGHTS},
-        lambda t, p: numpy_tversky(t, p, 0.6, 0.2, 0.75, WEIGHTS),
-    ),
-    ({"name": "boundary"}, numpy_boundary),
-    (
-        {"name": "boundary", "radius": 1, "strength": 0.5, "class_weights": WEIGHTS},
-        lambda t, p: numpy_boundary(t, p, 1, 0.5, WEIGHTS),
     ),
 ]
 NAMES = sorted({spec["name"] for spec, _ in SPECS})
@@ -209,12 +179,10 @@ def test_per_image_values_average_to_the_loss(spec, oracle, pair):
 
 
 FLOAT64 = [
-    ClassCrossentropy(WEIGHTS, dtype="float64"),
-    FocalCrossentropy(2.0, WEIGHTS, dtype="float64"),
-    FocalCrossentropy(0.5, dtype="float64"),
-    BoundaryCrossentropy(1, 3.0, dtype="float64"),
+    ClassCrossentropy(class_weights=WEIGHTS, dtype="float64"),
+    FocalCrossentropy(class_weights=WEIGHTS, dtype="float64"),
+    FocalCrossentropy(gamma=0.5, dtype="float64"),
     WeightedDice(class_weights=WEIGHTS, dtype="float64"),
-    Tversky(gamma=0.75, dtype="float64"),
     HybridLoss(focal_alpha=WEIGHTS, dice_weights=WEIGHTS, dtype="float64"),
 ]
 
@@ -245,15 +213,14 @@ def test_cross_entropy_gradient_is_minus_weight_over_probability(pair):
     np.testing.assert_allclose(gradient, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["weighted_dice", "tversky"])
-def test_a_class_absent_from_the_batch_has_exactly_no_gradient(name, pair):
+def test_a_class_absent_from_the_batch_has_exactly_no_gradient(pair):
     truth, p = pair
-    value, gradient = gradient_of(build(name), truth, p)
+    value, gradient = gradient_of(build("weighted_dice"), truth, p)
     assert (gradient[..., 3] == 0).all()
     assert (gradient[..., 2] != 0).any() and (gradient[..., 1] != 0).any()
     elsewhere = p.copy()
     elsewhere[..., 3] = 0.9
-    assert float(build(name)(truth, elsewhere)) == value
+    assert float(build("weighted_dice")(truth, elsewhere)) == value
 
 
 def test_the_hybrids_dice_term_has_no_gradient_for_an_absent_class(pair):
@@ -262,19 +229,17 @@ def test_the_hybrids_dice_term_has_no_gradient_for_an_absent_class(pair):
     assert (whole[..., 3] == 0).all() and (whole[..., 2] != 0).any()
 
 
-@pytest.mark.parametrize("name", ["weighted_dice", "tversky"])
-def test_a_class_in_one_image_is_judged_on_the_whole_batch(name, pair):
+def test_a_class_in_one_image_is_judged_on_the_whole_batch(pair):
     """False CSP in an image without CSP counts where another image of the batch shows some."""
     truth, p = pair
-    _, gradient = gradient_of(build(name), truth, p)
+    _, gradient = gradient_of(build("weighted_dice"), truth, p)
     assert (gradient[2, ..., 2] > 0).all()
 
 
-@pytest.mark.parametrize("name", ["weighted_dice", "tversky"])
-def test_nothing_to_judge_is_a_loss_of_zero(name):
+def test_nothing_to_judge_is_a_loss_of_zero():
     truth = one_hot(np.zeros((2, 4, 4), int))
     p = np.full(truth.shape, 0.25, np.float32)
-    value, gradient = gradient_of(build(name, include_background=False), truth, p)
+    value, gradient = gradient_of(build("weighted_dice", include_background=False), truth, p)
     assert value == 0 and (gradient == 0).all()
 
 
@@ -300,7 +265,7 @@ def test_a_confident_mistake_still_has_a_gradient():
     """Where Keras clips, at 1e-7, a pixel 40 logits wrong would never be learnt."""
     truth = one_hot(np.full((1, 1, 1), 2))
     logits = tf.Variable(np.array([[[[40.0, 0, 0, 0]]]], np.float32))
-    for name in ("cross_entropy", "focal", "boundary"):
+    for name in ("cross_entropy", "focal"):
         with tf.GradientTape() as tape:
             value = build(name)(truth, tf.nn.softmax(logits))
         gradient = tape.gradient(value, logits).numpy()[0, 0, 0]
@@ -319,7 +284,6 @@ def test_large_frames_hold_in_float16(name):
         "weighted_cross_entropy": lambda t, q: -(INVERSE * t * np.log(q)).sum(-1).mean(),
         "focal": lambda t, q: -(t * (1 - q) ** 2 * np.log(q)).sum(-1).mean(),
         "weighted_dice": numpy_dice,
-        "tversky": numpy_tversky,
     }.get(name)
     got = float(build(name)(one_hot(labels), tf.constant(p)))
     if oracle is None:
@@ -327,21 +291,6 @@ def test_large_frames_hold_in_float16(name):
     else:
         exact = oracle(one_hot(labels).astype(np.float64), p.astype(np.float64))
         assert got == pytest.approx(exact, rel=1e-4)
-
-
-def test_boundary_weighs_only_what_lies_within_the_radius():
-    labels = np.zeros((1, 12, 12), int)
-    labels[:, :, 6:] = 1
-    truth = one_hot(labels)
-    for radius in (1, 2, 3):
-        border = BoundaryCrossentropy(radius)._border(tf.constant(truth)).numpy()[0]
-        assert (border == (np.abs(np.arange(12) - 5.5) < radius)[None]).all()
-
-
-def test_boundary_of_a_frame_of_one_class_is_plain_cross_entropy(pair):
-    truth = one_hot(np.ones((3, 9, 12), int))
-    expected = float(build("cross_entropy")(truth, pair[1]))
-    assert float(build("boundary", strength=50.0)(truth, pair[1])) == pytest.approx(expected)
 
 
 @every_spec
@@ -368,8 +317,6 @@ def test_trains_in_mixed_precision(name, policy, pair):
         ({"name": "weighted_dice", "class_weights": "inverse_frequency"}, "class_weights"),
         ({"name": "hybrid", "focal_alpha": "inverse_frequency"}, "focal_alpha"),
         ({"name": "hybrid", "dice_weights": "inverse_frequency"}, "dice_weights"),
-        ({"name": "tversky", "class_weights": "inverse_frequency"}, "class_weights"),
-        ({"name": "boundary", "class_weights": "inverse_frequency"}, "class_weights"),
     ],
 )
 def test_inverse_frequency_without_counts_is_refused(spec, key):
@@ -388,8 +335,7 @@ def test_inverse_frequency_without_counts_is_refused(spec, key):
         ({"name": "focal", "alpha": "inverse"}, r"loss\.alpha"),
         ({"name": "focal", "alpha": [1.0, -1.0, 1.0, 1.0]}, r"loss\.alpha"),
         ({"name": "weighted_cross_entropy", "smoothing": 0.0}, r"loss\.smoothing"),
-        ({"name": "boundary", "radius": 0}, r"loss\.radius"),
-        ({"name": "tversky", "gamma": 0.0}, r"loss\.gamma"),
+        ({"name": "bce_dice", "smoothing": 0.1}, r"loss\.smoothing: unknown parameter"),
         ({"name": "cross_entropy", "smoothing": 0.1}, r"loss\.smoothing: unknown parameter"),
     ],
 )
@@ -414,7 +360,7 @@ JAX = """
 import jax
 import numpy as np
 from fetal_tf.losses.class_pixels import ClassPixels
-from fetal_tf.losses.registry import LOSSES
+from fetal_tf.losses import LOSSES
 
 data = np.load(sys.argv[1])
 counted = ClassPixels(("background", "brain", "csp", "lv"), (7000, 2850, 50, 100), (10, 10, 4, 3))

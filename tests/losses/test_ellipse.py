@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
+from fetal_tf.losses import LOSSES
 from fetal_tf.losses.ellipse import ellipse_distance
-from fetal_tf.losses.registry import LOSSES
 from tests.losses.jax_process import run_on_jax
 from tests.losses.loss_checks import check_keras_file, gradient_of, mixed_precision_losses
 

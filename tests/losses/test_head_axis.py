@@ -11,8 +11,8 @@ import tensorflow as tf
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.edge.geometry.axis import axis_maps
 from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
+from fetal_tf.losses import LOSSES
 from fetal_tf.losses.head_axis import HeadAndAxis
-from fetal_tf.losses.registry import LOSSES
 from fetal_tf.metrics.head_axis import AxisError
 from tests.losses.jax_process import run_on_jax
 from tests.losses.loss_checks import check_keras_file, gradient_of, mixed_precision_losses
@@ -268,7 +268,7 @@ import json
 import jax
 import numpy as np
 from fetal_tf.metrics.head_axis import AxisError
-from fetal_tf.losses.registry import LOSSES
+from fetal_tf.losses import LOSSES
 
 data = np.load(sys.argv[1])
 truth, found = data["truth"], data["found"]

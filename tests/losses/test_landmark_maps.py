@@ -12,9 +12,9 @@ import tensorflow as tf
 from fetal_tf.config.loading import load_config
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.experiment import open_experiment
+from fetal_tf.losses import LOSSES
 from fetal_tf.losses.coordinates import L1SmoothL1
 from fetal_tf.losses.landmark_maps import soft_argmax
-from fetal_tf.losses.registry import LOSSES
 from tests.losses.jax_process import run_on_jax
 from tests.losses.loss_checks import check_keras_file, gradient_of, mixed_precision_losses
 
@@ -308,9 +308,16 @@ def test_a_perfect_prediction_costs_nothing(spec):
     assert np.isfinite(gradient).all()
 
 
+def geometry_loss(aspect_ratio=ASPECT_RATIO) -> keras.losses.Loss:
+    """The geometry term of a coordinate loss, without its distances."""
+    return L1SmoothL1(
+        l1_weight=0.0, smooth_l1_weight=0.0, geometry_weight=1.0, aspect_ratio=aspect_ratio
+    )
+
+
 def geometry_alone(points, aspect_ratio=ASPECT_RATIO) -> tuple[float, np.ndarray]:
     """The geometry term of one image's points in px, where the truth is HEAD, and its gradient."""
-    loss = L1SmoothL1(0.0, 0.0, geometry_weight=1.0, aspect_ratio=aspect_ratio)
+    loss = geometry_loss(aspect_ratio)
     return gradient_of(loss, *pair_for("wing", HEAD[None], np.array(points)[None]))
 
 
@@ -344,7 +351,7 @@ def test_geometry_of_axes_that_have_collapsed_keeps_its_gradient_bounded():
 def test_a_true_axis_without_length_sets_no_geometry():
     truth, found = pair_for("wing", HEAD[None], HEAD[None] + 1.0)
     truth[:, 1] = truth[:, 0]
-    loss = L1SmoothL1(0.0, 0.0, geometry_weight=1.0, aspect_ratio=ASPECT_RATIO)
+    loss = geometry_loss()
     value, gradient = gradient_of(loss, truth, found + np.float32(0.01) * found[:, ::-1])
     assert value == 0 and not gradient.any()
 
@@ -468,7 +475,7 @@ def test_an_aspect_ratio_of_another_frame_is_refused():
 
 
 def test_the_class_refuses_a_geometry_without_an_aspect_ratio_too():
-    with pytest.raises(ValueError, match="geometry_weight needs aspect_ratio"):
+    with pytest.raises(ValueError, match="aspect_ratio: geometry_weight needs"):
         L1SmoothL1(geometry_weight=1.0)
 
 
@@ -476,7 +483,7 @@ JAX = """
 import json
 import jax
 import numpy as np
-from fetal_tf.losses.registry import LOSSES
+from fetal_tf.losses import LOSSES
 
 data = np.load(sys.argv[1])
 for index, spec in enumerate(json.loads(sys.argv[2])):

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from fetal_tf.losses import LOSSES
 from fetal_tf.losses.reconstruction import mean_squared_error
-from fetal_tf.losses.registry import LOSSES
 from tests.losses.loss_checks import check_keras_file, mixed_precision_losses
 
 RNG = np.random.default_rng(0)

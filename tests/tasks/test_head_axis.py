@@ -13,7 +13,7 @@ from fetal_tf.edge.geometry.axis import AXIS, axis_maps
 from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
 from fetal_tf.edge.geometry.landmarks import ellipse_landmarks
 from fetal_tf.edge.geometry.letterbox import Letterbox
-from fetal_tf.losses.registry import LOSSES
+from fetal_tf.losses import LOSSES
 from fetal_tf.tasks import TASKS
 
 SHAPE = (270, 400)

@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 
 from fetal_tf.edge.errors import ConfigError
-from fetal_tf.losses.registry import LOSSES
+from fetal_tf.losses import LOSSES
 from tests.losses.loss_checks import check_keras_file, mixed_precision_losses
 
 SHAPE = (3, 8, 10, 2)
-OVERLAPPING = ("bce", "bce_dice", "dice")  # the others: test_class_losses.py
+OVERLAPPING = ("bce", "bce_dice", "dice")
 
 
 def build(name: str, **parameters) -> keras.losses.Loss:
