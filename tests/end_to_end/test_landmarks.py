@@ -3,6 +3,7 @@
 import csv
 import functools
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -17,6 +18,7 @@ from fetal_tf.predict import main as predict
 from fetal_tf.train import main as train
 from tests.exporting.test_export_command import export_untimed
 
+RECIPES = Path(__file__).parents[2] / "configs"
 IMAGES = 16
 ENDS = [f"{name}_{axis}_px" for name in LANDMARKS for axis in "xy"]
 MASKED = """
@@ -158,11 +160,15 @@ def test_the_tablet_measures_or_refuses_as_the_evaluation_did(bundle, evaluation
         assert float(row["ofd_mm"]) == pytest.approx(0.2 * float(row["ofd_px"]), rel=1e-4)
 
 
-def test_a_regressor_learns_the_labels_as_they_are(place, monkeypatch):
+@pytest.fixture
+def shallow(monkeypatch):
     """An EfficientNet of two blocks: what costs time here is its number of layers."""
     stages = DEFAULT_BLOCKS_ARGS[:2]
-    shallow = functools.partial(EfficientNet, 0.5, 0.1, 224, blocks_args=stages)  # width, depth
-    monkeypatch.setattr(keras.applications, "EfficientNetB0", shallow)
+    net = functools.partial(EfficientNet, 0.5, 0.1, 224, blocks_args=stages)  # width, depth
+    monkeypatch.setattr(keras.applications, "EfficientNetB0", net)
+
+
+def test_a_regressor_learns_the_labels_as_they_are(place, shallow):
     assert train(["--config", "noisy.yaml"]) == 0
     run = place / "runs" / "noisy"
     assert evaluate([str(run), "--split", "test"]) == 0
@@ -183,3 +189,16 @@ def test_a_regressor_learns_the_labels_as_they_are(place, monkeypatch):
         own = clean[row["id"]]
         assert all(float(own[end]) == pytest.approx(float(row[end]), abs=0.01) for end in ENDS)
         assert any(own[name] != row[name] for name in row if name.endswith("_true_px"))
+
+
+def test_the_recipe_for_ends_without_an_order_trains(place, shallow, capsys):
+    recipe = ["--config", str(RECIPES / "landmarks_wing.yaml"), "--set", "data.root=labels"]
+    assert train([*recipe, "--dry-run"]) == 0
+    assert "target (8, 4, 3) float32" in capsys.readouterr().out
+    assert not (place / "runs" / "landmarks_wing").exists()
+    assert train([*recipe, "--set", "train.epochs=1"]) == 0
+    run = place / "runs" / "landmarks_wing"
+    loss = json.loads((run / "loss.json").read_text())
+    assert loss["name"] == "wing" and loss["order_invariant"] and loss["geometry_weight"] > 0
+    (epoch,) = rows_of(run / "metrics.csv")
+    assert np.isfinite(float(epoch["loss"])) and float(epoch["val_radial_error"]) > 0
