@@ -15,11 +15,11 @@ SCHEDULES: Registry["Schedule"] = Registry("schedule")
 
 @dataclass(frozen=True)
 class Schedule:
-    """A peak learning rate's course: per step (`steps`), and, for a plateau, per epoch.
+    """The learning rate over training.
 
     Attributes:
-        steps: what the optimizer gets: a number, or a Keras schedule over training steps.
-        plateau: lowers the number between epochs, or None.
+        steps: for the optimizer: a number, or a Keras schedule over training steps.
+        plateau: lowers the number between epochs; None for the other schedules.
     """
 
     steps: float | keras.optimizers.schedules.LearningRateSchedule
@@ -37,10 +37,10 @@ class Plateau:
     min_delta: float = 1e-4
 
     def rate_after(self, losses: Sequence[float]) -> float:
-        """Learning rate for the next epoch, from every past value of the monitored loss.
+        """Learning rate of the next epoch, from all past values of the monitored loss.
 
-        It is a function of the history alone, so a resumed run needs no other memory. Lower is
-        better; `fetal_tf.training.callbacks` negates a monitor that is maximised.
+        It depends on the history alone, so a resumed run needs no other state. Lower is better;
+        `fetal_tf.training.callbacks` negates a monitor that is maximised.
         """
         rate, best, waited = self.initial, float("inf"), 0
         for loss in losses:
@@ -55,7 +55,7 @@ class Plateau:
 
 @SCHEDULES.register("constant")
 def constant(learning_rate: float, total_steps: int, steps_per_epoch: int) -> Schedule:
-    """The same rate from first step to last."""
+    """The same rate in every step."""
     return Schedule(learning_rate)
 
 

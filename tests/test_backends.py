@@ -28,7 +28,7 @@ PROGRAM = """
 import json
 import numpy as np
 from fetal_tf.losses.class_pixels import ClassPixels
-from fetal_tf.losses.registry import LOSSES
+from fetal_tf.losses import LOSSES
 from fetal_tf.metrics.masks import Dice, IoU, PixelAccuracy
 from fetal_tf.models import MODELS
 

@@ -1,1 +1,1 @@
-"""The configuration tree, how it is read from YAML, and the registries of what it can name."""
+"""Configuration: the typed tree, reading it from YAML, and registries of named components."""

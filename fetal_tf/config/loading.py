@@ -1,4 +1,4 @@
-"""Config files: YAML with `extends:`, overrides from the command line, and back to YAML."""
+"""Config files: read YAML with `extends:` and command-line overrides, and write YAML."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
 
 from fetal_tf.config.registry import nearest
 from fetal_tf.config.tree import CONFIG_VERSION, Config, Section
@@ -19,7 +17,7 @@ INHERITED = "inherited"  # an item of a list: all items that the parent has unde
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads `2e-3` as text; people mean the number."""
+    """Reads `2e-3` as a number, which YAML 1.1 reads as text."""
 
 
 _Loader.add_implicit_resolver(
@@ -55,7 +53,7 @@ def _names_inherited(value: Any) -> bool:
 
 
 def parse_config(tree: Mapping[str, Any], source: str) -> Config:
-    """Check a tree that is already merged; `source` is the file to blame."""
+    """Check a merged tree; errors name `source` as the file."""
     version = tree.get("version", CONFIG_VERSION)
     if isinstance(version, int) and version > CONFIG_VERSION:
         raise ConfigError(
@@ -66,7 +64,7 @@ def parse_config(tree: Mapping[str, Any], source: str) -> Config:
         return Config.model_validate(dict(tree))
     except ValidationError as error:
         raise ConfigError(f"{source}: {_first_fault(error)}") from error
-    except ConfigError as error:  # of `refuse_user_info`: pydantic's own would quote the password
+    except ConfigError as error:  # `refuse_user_info`; pydantic's error would quote the password
         raise ConfigError(f"{source}: {error}") from None
 
 
@@ -92,7 +90,7 @@ def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def differences(old: Config, new: Config) -> Iterator[tuple[str, Any, Any]]:
-    """`key.path`, and its value in either config, wherever the two differ; in order of the keys."""
+    """(`key.path`, old value, new value) of every difference, in order of the keys."""
     before, after = (flattened(config.model_dump(mode="json")) for config in (old, new))
     for key in sorted(before.keys() | after.keys()):
         if before.get(key) != after.get(key):
@@ -100,12 +98,11 @@ def differences(old: Config, new: Config) -> Iterator[tuple[str, Any, Any]]:
 
 
 def merge(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay `child` over `parent`: mappings merge, everything else replaces.
+    """`parent` with the values of `child` over it: mappings merge, everything else is replaced.
 
-    A mapping that names another component than its parent replaces it: the parameters of one model
-    mean nothing to another. An empty mapping empties what the parent holds: there is no other way
-    to say that a child oversamples nothing. In a list, the item `inherited` stands for the items
-    of the parent's list, so that a child can add to it.
+    A mapping with another `name` than its parent replaces it, since the parameters of one model
+    mean nothing to another. An empty mapping empties the parent's (a child that oversamples
+    nothing). In a list, the item `inherited` stands for the items of the parent's list.
     """
     merged = dict(parent)
     for key, value in child.items():
@@ -153,7 +150,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _with_one_data_section(tree: dict[str, Any], source: str) -> dict[str, Any]:
-    """A list of datasets as the section that it is short for, see `DataConfig`."""
+    """Expand a list of datasets into the section `data`, see `DataConfig`."""
     data = tree.get("data")
     if not isinstance(data, list):
         return tree
@@ -186,7 +183,7 @@ def _override_tree(override: str) -> dict[str, Any]:
 
 
 def _first_fault(error: ValidationError) -> str:
-    # A misspelt key is also a missing one: say the misspelling.
+    # A misspelt key is reported as a missing one as well: the misspelling goes first.
     faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
     fault = faults[0]
     place = ".".join(str(part) for part in fault["loc"])
@@ -208,7 +205,7 @@ def _first_fault(error: ValidationError) -> str:
 def _keys_at(location: Iterable[int | str]) -> list[str]:
     section: Any = Config
     for part in location:
-        if str(part) not in section.model_fields:  # a name that the user chose, in a mapping
+        if str(part) not in section.model_fields:  # a key that the user has named
             continue
         annotation = section.model_fields[str(part)].annotation
         options = [annotation, *getattr(annotation, "__args__", ())]

@@ -1,4 +1,4 @@
-"""A config as it may leave the machine that it was written for."""
+"""A config without the paths and addresses of the machine that it was written on."""
 
 from pathlib import Path
 
@@ -6,9 +6,10 @@ from fetal_tf.config.tree import Config, MlflowConfig
 
 
 def portable(config: Config) -> Config:
-    """The config as it ships: of paths elsewhere the last name, and no tracking server.
+    """The config as it ships in a bundle.
 
-    A server's address says where somebody works.
+    Absolute paths, and paths with `..`, are cut to their last name. The tracking server is left
+    out, since its address says where somebody works.
     """
     init = config.model.init
     mixed = {
@@ -23,7 +24,7 @@ def portable(config: Config) -> Config:
     mlflow = config.mlflow.model_copy(update={"uri": MlflowConfig().uri})
     teacher = config.teacher
     if teacher is not None:
-        # A run's own bundle is called like any other: the run has the name.
+        # A bundle inside a run is always called `bundle`; the run has the telling name.
         bundles = [_portable(_run_of(path)) for path in teacher.bundles]
         teacher = teacher.model_copy(update={"bundles": bundles})
     refit = config.train.refit

@@ -1,4 +1,4 @@
-"""Names for the things a config can choose: models, losses, datasets, optimizers, schedules."""
+"""Registries: models, losses, datasets, optimizers and schedules by the name in a config."""
 
 import difflib
 import inspect

@@ -1,8 +1,8 @@
 """The configuration tree: YAML with `extends:`, overrides from the command line, strict types.
 
-A config is checked in two steps. This file knows the tree (sections, types, paths). The parameters
-of a named component (`model: {name: unet, base: 16}`) are those of the function registered under
-that name; `fetal_tf.experiment` checks them before any image is read.
+A config is checked in two steps. This file checks the tree: sections, types and paths. The
+parameters of a named component (`model: {name: unet, base: 16}`) are the keywords of the function
+or class registered under that name; `fetal_tf.experiment` checks them before any image is read.
 """
 
 import re
@@ -25,13 +25,13 @@ CONFIG_VERSION = 1
 
 
 class Section(BaseModel):
-    """A part of the tree: unknown keys and wrong types are errors, and nothing changes later."""
+    """A part of the tree, immutable; unknown keys and wrong types are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Component(BaseModel):
-    """A registered thing by name; its other keys are that thing's parameters."""
+    """A registered component by name; its other keys are the component's parameters."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
     name: str
@@ -58,7 +58,7 @@ class ModelComponent(Component):
     init: PathValue | None = None  # a run, or a .keras file: its weights, layer by layer by name
 
     def spec(self) -> dict[str, Any]:
-        """Without `init`, which no builder takes."""
+        """As `Component.spec`, without `init`, which is no parameter of a builder."""
         return self.model_dump(exclude={"init"})
 
 
@@ -68,22 +68,22 @@ class SourceConfig(Section):
     root: PathValue
     dataset: str | None = None  # its reader; None: the name that it is mixed in under
     weight: PositiveFloat = 1.0  # how often each of its training frames is drawn
-    negative: bool = False  # its frames show nothing of what the task looks for
+    negative: bool = False  # its frames show nothing of the task's structures
     exclude: list[str] = []
     options: dict[str, Any] = {}
 
 
 class DataConfig(Section):
-    """Which frames, from where, at what size.
+    """The datasets, where they are, and the size of the frames.
 
     `data: [{dataset: …, root: …, image_size: …}, {dataset: …, root: …, weight: 2}]` is short for
-    the first of them with the others under `mixed_with`, each by the name of its dataset.
+    the first dataset with the others under `mixed_with`, each by its name.
     """
 
     dataset: str
     root: PathValue
-    image_size: ImageSize  # (height, width) of the letterboxed frame that the network sees
-    weight: PositiveFloat = 1.0  # how often each training frame is drawn, beside `mixed_with`'s
+    image_size: ImageSize  # (height, width) of the letterboxed frame
+    weight: PositiveFloat = 1.0  # how often each training frame is drawn, as in `mixed_with`
     exclude: list[str] = []  # sample ids to leave out
     options: dict[str, Any] = {}  # further parameters of the dataset's reader
     mixed_with: dict[SourceName, SourceConfig] = {}
@@ -107,7 +107,7 @@ class DataConfig(Section):
 
     @property
     def names(self) -> str:
-        """The datasets that are measured, for people: `hc18`, or `hc18 + planes`."""
+        """The datasets without negatives, to be shown: `hc18`, or `hc18 + planes`."""
         mixed = (name for name, source in self.mixed_with.items() if not source.negative)
         return " + ".join([self.dataset, *mixed])
 
@@ -156,7 +156,7 @@ class MixConfig(Section):
 
 
 class TeacherConfig(Section):
-    """Exported nets whose answers are learnt too, see `fetal_tf.data.pipeline.teacher`."""
+    """Exported nets to learn from, see `fetal_tf.data.pipeline.teacher`."""
 
     bundles: Annotated[list[PathValue], Field(min_length=1)]  # also runs that hold one, zoo:NAME
     share: Annotated[float, Field(gt=0, le=1)] = 0.5  # of their mean answer in the target
@@ -170,7 +170,7 @@ class EarlyStopping(Section):
 
 
 class TrainConfig(Section):
-    """The loop: how long, in what batches, and what counts as best."""
+    """The training loop: its length, its batches, and how the best epoch is chosen."""
 
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1, le=4096)]
@@ -195,7 +195,7 @@ class TrainConfig(Section):
 
 
 class ExportConfig(Section):
-    """What `python -m export` makes of the run, and how far it may drift from the float model."""
+    """The formats of `python -m export`, and their largest difference to the float model."""
 
     formats: list[str] = ["float32", "float16", "dynamic", "int8", "int16x8", "onnx", "onnx-int8"]
     calibration_images: Annotated[int, Field(ge=1)] = 100
@@ -208,7 +208,7 @@ class MlflowConfig(Section):
 
     uri: str = "sqlite:///runs/mlflow.db"  # or a server's http://…
     experiment: str = "fetal_tf"
-    parent: str | None = None  # the run that holds the folds; else named after the config
+    parent: str | None = None  # name of the run above the folds; None: the config's name
 
     @field_validator("uri")
     @classmethod
@@ -218,10 +218,10 @@ class MlflowConfig(Section):
 
 
 def refuse_user_info(uri: str, key: str) -> None:
-    """An address is written to the run's folder and printed: it must hold no password.
+    """Refuse an address with a user or password: it is written to the run's folder and printed.
 
     Raises:
-        ConfigError: naming `key`, not what was found.
+        ConfigError: names `key`, and does not repeat the address.
     """
     if "@" in uri and not uri.startswith("sqlite:///"):
         raise ConfigError(
@@ -232,10 +232,10 @@ def refuse_user_info(uri: str, key: str) -> None:
 
 
 class PublishedConfig(Section):
-    """What the study that a recipe repeats reports; `tools.compare` shows it beside ours."""
+    """Figures of the study that a recipe repeats; `tools.compare` shows them beside ours."""
 
     source: str
-    metrics: dict[str, float]  # by the name of our metric
+    metrics: dict[str, float]  # keys are our names of the metrics
 
 
 class Config(Section):

@@ -1,4 +1,4 @@
-"""How often each class occurs in the training frames: what a loss weighs rare classes by."""
+"""Pixel counts per class over the training frames, from which a loss weighs rare classes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ class ClassPixels:
 
     Attributes:
         classes: names by index; 0 is the background.
-        pixels: pixels of each class, all frames together, as the network sees them: at its size,
-            with the letterbox's padding as background.
-        images: frames that hold at least one pixel of the class.
+        pixels: of each class in all frames, at the network's size, with the letterbox's padding as
+            background.
+        images: number of frames that hold at least one pixel of the class.
     """
 
     classes: tuple[str, ...]
@@ -42,9 +42,9 @@ class ClassPixels:
         """Weights that rise as a class gets rarer, float64 [K], their mean 1.
 
         With v_c = 1 / (share_c + smoothing), w_c = K v_c / sum(v). The smoothing, a share of all
-        pixels, bounds the ratio of two weights to (1 + smoothing) / smoothing and keeps the weight
-        of an absent class finite: at 0.02 a class of 0.5 % weighs 29 times one of 70 %, instead of
-        140 times.
+        pixels, keeps the weight of an absent class finite and the ratio of two weights below
+        (1 + smoothing) / smoothing: at 0.02 a class of 0.5 % weighs 29 times one of 70 %; without
+        smoothing it would be 140 times.
 
         Raises:
             ValueError: a smoothing that is not positive and finite.
@@ -55,7 +55,7 @@ class ClassPixels:
         return inverse / inverse.mean()
 
     def as_record(self) -> dict[str, list[Any]]:
-        """A tree that JSON can hold; `from_record` reads it back."""
+        """The counts as lists for JSON; `from_record` reads them back."""
         return {
             "classes": list(self.classes),
             "pixels": list(self.pixels),

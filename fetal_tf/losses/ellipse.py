@@ -1,29 +1,29 @@
-"""How far the ellipse of a mask is off, by its moments: what a circumference is made of.
+"""The error of a mask's ellipse, computed from the moments of the mask.
 
-Cross-entropy and Dice judge pixel by pixel. A border that is one pixel too far out all around costs
-them little, and a circumference much. The moments of a mask hold the ellipse as a whole.
+Cross-entropy and Dice judge pixel by pixel: a border that is one pixel too far out all around costs
+little there, but changes the circumference much. Moments describe the ellipse as a whole.
 """
 
 from keras import KerasTensor, ops
 
 SHARPNESS = 4.0
-LEAST_PIXELS = 16.0  # of the true mask; below, it has no shape worth learning
+LEAST_PIXELS = 16.0  # a smaller true mask has no reliable shape
 _EPSILON = 1e-6
 
 
 def ellipse_distance(y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
-    """Relative error of size, shape and place of a mask's ellipse, per image.
+    """Relative error of a mask's ellipse in size, shape and position, per image.
 
     With the centroid c and the covariance S of a mask's pixels, and r = sqrt(trace S)::
 
         |ln r_pred - ln r_true| + |e_pred - e_true| + |c_pred - c_true| / r_true
 
-    For an ellipse of semi-axes a and b, r is sqrt(a² + b²) / 2, which its perimeter follows to
-    within 1 % from a circle to an axis ratio of 0.7: the first term is the relative error of the
-    circumference. e = ((Sxx - Syy), 2 Sxy) / trace S points along the long axis, twice its angle,
-    and its length is (a² - b²) / (a² + b²). Both borders are sharpened (p^4 / (p^4 + (1 - p)^4))
-    before they are summed: a soft one enlarges moments, though the 0.5 contour that is measured
-    stays in place. The minimum, zero, lies at p = t.
+    For an ellipse of semi-axes a and b, r is sqrt(a² + b²) / 2. The perimeter is proportional to it
+    within 1 % for axis ratios of 0.7 to 1, so the first term is the relative error of the
+    circumference. e = ((Sxx - Syy), 2 Sxy) / trace S has twice the angle of the long axis and the
+    length (a² - b²) / (a² + b²). Both masks are sharpened (p^4 / (p^4 + (1 - p)^4)) before they are
+    summed: a soft border enlarges the moments, though the 0.5 contour that is measured stays in
+    place. The minimum, zero, lies at p = t.
 
     Args:
         y_true: (N, H, W, K) coverage, 0..1.
@@ -50,9 +50,9 @@ def _sharpened(p: KerasTensor) -> KerasTensor:
 
 
 def _moments(mask: KerasTensor) -> tuple[KerasTensor, KerasTensor, KerasTensor, KerasTensor]:
-    """Of masks (N, H, W, K): trace of the covariance (N, K), shape and centroid (2, N, K), area.
+    """Trace of the covariance (N, K), shape and centroid (2, N, K), area (N, K) of (N, H, W, K).
 
-    About the frame's centre and in shares of its height, so that float32 loses nothing.
+    Coordinates start at the frame's centre, in shares of its height: float32 stays precise.
     """
     height, width = mask.shape[1:3]
     unit = 1.0 / height
@@ -68,11 +68,11 @@ def _moments(mask: KerasTensor) -> tuple[KerasTensor, KerasTensor, KerasTensor, 
     xx = mean(ops.square(x)) - ops.square(center_x)
     yy = mean(ops.square(y)) - ops.square(center_y)
     xy = mean(x * y) - center_x * center_y
-    trace = ops.maximum(xx + yy, unit * unit)  # a pixel: nothing predicted has no size
+    trace = ops.maximum(xx + yy, unit * unit)  # one pixel at least: an empty mask has no size
     shape = ops.stack([xx - yy, 2 * xy]) / trace
     return trace, shape, ops.stack([center_x, center_y]), area
 
 
 def _length(vectors: KerasTensor) -> KerasTensor:
-    """(2, N, K) to (N, K); its gradient at 0 is 0 rather than undefined."""
+    """Length (N, K) of vectors (2, N, K); the gradient of a zero vector is 0."""
     return ops.sqrt(ops.sum(ops.square(vectors), axis=0) + _EPSILON**2) - _EPSILON

@@ -1,7 +1,7 @@
 """Training metrics of exclusive classes: Dice, IoU and accuracy of the most probable class.
 
 Pixels are pooled over the epoch, so a structure that most images lack is judged on the images that
-show it. Evaluation after training is `class_scores.py`: per image, at the original size.
+show it. Evaluation after training is `fetal_tf.scores.classes`: per image, at the original size.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ CARRY = 2**20  # pixels that make one unit of `PooledPixels.carried`
 
 
 class PooledPixels(keras.metrics.Metric):
-    """A score of pixel counts that are pooled over the epoch, exactly.
+    """A score of exact pixel counts that are pooled over the epoch.
 
-    A pixel's class is the channel with the largest value, the first of equals; so a pixel without
-    any truth is background. An epoch has more pixels than float32 counts (2^24) or, with large
-    frames, int32 (2^31): counts are kept as int32 in two parts, exact up to 2^51 pixels. Only
-    `result` rounds, each count by less than 1e-7 of itself.
+    The class of a pixel is the channel with the largest value, the first of equals, so a pixel
+    without any truth is background. An epoch has more pixels than float32 can count (2^24) or, with
+    large frames, int32 (2^31). So counts are kept as int32 in two parts, exact up to 2^51 pixels.
+    Only `result` rounds, each count by less than 1e-7 of itself.
 
     Args:
         counts: how many numbers a subclass counts.
@@ -43,8 +43,8 @@ class PooledPixels(keras.metrics.Metric):
         if sample_weight is not None:
             raise ValueError(f"{self.name} counts pixels whole and takes no sample_weight")
         masks = self._masks(ops.argmax(y_true, axis=-1), ops.argmax(y_pred, axis=-1))
-        # float32 holds one image's count exactly, whatever the order of summation, and unlike
-        # int32 it is summed on the GPU; over images it is summed in int32.
+        # float32 counts one image exactly in any order of summation, and unlike int32 it is
+        # summed on the GPU. The sum over images is int32.
         per_image = ops.sum(ops.cast(masks, "float32"), axis=(2, 3))
         pending = self.pending + ops.sum(ops.cast(per_image, "int32"), axis=1)
         self.carried.assign_add(pending // CARRY)
@@ -64,7 +64,9 @@ class PooledPixels(keras.metrics.Metric):
 
 
 class PooledClasses(PooledPixels):
-    """A score of each class's pixels: shared by truth and prediction, true, and predicted.
+    """A score of the pixels per class in truth, in prediction and in both; here the mean Dice.
+
+    A class that neither truth nor prediction ever showed is left out; NaN where all are.
 
     Args:
         indices: the classes that count.
@@ -87,22 +89,17 @@ class PooledClasses(PooledPixels):
     def _class_score(
         self, shared: KerasTensor, true: KerasTensor, found: KerasTensor
     ) -> KerasTensor:
-        """Pixels per class, (classes,) each, to the score."""
-        raise NotImplementedError
+        """The score of pixels per class, (classes,) each."""
+        return _mean_of_seen(2 * shared, true + found, ops.ones_like(shared))
 
 
 @keras.saving.register_keras_serializable(package="fetal_tf")
 class ClassDice(PooledClasses):
-    """2 |A and B| / (|A| + |B|) of one class, pooled; NaN where neither side ever showed it."""
+    """Pooled Dice of one class, 2 |A and B| / (|A| + |B|)."""
 
     def __init__(self, class_index: int, name: str, dtype: Any = None):
         super().__init__([class_index], name=name, dtype=dtype)
         self.class_index = class_index
-
-    def _class_score(
-        self, shared: KerasTensor, true: KerasTensor, found: KerasTensor
-    ) -> KerasTensor:
-        return _mean_of_seen(2 * shared, true + found, ops.ones_like(shared))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "class_index": self.class_index}
@@ -110,19 +107,11 @@ class ClassDice(PooledClasses):
 
 @keras.saving.register_keras_serializable(package="fetal_tf")
 class ForegroundDice(PooledClasses):
-    """The mean of the pooled Dice of classes 1 to `classes` - 1.
-
-    A class that neither truth nor prediction ever showed is left out; NaN where all are.
-    """
+    """The mean of the pooled Dice of classes 1 to `classes` - 1."""
 
     def __init__(self, classes: int, name: str = "foreground_dice", dtype: Any = None):
         super().__init__(range(1, classes), name=name, dtype=dtype)
         self.classes = classes
-
-    def _class_score(
-        self, shared: KerasTensor, true: KerasTensor, found: KerasTensor
-    ) -> KerasTensor:
-        return _mean_of_seen(2 * shared, true + found, ops.ones_like(shared))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "classes": self.classes}
@@ -132,8 +121,8 @@ class ForegroundDice(PooledClasses):
 class WeightedIoU(PooledClasses):
     """sum_c w_c IoU_c / sum_c w_c of pooled IoU; `weights` holds one w_c per class.
 
-    A class that neither truth nor prediction ever showed is left out, with its weight; NaN where
-    no weight is left. The thesis chooses its best epoch by the weights 0, 1, 2, 2.
+    A class that neither truth nor prediction ever showed is left out with its weight; NaN where no
+    weight is left. The source thesis chooses its best epoch by the weights 0, 1, 2, 2.
     """
 
     def __init__(self, weights: Sequence[float], name: str = "weighted_iou", dtype: Any = None):
@@ -152,7 +141,10 @@ class WeightedIoU(PooledClasses):
 
 @keras.saving.register_keras_serializable(package="fetal_tf")
 class ClassAccuracy(PooledPixels):
-    """The share of pixels whose most probable class is the true one. Background flatters it."""
+    """The share of pixels whose most probable class is the true one.
+
+    A large background makes it high for any net.
+    """
 
     def __init__(self, name: str = "pixel_accuracy", dtype: Any = None):
         super().__init__(2, name=name, dtype=dtype)

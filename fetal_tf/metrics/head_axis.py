@@ -11,9 +11,9 @@ from fetal_tf.metrics.masks import MeanOfKnown
 
 @keras.saving.register_keras_serializable(package="fetal_tf")
 class AxisError(MeanOfKnown):
-    """Mean angle between the true axis and the one that the maps show over the true head, degrees.
+    """Mean angle between the true axis and the maps' mean over the true head, 0..90 degrees.
 
-    0..90. Maps that show no direction at all are off by 45, the mean of a guess. An image without a
+    Maps without any direction count as 45 degrees, the mean error of a guess. An image without a
     head or without a known axis is left out.
     """
 

@@ -1,10 +1,10 @@
 """Training metrics of landmarks: the mean radial error in pixels of the network's frame.
 
-Each axis takes the order of its ends that is nearer, and only visible landmarks count. The names
-end in `error`, so `train.monitor` minimises them. Of a head's mask beside landmark maps,
-`fetal_tf.metrics.masks.Dice(channel=0)` is the score.
+Each axis takes the nearer order of its ends, and only visible landmarks count. The names end in
+`error`, so `train.monitor` minimises them. A head's mask beside landmark maps is scored by
+`fetal_tf.metrics.masks.Dice(channel=0)`.
 
-Evaluation after training works in pixels of the original image and in millimetres.
+The evaluation after training works in pixels of the original image and in millimetres.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,7 @@ from fetal_tf.metrics.masks import MeanOfKnown
 
 
 class RadialError(MeanOfKnown):
-    """The mean distance of visible landmarks from their truth, every landmark alike.
-
-    Args:
-        name: the name in the logs.
-        dtype: as in `keras.metrics.Metric`.
-    """
+    """The mean distance of visible landmarks from their truth, every landmark alike."""
 
     def __init__(self, name: str = "radial_error", dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
@@ -73,13 +68,13 @@ class CoordinateError(RadialError):
 
 @keras.saving.register_keras_serializable(package="fetal_tf")
 class HeatmapError(RadialError):
-    """`RadialError` of maps (N, h, w, K) twice, between their highest pixels.
+    """`RadialError` between the highest pixels of true and predicted maps, (N, h, w, K) twice.
 
-    Whole pixels of the map: what evaluation decodes is finer. A landmark whose truth is empty is
-    not visible.
+    It is in whole pixels of the map; evaluation decodes fractions of a pixel. A landmark whose
+    truth is empty is not visible.
 
     Args:
-        first_channel: the first landmark's; 1 where channel 0 is the head's mask.
+        first_channel: of the first landmark; 1 where channel 0 is the head's mask.
         name: the name in the logs.
         dtype: as in `keras.metrics.Metric`.
     """
@@ -99,7 +94,7 @@ class HeatmapError(RadialError):
 
 
 def _highest(maps: KerasTensor) -> KerasTensor:
-    """(N, h, w, K) to (x, y) of each map's highest pixel, the first of equals, (N, K, 2)."""
+    """(x, y) of the highest pixel of each map (N, h, w, K), the first of equals: (N, K, 2)."""
     width, landmarks = maps.shape[2:]
     flat = ops.reshape(maps, (-1, maps.shape[1] * width, landmarks))
     index = ops.argmax(flat, axis=1)

@@ -1,9 +1,7 @@
-"""What the progress bar and TensorBoard show while training: Dice, IoU, pixel accuracy.
+"""Training metrics of masks that may overlap: Dice, IoU and pixel accuracy at threshold 0.5.
 
-Each channel is cut at 0.5, scores are averaged over images. Those of exclusive classes are in
-`class_metrics.py`.
-
-Evaluation after training is `scores.py`: in millimetres, per image, at the original size.
+Scores are averaged over images. Metrics of exclusive classes are in `fetal_tf.metrics.classes`. The
+evaluation after training is `fetal_tf.scores`: per image, at the original size, in millimetres.
 """
 
 from collections.abc import Callable
@@ -16,14 +14,7 @@ THRESHOLD = 0.5
 
 
 class MeanOfKnown(keras.metrics.Metric):
-    """The mean of what was known, each value with its weight.
-
-    NaN before anything was: of an error, 0 would be the best of all.
-
-    Args:
-        name: the name in the logs.
-        dtype: as in `keras.metrics.Metric`.
-    """
+    """The weighted mean of known values; NaN where there was none (an error of 0 would be best)."""
 
     def __init__(self, name: str, dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
@@ -47,10 +38,10 @@ class MeanOfKnown(keras.metrics.Metric):
         return ops.where(self.count > 0, mean, float("nan"))
 
 
-class MeanPerImage(keras.metrics.Metric):
-    """The mean over images of a score of (truth, prediction), both cut at 0.5.
+class MeanPerImage(MeanOfKnown):
+    """The mean over images of a score of truth and prediction, both thresholded at 0.5.
 
-    Every image weighs the same, however the batches fall; classes are averaged within an image.
+    Classes are averaged within an image. Every image weighs the same, whatever its batch.
 
     Args:
         score: takes truth and prediction, (N, H, W, K) float32 of 0 and 1, and returns (N, K).
@@ -68,9 +59,6 @@ class MeanPerImage(keras.metrics.Metric):
         super().__init__(name=name, dtype=dtype)
         self._score = score
         self.channel = channel
-        # float32 under every policy: float16 counts images exactly only up to 2048.
-        self.total = self.add_variable((), "zeros", dtype="float32", name="total")
-        self.count = self.add_variable((), "zeros", dtype="float32", name="count")
 
     def update_state(
         self, y_true: KerasTensor, y_pred: KerasTensor, sample_weight: KerasTensor | None = None
@@ -79,14 +67,10 @@ class MeanPerImage(keras.metrics.Metric):
         chosen = slice(None) if self.channel is None else slice(self.channel, self.channel + 1)
         truth, predicted = (_above_threshold(y[..., chosen]) for y in (y_true, y_pred))
         per_image = ops.mean(self._score(truth, predicted), axis=-1)
-        if sample_weight is None:
-            weight = ops.ones_like(per_image)
-        else:
-            weight = ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
-        self.total.assign_add(ops.sum(per_image * weight))
-        self.count.assign_add(ops.sum(weight))
+        self.add(per_image, ops.ones_like(per_image, dtype="bool"), sample_weight)
 
     def result(self) -> KerasTensor:
+        """0 where there was no image."""
         return ops.divide_no_nan(self.total, self.count)
 
     def get_config(self) -> dict[str, Any]:
@@ -112,14 +96,14 @@ class IoU(MeanPerImage):
 
 @keras.saving.register_keras_serializable(package="fetal_tf")
 class PixelAccuracy(MeanPerImage):
-    """The share of pixels on the right side of 0.5. It flatters: background counts in full."""
+    """The share of pixels on the right side of 0.5. Large backgrounds make it high for any net."""
 
     def __init__(self, name: str = "pixel_accuracy", dtype: Any = None, channel: int | None = None):
         super().__init__(_agreement, name=name, dtype=dtype, channel=channel)
 
 
 def _above_threshold(y: KerasTensor) -> KerasTensor:
-    # Compared in the precision it comes in: rounding to float16 first could lift 0.4999 to 0.5.
+    # Compared before any cast: rounded to float16, 0.4999 could become 0.5.
     return ops.cast(ops.convert_to_tensor(y) >= THRESHOLD, "float32")
 
 
@@ -140,5 +124,5 @@ def _pixels(mask: KerasTensor) -> KerasTensor:
 
 
 def _ratio(part: KerasTensor, whole: KerasTensor) -> KerasTensor:
-    """`part / whole`, and 1 where both are zero: nothing to find and nothing found."""
+    """`part / whole`, and 1 where both are zero: an empty truth was predicted as empty."""
     return ops.where(whole > 0, part / ops.maximum(whole, 1.0), 1.0)

@@ -119,6 +119,17 @@ def test_the_heavier_dataset_is_drawn_more_often(place):
     assert set(frames.weights[sources == "other"]) == {3.0}
 
 
+def test_a_single_training_frame_cannot_be_mixed(place):
+    alone = ["data.mixed_with={}", "mix.mixup=0.5"]
+    experiment = open_experiment(load_config(place / "mixed.yaml", alone))
+    ids = [sample.id for sample in experiment.read_samples()]
+    rows = experiment.split(experiment.read_samples())
+    spare = [id for id in ids if rows[id].split == "train"][1:]
+    few = load_config(place / "mixed.yaml", [*alone, f"data.exclude={spare}"])
+    with pytest.raises(ConfigError, match="mix: found one training frame"):
+        load_frames(open_experiment(few), rows)
+
+
 def test_each_dataset_can_be_judged_alone_or_both_together(run, capsys):
     opened = open_run(run)
     held_out = [id for id, row in opened.splits.items() if row.split == "test"]

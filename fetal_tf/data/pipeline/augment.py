@@ -24,8 +24,8 @@ from fetal_tf.edge.errors import ConfigError
 class Augmenter:
     """Applies a recipe to a frame and its target; the same seed gives the same result.
 
-    albumentations keeps its random state inside the pipeline object, so each thread owns one and
-    seeds it anew for every sample: neither thread count nor order can change a batch.
+    albumentations keeps its random state inside the pipeline object. So each thread owns one and
+    seeds it for every sample, and a batch depends on neither the number of threads nor their order.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Augmenter:
         self._local = threading.local()
         blank = np.zeros((*image_size, 1), np.uint8)
         target = Target(blank)
-        for seed in range(8):  # a transform with p < 1 shows itself in one of a few draws
+        for seed in range(8):  # several draws, so that transforms with p < 1 are tried as well
             self(blank, target, seed)
 
     def __call__(self, image: np.ndarray, target: Target, seed: int) -> tuple[np.ndarray, Target]:
@@ -60,8 +60,8 @@ class Augmenter:
 
         Args:
             image: uint8 [h, w, C].
-            target: moves with the image, its values do not change otherwise. What comes in from
-                outside the frame is 0; a point that leaves the frame is NaN: nothing shows it.
+            target: moves with the image; its values do not change otherwise. Maps are 0 where the
+                result shows what was outside of the frame; a point that leaves it becomes NaN.
             seed: of this sample in this epoch.
         """
         if self._compose is None:
@@ -107,7 +107,7 @@ def _transform(index: int, spec: dict[str, Any], mask_interpolation: int) -> A.B
     if "mask_interpolation" in allowed:
         parameters.setdefault("mask_interpolation", mask_interpolation)
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)  # it warns about values that it then ignores
+        warnings.simplefilter("error", UserWarning)  # it warns about values and ignores them
         try:
             return transform_class(**parameters)
         except (ValueError, TypeError, UserWarning) as error:
@@ -115,7 +115,7 @@ def _transform(index: int, spec: dict[str, Any], mask_interpolation: int) -> A.B
 
 
 def _transform_fault(key: str, name: str, error: Exception) -> str:
-    """One line out of albumentations' several; it checks its parameters with pydantic inside."""
+    """One line from an albumentations error, which may hold one of pydantic's."""
     cause = error.__cause__ or error.__context__ or error
     if isinstance(cause, pydantic.ValidationError):
         fault = cause.errors()[0]

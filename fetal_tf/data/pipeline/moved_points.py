@@ -1,8 +1,8 @@
-"""Where points go under any augmentation: the frame's coordinates are warped along, then inverted.
+"""Where an augmentation moves points to: a map of coordinates is warped with the image.
 
-An augmentation library moves points by formulas of its own for every transform, and for the
-distortions only to whole pixels, or not at all. A map of coordinates that is warped with the image
-says for every pixel of the result which point of the frame it shows, whatever has been done.
+Every pixel of the warped map says which point of the original frame it shows, so inverting it works
+for any transform. The formulas that an augmentation library has for points are different for each
+transform, and for distortions they give only whole pixels, or are missing.
 """
 
 import functools
@@ -10,12 +10,12 @@ import functools
 import numpy as np
 
 _INSIDE = 0.999  # share of a pixel that comes from within the frame
-_REACH_PX = 1.5  # a point farther than this from all that is shown is not shown
+_REACH_PX = 1.5  # a point farther than this from every visible pixel is not visible
 
 
 @functools.lru_cache(maxsize=4)
 def coordinate_map(height: int, width: int) -> np.ndarray:
-    """x, y and 1 at every pixel, float32 [height, width, 3]; what is filled in later is 0."""
+    """x, y and 1 at every pixel, float32 [height, width, 3]; warping fills in 0 from outside."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     grid = np.stack([x, y, np.ones_like(x)], axis=-1)
     grid.setflags(write=False)
@@ -32,7 +32,7 @@ def moved_points(points: np.ndarray, warped: np.ndarray) -> np.ndarray:
 
     Returns:
         float64 [P, 2] in pixels of the warped frame; NaN for points that it does not show. Exact
-        for affine maps but for rounding; a fraction of a pixel for smooth distortions.
+        for affine transforms up to rounding; within a fraction of a pixel for smooth distortions.
     """
     shown = warped[..., 2] >= _INSIDE
     if not len(points) or not shown.any():
@@ -53,14 +53,13 @@ def _find(point: np.ndarray, warped: np.ndarray, shown: np.ndarray) -> np.ndarra
         return unknown
     miss = point - warped[row, column, :2]
     step = np.linalg.solve(slope, miss)
-    # Beyond the nearest pixel that is shown: the point itself is not.
     if np.abs(step).max() > _REACH_PX:
         return unknown
     return np.array([column, row], np.float64) + step
 
 
 def _slope(warped: np.ndarray, shown: np.ndarray, row: int, column: int) -> np.ndarray | None:
-    """Derivative of frame coordinates by warped ones at a pixel, [2, 2]; None where unknown."""
+    """Derivative of frame coordinates by warped coordinates, [2, 2]; None where unknown."""
     height, width = shown.shape
     columns = [c for c in (column - 1, column, column + 1) if 0 <= c < width and shown[row, c]]
     rows = [r for r in (row - 1, row, row + 1) if 0 <= r < height and shown[r, column]]

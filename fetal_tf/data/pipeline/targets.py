@@ -1,4 +1,4 @@
-"""A target: what augmentation moves with a frame, and how maps become what a loss takes."""
+"""The target of a frame before encoding, and the two encodings of maps for a loss."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ def _no_points() -> np.ndarray:
 
 @dataclass(frozen=True)
 class Target:
-    """The truth of a frame as the network sees it, before it is encoded for a loss.
+    """The truth of a letterboxed frame: augmentation moves it along, then a task encodes it.
 
     Attributes:
         maps: uint8 [h, w, T]: coverage, 255 = all of a pixel, or class indices; T may be 0.

@@ -1,11 +1,11 @@
-"""Teachers: exported nets whose answer to a frame is part of what another net learns from it.
+"""Distillation: the answers of exported nets are part of another net's training targets.
 
-`teacher: {bundles: [RUN, …], share: 0.5}` blends what the experts drew with what the bundles say,
-in the mean, about the same augmented frame.
+`teacher: {bundles: [RUN, …], share: 0.5}` blends the expert's target of an augmented frame with the
+mean answer of the bundles to it.
 
 Source: Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network", arXiv
-1503.02531. Cross-entropy is linear in the target, so a blended target is exactly the blend of both
-losses there; overlaps and ellipses are held against the blend itself.
+1503.02531. Cross-entropy is linear in the target, so a blended target equals the blend of both
+losses there. Dice and the ellipse are computed against the blended target.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,14 +20,14 @@ from fetal_tf.edge.inference.predictor import Predictor
 
 
 class Teacher:
-    """The mean answer of some bundles, and how much of the target it is.
+    """Blends the mean answer of some bundles into training targets.
 
     Args:
         bundles: all for one input shape and one list of classes.
-        share: of the answer in the target, 0..1; what is left is the experts'.
-        known: which channels of an encoded target say something, see `Task.known_channels`; the
-            others stay as they are.
-        threads: how many may ask at once; each has models of its own, loaded now.
+        share: of the answer in the target, 0..1; the rest is the expert's.
+        known: which channels of an encoded target are known, see `Task.known_channels`; the others
+            stay as they are.
+        threads: how many may ask at once; each gets its own models, which are loaded now.
 
     Raises:
         BundleError: a model that cannot be loaded.
@@ -42,17 +42,17 @@ class Teacher:
     ):
         self.share = share
         self._known = known
-        # Not by thread: those of tf.data are new to Python at every call.
+        # A queue, not thread-local storage: tf.data's threads are new to Python at every call.
         self._idle: LifoQueue[list[Predictor]] = LifoQueue()
         for _ in range(threads):
             self._idle.put([bundle.predictor() for bundle in bundles])
 
     def blend(self, image: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """The target that is learnt from a frame.
+        """The blended target of a frame.
 
         Args:
-            image: uint8 (h, w, C), as the net sees it: augmented.
-            target: the experts', encoded, float32 (h, w, K).
+            image: augmented, uint8 (h, w, C).
+            target: the expert's, encoded, float32 (h, w, K).
 
         Returns:
             float32 (h, w, K).
@@ -61,7 +61,7 @@ class Teacher:
         return np.where(self._known(target), blended, target).astype(np.float32)
 
     def answer(self, image: np.ndarray) -> np.ndarray:
-        """What the bundles say of a frame uint8 (h, w, C) in the mean: float32 (h, w, K)."""
+        """The mean answer of the bundles to a frame uint8 (h, w, C): float32 (h, w, K)."""
         with self._lent() as predictors:
             answers = [predictor.predict(image[None]) for predictor in predictors]
         return np.concatenate(answers).mean(axis=0)
@@ -78,15 +78,15 @@ class Teacher:
 def check_bundles(
     bundles: Sequence[Bundle], input_shape: tuple[int, int, int], classes: Sequence[str]
 ) -> None:
-    """Make sure that bundles can teach a net.
+    """Check that bundles can teach a net.
 
     Args:
-        bundles: to be its teachers.
-        input_shape: (height, width, channels) that the net sees.
+        bundles: its teachers.
+        input_shape: (height, width, channels) of the net.
         classes: channels of its target.
 
     Raises:
-        ConfigError: one for other frames or classes, or that is worse than its float model.
+        ConfigError: a bundle has other frames or classes, or measures worse than its float model.
     """
     for bundle in bundles:
         for what, there, here in (
