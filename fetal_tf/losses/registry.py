@@ -56,13 +56,14 @@ class LossRegistry(Registry[keras.losses.Loss]):
         """
         (class_pixels,) = args
         checked = self.check(key, spec)
+        given = {}
         for name, parameter in super().parameters(key, spec["name"]).items():
+            given[name] = checked[name]
             if parameter.annotation == Weights:
                 blamed = f"{key}.{name if name in spec else 'name'}"
-                checked[name] = _numbers(blamed, checked[name], class_pixels, checked["smoothing"])
-        checked.pop("smoothing", None)
+                given[name] = _numbers(blamed, checked[name], class_pixels, checked["smoothing"])
         try:
-            return self.get(key, spec["name"])(**checked)
+            return self.get(key, spec["name"])(**given)
         except ValueError as error:
             raise ConfigError(f"{key}.{error}") from error
 

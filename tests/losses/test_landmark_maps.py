@@ -448,6 +448,13 @@ def test_trains_in_mixed_precision(name, policy):
     assert losses[-1] < losses[0]
 
 
+def test_the_mask_beside_landmarks_takes_every_weight_of_its_loss():
+    loss = build("head_and_landmarks", ellipse_weight=3.0, smooth=2.0, power=2.0)
+    assert loss.head_loss.get_config()["ellipse_weight"] == 3.0
+    assert loss.head_loss.get_config()["smooth"] == 2.0
+    assert loss.landmark_loss.get_config()["power"] == 2.0
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
