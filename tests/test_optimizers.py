@@ -1,3 +1,5 @@
+"""Schedules and optimizers against their formulas and Keras."""
+
 import keras
 import numpy as np
 import pytest

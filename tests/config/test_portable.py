@@ -1,4 +1,4 @@
-"""What a bundle's or a tracker's copy of a config says about the machine: nothing."""
+"""The copies of a config in bundles and trackers say nothing about the machine."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A registry is the config's spelling checker: every wrong key must be answered with its name."""
+"""Registries: what becomes a key of a config, and messages that name every wrong key."""
 
 from typing import Annotated, Literal
 

@@ -1,3 +1,5 @@
+"""The configuration tree: merging, overrides, and one line for every fault."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Programs on Keras' JAX backend, in one process of its own where TensorFlow is out of reach."""
+"""Runs programs on Keras' JAX backend in one separate process that cannot import TensorFlow."""
 
 import atexit
 import contextlib
@@ -10,7 +10,7 @@ import sys
 import tempfile
 from typing import IO
 
-# It runs one program after the other, each in a namespace of its own, until its input ends.
+# Runs one program after the other, each in its own namespace, until the input ends.
 _SERVER = """
 import contextlib
 import io
@@ -33,7 +33,7 @@ def draw(self, shape, dtype=None):
     values = np.random.default_rng(0).normal(0, (2 / np.prod(shape[:-1])) ** 0.5, shape)
     return keras.ops.convert_to_tensor(values, dtype)
 
-# First weights from NumPy: XLA compiles a program for the random numbers of each shape.
+# Initial weights come from NumPy: XLA would compile a random generator for each shape.
 keras.initializers.VarianceScaling.__call__ = draw
 
 answers = sys.stdout
@@ -56,7 +56,7 @@ def _server() -> tuple[subprocess.Popen, IO[str]]:
     errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  as long as the process
     process = subprocess.Popen(
         [sys.executable, "-c", _SERVER],
-        # Nothing here is large enough to repay XLA's optimizations.
+        # These programs are too small for XLA's optimizations to pay off.
         env=os.environ | {"KERAS_BACKEND": "jax", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

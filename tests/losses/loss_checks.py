@@ -1,4 +1,4 @@
-"""What every loss must stand, whatever it compares."""
+"""Checks that every loss must pass: files, mixed precision, gradients."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def check_keras_file(loss, pair, activation, path):
-    """A compiled model brings its loss back from a file, with all that it was given."""
+    """A saved and loaded model has the same loss with the same parameters."""
     pixels = keras.Input(pair[0].shape[1:])
     channels = pair[0].shape[-1]
     layer = keras.layers.Conv2D(channels, 1, activation=activation)

@@ -32,7 +32,7 @@ def log_of(p):
 
 
 def numpy_focal(t, p, gamma=0.0, weights=None):
-    """Pixel by pixel; gamma 0 is cross-entropy."""
+    """Focal loss pixel by pixel; gamma 0 is cross-entropy."""
     weights = np.ones(t.shape[-1]) if weights is None else weights
     total = 0.0
     for truth, q in zip(t.reshape(-1, t.shape[-1]), p.reshape(-1, t.shape[-1]), strict=True):

@@ -1,4 +1,4 @@
-"""Loss and metric of a head with its axis against NumPy: what counts, what does not, files, JAX."""
+"""Loss and metric of a head with its axis against NumPy, at their edges, in files and on JAX."""
 
 import json
 import math
@@ -48,7 +48,7 @@ def image(direction, mask=HEAD, length=1.0) -> np.ndarray:
 
 @pytest.fixture
 def pair() -> tuple[np.ndarray, np.ndarray]:
-    """Truth and answer of five images: the fourth shows no head, of the fifth no axis is known."""
+    """Truth and answer of five images: no head in the fourth, no known axis in the fifth."""
     truth = np.stack(
         [image(20), image(45), image(100, HEAD[:, ::-1]), image(70, EMPTY), image(None)]
     )

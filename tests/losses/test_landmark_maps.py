@@ -141,7 +141,7 @@ def cheapest(truth, order_invariant, cost) -> float:
 
 
 def numpy_coordinates(name, truth, found, order_invariant, geometry_weight, **parameters) -> float:
-    """Points in px, one image at a time."""
+    """Loss of points in px, one image at a time."""
     parameters.pop("aspect_ratio", None)
     losses = []
     for t, p in zip(truth, found, strict=True):
@@ -174,7 +174,7 @@ def numpy_heatmap(
     soft_argmax_weight=1.0,
     power=4.0,
 ) -> float:
-    """Maps (N, h, w, 4), one image at a time."""
+    """Loss of maps (N, h, w, 4), one image at a time."""
     losses = []
     for t, p in zip(truth.astype(np.float64), found.astype(np.float64), strict=True):
         visible = t.max(axis=(0, 1)) > 0
@@ -297,7 +297,7 @@ def test_nothing_visible_costs_nothing_and_sends_no_gradient(spec):
 
 @every_spec
 def test_a_perfect_prediction_costs_nothing(spec):
-    """But for the cross-entropy of a mask's fractional coverage, its entropy."""
+    """Except the cross-entropy of a fractional coverage, which is its entropy."""
     truth, found = pair_for(spec["name"], HEAD[None], HEAD[None])
     floor = 0.0
     if spec["name"] == "head_and_landmarks":

@@ -26,7 +26,7 @@ def one_hot(labels: np.ndarray) -> np.ndarray:
 
 
 def pooled(name: str, truth: np.ndarray, found: np.ndarray) -> float:
-    """From the positions of each class's pixels in label maps of a whole epoch."""
+    """Scores from the positions of each class's pixels in label maps of a whole epoch."""
     if name == "pixel_accuracy":
         return float(np.mean(truth == found))
     weights = {"csp_dice": [0, 0, 1, 0], "foreground_dice": [0, 1, 1, 1]}.get(name, [0, 1, 2, 2])

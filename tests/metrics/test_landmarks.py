@@ -15,7 +15,7 @@ HEAD = np.array([[5, 8], [24, 12], [16, 3], [12, 17]])
 
 
 def numpy_errors(truth, found) -> list[float]:
-    """Of the visible landmarks of points in px, (N, 4, 2) twice, NaN where not visible."""
+    """Errors of the visible landmarks in px, from points (N, 4, 2) twice, NaN where not visible."""
     errors = []
     for t, p in zip(truth, found, strict=True):
         for ends in (slice(0, 2), slice(2, 4)):
@@ -145,7 +145,7 @@ def test_beside_a_head_both_metrics_read_their_own_channels(points, tmp_path):
     pixels = keras.Input(found.shape[1:])
     model = keras.Model(pixels, keras.layers.Identity()(pixels))
     model.compile(loss="mse", metrics=[Dice(name="head_dice", channel=0), HeatmapError(1)])
-    model.evaluate(found[:1], truth[:1], verbose=0)  # builds the metrics that the file records
+    model.evaluate(found[:1], truth[:1], verbose=0)  # builds the metrics, so that they are saved
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     for _ in range(2):  # a second epoch starts from nothing

@@ -1,3 +1,5 @@
+"""Augmentation recipes: the same seed gives the same result, and targets move with frames."""
+
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -140,7 +142,7 @@ def test_a_point_that_leaves_the_frame_is_unknown_and_keeps_its_place_in_the_lis
 
 
 def test_a_frame_that_is_blanked_shows_nothing():
-    """The recipes of nets that have to keep silent rest on it: one gray value, an empty target."""
+    """Recipes for nets that must refuse frames use it: one gray value, an empty target."""
     spec = {"name": "PixelDropout", "dropout_prob": 1.0, "drop_value": None, "mask_drop_value": 0}
     augmenter = Augmenter([{**spec, "p": 1.0}], (32, 48))
     image = np.random.default_rng(0).integers(0, 256, (32, 48, 1)).astype(np.uint8)

@@ -1,3 +1,5 @@
+"""The tf.data pipeline: seeded, resumable, weighted and mixed batches."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -154,7 +156,7 @@ def test_weights_draw_a_frame_more_often_and_augment_each_draw_anew(samples):
 
 
 def test_labels_are_encoded_after_they_were_moved(tmp_path):
-    """What comes in from outside the frame is class 0, and no class is interpolated."""
+    """Pixels from outside the frame are class 0, and no class is interpolated."""
     path = tmp_path / "0.png"
     write_png(path, np.full((32, 48), 90, np.uint8))
     cache = FrameCache(
@@ -231,7 +233,7 @@ def test_partners_are_drawn_by_the_weights_of_the_epochs_frames(samples):
     st.integers(0, 2**31 - 1),
 )
 def test_each_frame_is_drawn_its_expected_number_of_times(weights, count, seed):
-    """Between the whole numbers on either side of n · w / Σw: systematic sampling's promise."""
+    """Systematic sampling: n · w / Σw rounded down or up."""
     n = len(weights)
     order = np.random.default_rng(seed).permutation(n).astype(np.int32)
     drawn = systematic_draw(

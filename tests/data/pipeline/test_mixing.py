@@ -1,3 +1,5 @@
+"""MixUp and CutMix treat a frame and its target alike."""
+
 from collections import Counter
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Draw weights of frames, and partners for mixing."""
+
 from pathlib import Path
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""What a teacher adds to a target: its own answer to the same frame, in the stated share."""
+"""A teacher blends its answer to a frame into the target by the stated share."""
 
 from concurrent.futures import ThreadPoolExecutor
 
