@@ -1,7 +1,7 @@
-"""Views of a frame that change no measurement: mirrored, brighter, moved, turned, zoomed.
+"""Augmented views of a frame, and how to map a network's output for them back to the frame.
 
-What a network says about a view is brought back into the frame's own geometry; what then still
-differs between views is the network's doubt.
+No view changes a measurement: frames are mirrored, brightened, moved, turned, zoomed. What differs
+after mapping back is the network's uncertainty.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ class View:
         return (self.rotation_deg, self.scale, self.shift_x_share, self.shift_y_share) != unmoved
 
     def matrix(self, height: int, width: int) -> np.ndarray:
-        """From the (mirrored) frame's pixels (x, y, 1) to the view's, float64 [2, 3]."""
+        """Maps pixels (x, y, 1) of the (mirrored) frame to the view's, float64 [2, 3]."""
         middle = np.array([(width - 1) / 2, (height - 1) / 2])
         angle = np.deg2rad(self.rotation_deg)
         turn = self.scale * np.array(
@@ -55,7 +55,7 @@ class View:
         return np.column_stack([turn, middle + shift - turn @ middle])
 
     def apply(self, frame: np.ndarray) -> np.ndarray:
-        """The view of a frame uint8 [h, w, C]; what comes in from outside is black."""
+        """Make the view of a frame uint8 [h, w, C]; what lies outside the frame is black."""
         seen = frame[:, ::-1] if self.mirrored else frame
         if self.gamma != 1:
             seen = gamma_table(self.gamma)[seen]
@@ -70,19 +70,20 @@ class View:
     def restore(
         self, output: np.ndarray, own: np.ndarray, frame: tuple[int, int], classes: Sequence[str]
     ) -> np.ndarray:
-        """What the network says about the view, in the frame's geometry.
+        """Map the network's output for the view back to the frame.
 
         Args:
             output: for the view: maps [h, w, K], or coordinates [P, 2] as shares of the frame.
-            own: for the frame itself: it stands where the view has lost the frame's edge.
+            own: for the frame itself, the same shape. It fills what the view does not show, and
+                the ends of a mirrored axis are ordered like its ends.
             frame: its (height, width).
-            classes: what maps or points mean, see `fetal_tf.edge.inference.views.unmirrored`.
+            classes: names of the maps or points, see `fetal_tf.edge.inference.views.unmirrored`.
 
         Returns:
-            float32, the shape of `output`. Points are moved exactly, maps are interpolated.
+            float32, the shape of `output`. Points are exact, maps are interpolated.
         """
         if output.ndim == 2:
-            return self._restored_points(output, frame, classes)
+            return self._restored_points(output, own, frame, classes)
         back, seen = self._unmoved(output)
         if set(AXIS) <= set(classes):
             matrix, channels = self.matrix(*frame), [classes.index(name) for name in AXIS]
@@ -90,21 +91,21 @@ class View:
             back = back.copy()
             back[..., channels] = turned_maps(back[..., channels], -turn)
         if self.mirrored:
-            back, seen = unmirrored(back[None], classes)[0], seen[:, ::-1]
+            back, seen = unmirrored(back[None], own[None], classes)[0], seen[:, ::-1]
         return np.where(seen[..., None], back, own).astype(np.float32)
 
     def _restored_points(
-        self, shares: np.ndarray, frame: tuple[int, int], classes: Sequence[str]
+        self, shares: np.ndarray, own: np.ndarray, frame: tuple[int, int], classes: Sequence[str]
     ) -> np.ndarray:
         matrix = self.matrix(*frame)
         pixels = (from_shares(shares, *frame) - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
         back = to_shares(pixels, *frame)
         if self.mirrored:
-            back = unmirrored(back[None], classes)[0]
+            back = unmirrored(back[None], own[None], classes)[0]
         return back.astype(np.float32)
 
     def _unmoved(self, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Maps without shift and turn, and which of their pixels the view shows, bool [h, w]."""
+        """Maps moved back, and which of their pixels the view shows, bool [h, w]."""
         height, width = maps.shape[:2]
         if not self._moves:
             return maps, np.ones((height, width), bool)
@@ -121,11 +122,11 @@ class View:
 
 
 def draw_views(count: int, seed: int) -> list[View]:
-    """The frame itself, its mirror image, a brighter and a darker one, then views drawn by lot.
+    """The frame, its mirror image, a brighter and a darker copy, then random views.
 
     Args:
         count: how many in all.
-        seed: of the drawn ones; every image is seen in the same views.
+        seed: of the random ones; every image gets the same views.
     """
     rng = np.random.default_rng(seed)
     views = [View(), View(mirrored=True), *(View(gamma=gamma) for gamma in GAMMAS)]

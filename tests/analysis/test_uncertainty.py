@@ -51,20 +51,22 @@ def test_a_mirrored_answer_is_told_in_the_frames_own_terms():
     """What a perfect net says about the mirror image, with names as it would give them there."""
     there = mirrored_points(POINTS)
     maps = np.concatenate([np.ones((HEIGHT, WIDTH, 1)), blobs(there)], axis=-1)
-    back = unmirrored(maps[None], HEAD)[0]
+    own = np.concatenate([np.ones((HEIGHT, WIDTH, 1)), blobs(POINTS)], axis=-1)
+    back = unmirrored(maps[None], own[None], HEAD)[0]
     np.testing.assert_allclose(back[..., 1:], blobs(POINTS), atol=1e-6)
-    shares = to_shares(there, HEIGHT, WIDTH)
+    shares, own = (to_shares(points, HEIGHT, WIDTH)[None] for points in (there, POINTS))
     np.testing.assert_allclose(
-        from_shares(unmirrored(shares[None], LANDMARKS)[0], HEIGHT, WIDTH), POINTS
+        from_shares(unmirrored(shares, own, LANDMARKS)[0], HEIGHT, WIDTH), POINTS
     )
 
 
 def test_other_classes_and_further_channels_are_only_turned():
     maps = np.random.default_rng(0).random((2, 3, 5, 3)).astype(np.float32)
     for classes in (("head",), ("background", "brain", "csp"), ()):
-        np.testing.assert_array_equal(unmirrored(maps, classes), maps[:, :, ::-1])
+        np.testing.assert_array_equal(unmirrored(maps, maps, classes), maps[:, :, ::-1])
     six = np.random.default_rng(0).random((2, 3, 5, 6))
-    np.testing.assert_array_equal(unmirrored(six, HEAD), six[:, :, ::-1, [0, 2, 1, 3, 4, 5]])
+    there = six[:, :, ::-1, [0, 2, 1, 3, 4, 5]]
+    np.testing.assert_array_equal(unmirrored(there, six, HEAD), six)
 
 
 def test_averaging_with_the_mirror_image_keeps_the_ends_apart():
@@ -82,6 +84,57 @@ def test_averaging_with_the_mirror_image_keeps_the_ends_apart():
     both = FlipAverage(Perfect(), LANDMARKS).predict(frame)
     np.testing.assert_allclose(both[0], blobs(POINTS), atol=1e-6)
     assert np.abs(FlipAverage(Perfect()).predict(frame)[0] - blobs(POINTS)).max() > 0.4
+
+
+# An upright OFD: which of its ends is the left one changes with a turn by a degree.
+UPRIGHT = np.array([[30.0, 8.0], [31.0, 42.0], [20.0, 25.0], [41.0, 24.0]])
+
+
+def perfect_answer(points, kind, sort_ends, sigma=3.0):
+    """What a net without errors says about a frame with these ends, named as its labels name them.
+
+    Sorted, the first end is the left one of the frame it sees; else the one that the file names.
+    """
+    points = canonical(points) if sort_ends else points
+    if kind == "coordinates":
+        return to_shares(points, HEIGHT, WIDTH).astype(np.float32)
+    maps = blobs(points, sigma=sigma)
+    mask = blobs(points.mean(0)[None], sigma=12 * sigma / 3)
+    return maps if kind == "heatmaps" else np.concatenate([mask, maps], axis=-1)
+
+
+@pytest.mark.parametrize(
+    "points", [POINTS, POINTS[[1, 0, 3, 2]], UPRIGHT], ids=["slanted", "exchanged", "upright"]
+)
+@pytest.mark.parametrize("sort_ends", [True, False])
+@pytest.mark.parametrize("kind", ["coordinates", "heatmaps", "mask and heatmaps"])
+@pytest.mark.parametrize("view", ["flip", 1, 5, 7])
+def test_mirrored_views_never_confuse_the_ends_of_an_axis(view, kind, sort_ends, points):
+    """However a net names the ends in a mirror image, they come back in the frame's own order."""
+    classes = HEAD if kind == "mask and heatmaps" else LANDMARKS
+    own = perfect_answer(points, kind, sort_ends)
+    mirrored = (points - [WIDTH - 1, 0]) * [-1, 1]
+    if view == "flip":
+
+        class Perfect:
+            input_shape = (HEIGHT, WIDTH, 1)
+
+            def predict(self, images):
+                seen = [mirrored if image[0, 0] == 0 else points for image in images]
+                return np.stack([perfect_answer(p, kind, sort_ends) for p in seen])
+
+        frames = np.zeros((2, HEIGHT, WIDTH, 1), np.uint8)
+        frames[:, 0, 0] = 255
+        found = FlipAverage(Perfect(), classes).predict(frames)
+        np.testing.assert_allclose(found, np.stack([own, own]), atol=1e-5)
+        return
+    view = draw_views(8, seed=0)[view]
+    assert view.mirrored
+    matrix = view.matrix(HEIGHT, WIDTH)
+    there = mirrored @ matrix[:, :2].T + matrix[:, 2]
+    answer = perfect_answer(there, kind, sort_ends, sigma=3.0 * view.scale)
+    back = view.restore(answer, own, (HEIGHT, WIDTH), classes)
+    np.testing.assert_allclose(back, own, atol=1e-5 if kind == "coordinates" else 0.04)
 
 
 # --- views ---
@@ -124,7 +177,7 @@ def test_points_come_back_exactly_and_maps_to_interpolation(view):
     there = mirrored_points(POINTS) if view.mirrored else POINTS
     there = there @ matrix[:, :2].T + matrix[:, 2]
     size = (HEIGHT, WIDTH)
-    own = np.zeros((4, 2), np.float32)
+    own = to_shares(POINTS + np.array([2, -2]), *size)
     back = view.restore(to_shares(there, *size).astype(np.float32), own, size, LANDMARKS)
     np.testing.assert_allclose(from_shares(back, *size), POINTS, atol=1e-4)
     expected = blobs(POINTS)

@@ -1,4 +1,4 @@
-"""Predictors over exported files: LiteRT and ONNX Runtime, and the mean with the mirror image."""
+"""Predictors: LiteRT and ONNX files, and the average with the mirror image."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -102,11 +102,11 @@ class OnnxPredictor:
 
 
 class FlipAverage:
-    """Mean of a frame's prediction and the un-mirrored prediction of its mirror image.
+    """Mean of the predictions for a frame and for its mirror image, mapped back.
 
     Args:
         predictor: the net.
-        classes: what its outputs mean, where a mirror exchanges some: see `views.unmirrored`.
+        classes: names of its maps or points, see `views.unmirrored`.
     """
 
     def __init__(self, predictor: Predictor, classes: Sequence[str] = ()):
@@ -120,8 +120,8 @@ class FlipAverage:
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Frames uint8 (N, H, W, C), 0..255, to probabilities float32 (N, h, w, K)."""
         mirrored = self._predictor.predict(np.ascontiguousarray(images[:, :, ::-1]))
-        there = unmirrored(mirrored, self._classes)
-        return (self._predictor.predict(images) + there) / np.float32(2)
+        own = self._predictor.predict(images)
+        return (own + unmirrored(mirrored, own, self._classes)) / np.float32(2)
 
 
 def _quantized(frame: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:

@@ -1,56 +1,66 @@
-"""How much a network contradicts itself: the same frame mirrored, brighter and darker."""
+"""Views of a frame: predict its mirror image and map back; measure how far views disagree."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from fetal_tf.edge.geometry.landmarks import AXES, LANDMARKS
 from fetal_tf.edge.inference.predictor import Predictor
 
 GAMMAS = (0.8, 1.25)  # brighter and darker, as far as a sonographer turns the gain between frames
-# What a mirror image shows as another class. The ends of the OFD are the left and the right one;
-# those of the BPD are the ones above and below it, which no mirror changes.
-_MIRRORED = {"ofd_1": "ofd_2", "ofd_2": "ofd_1"}
-# What a mirror image shows the other way about: p becomes 1 - p.
-_REVERSED = ("axis_sin",)
+_REVERSED = ("axis_sin",)  # a mirrored axis has 1 - p in these maps, see `edge.geometry.axis`
 
 
-def unmirrored(outputs: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """What a network says about mirrored frames, in terms of the frames themselves.
+def unmirrored(outputs: np.ndarray, own: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """Map a network's output for mirrored frames back to the frames themselves.
+
+    Which end of an axis a network calls the first in a mirror image depends on how it was trained:
+    the left one, or the one that the label file names. So the ends of each axis are ordered like
+    those in `own`: the order with the smaller sum of squared differences is taken.
 
     Args:
-        outputs: maps [N, h, w, K], or coordinates [N, P, 2], (x, y) as shares of the frame's width
-            and height. Maps may have further channels behind those of `classes`.
-        classes: what maps or points mean.
+        outputs: for the mirrored frames: maps [N, h, w, K], or coordinates [N, P, 2], (x, y) as
+            shares of the frame's width and height. Maps may have channels after those of `classes`.
+        own: for the frames themselves, the same shape.
+        classes: names of the maps or points.
 
     Returns:
-        The same shape and dtype, right and left exchanged: in the frame, and in the classes' names.
+        A new array of the same shape and dtype.
     """
-    order = [classes.index(_MIRRORED.get(name, name)) for name in classes]
     if outputs.ndim == 3:
-        points = outputs[:, order] if classes else outputs
-        return np.stack([1 - points[..., 0], points[..., 1]], axis=-1)
-    turned = outputs[:, :, ::-1]
-    if order != sorted(order):
-        turned = turned[..., [*order, *range(len(order), outputs.shape[-1])]]
-    reversed_channels = [classes.index(name) for name in _REVERSED if name in classes]
-    if reversed_channels:
-        turned = turned.copy()
+        turned = np.stack([1 - outputs[..., 0], outputs[..., 1]], axis=-1)
+        found, wanted = turned, own
+    else:
+        turned = outputs[:, :, ::-1].copy()
+        reversed_channels = [classes.index(name) for name in _REVERSED if name in classes]
         turned[..., reversed_channels] = 1 - turned[..., reversed_channels]
+        found, wanted = np.moveaxis(turned, -1, 1), np.moveaxis(own, -1, 1)
+    for names in (LANDMARKS[ends] for ends in AXES.values()):
+        if set(names) <= set(classes):
+            ends = [classes.index(name) for name in names]
+            kept, exchanged = found[:, ends], found[:, ends[::-1]]
+            is_other = _squares(exchanged - wanted[:, ends]) < _squares(kept - wanted[:, ends])
+            found[np.flatnonzero(is_other)[:, None], ends] = exchanged[is_other]
     return turned
 
 
+def _squares(differences: np.ndarray) -> np.ndarray:
+    """Sum of squares of each frame, [N, …] to [N]."""
+    return (differences.reshape(len(differences), -1) ** 2).sum(axis=1)
+
+
 def gamma_table(gamma: float) -> np.ndarray:
-    """Gray value to gray value, uint8 (256,); black stays black, and with it the padding."""
+    """Look-up table of a gamma curve, uint8 (256,); black padding stays black."""
     return np.rint(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
 
 
 class WithDisagreement:
-    """The network's own probabilities, and as one more channel how far its views disagree.
+    """Append to a network's probabilities a channel with the disagreement of four views.
 
-    The views are the frame itself, its mirror image (un-mirrored afterwards) and two changes of
-    intensity. They disagree by the mean over views of ½ Σ_c |p_view - p_mean|, the total variation
-    distance: 0 where all say the same, 0.5 where half of them are sure of one class and half of
-    another. It costs three more runs of the network.
+    The views are the frame, its mirror image (mapped back), a brighter and a darker copy. Their
+    disagreement is the mean over views of ½ Σ_c |p_view - p_mean|, the total variation distance: 0
+    where all agree, 0.5 where half of them are sure of one class and half of another. It takes
+    three more runs of the network.
     """
 
     def __init__(self, predictor: Predictor):

@@ -285,7 +285,7 @@ def mirrored(ellipse):
 def test_maps_of_the_mirror_image_are_told_in_the_frames_own_terms(direction):
     there = np.concatenate([np.ones((3, 4, 1), np.float32), flat(180 - direction, (3, 4))], -1)
     before = there.copy()
-    back = unmirrored(there[None], CLASSES)[0]
+    back = unmirrored(there[None], there[None], CLASSES)[0]
     assert back.dtype == np.float32
     np.testing.assert_allclose(back[..., 1:], flat(direction, (3, 4)), atol=1e-6)
     np.testing.assert_array_equal(there, before)
@@ -293,15 +293,16 @@ def test_maps_of_the_mirror_image_are_told_in_the_frames_own_terms(direction):
 
 def test_the_mirror_turns_places_and_only_the_sine():
     maps = np.random.default_rng(0).random((2, 3, 5, 4))  # one more channel than classes
-    back = unmirrored(maps, CLASSES)
+    back = unmirrored(maps, maps, CLASSES)
     np.testing.assert_array_equal(back[..., [0, 1, 3]], maps[:, :, ::-1, [0, 1, 3]])
     np.testing.assert_array_equal(back[..., 2], 1 - maps[:, :, ::-1, 2])
-    np.testing.assert_allclose(unmirrored(back, CLASSES), maps, atol=1e-15)
+    np.testing.assert_allclose(unmirrored(back, maps, CLASSES), maps, atol=1e-15)
 
 
 def test_beside_an_axis_the_ends_of_the_ofd_change_places_too():
     maps = np.random.default_rng(0).random((1, 3, 5, 3))
-    back = unmirrored(maps, ("ofd_1", "axis_sin", "ofd_2"))
+    own = maps[:, :, ::-1, ::-1]
+    back = unmirrored(maps, own, ("ofd_1", "axis_sin", "ofd_2"))
     np.testing.assert_array_equal(back[..., [2, 0]], maps[:, :, ::-1, [0, 2]])
     np.testing.assert_array_equal(back[..., 1], 1 - maps[:, :, ::-1, 1])
 
@@ -311,11 +312,12 @@ def test_a_head_in_the_mirror_has_the_same_axis(direction):
     measurer = MEASURERS["head"](CLASSES, {})
     there = output(mirrored(ROUND), 180 - direction)
     expected = measurer.measure(output(ROUND, direction), BOX, 0.2)
-    found = measurer.measure(unmirrored(there[None], CLASSES)[0], BOX, 0.2)
+    found = measurer.measure(unmirrored(there[None], there[None], CLASSES)[0], BOX, 0.2)
     assert astuple(found.ellipse) == pytest.approx(astuple(expected.ellipse), abs=0.01)
     assert found.bpd_mm == pytest.approx(expected.bpd_mm, abs=1e-3)
     if direction != 90:  # which is its own mirror image
-        careless = measurer.measure(unmirrored(there[None], ("head",))[0], BOX, 0.2)
+        other = unmirrored(there[None], there[None], ("head",))[0]
+        careless = measurer.measure(other, BOX, 0.2)
         assert apart(careless.ellipse.angle_deg, expected.ellipse.angle_deg) > 10
 
 
