@@ -200,7 +200,7 @@ def _parser() -> argparse.ArgumentParser:
         "--convention",
         metavar="SITE",
         help="measure as this site's experts put their calipers, where the bundle states how "
-        "(default: the skull's outline)",
+        "(default: the skull's outline, which age and centiles come from in any case)",
     )
     parser.add_argument("--format", metavar="F", help="int8, float32, onnx … (the bundle's choice)")
     parser.add_argument(

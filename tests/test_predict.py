@@ -71,12 +71,15 @@ def test_a_site_whose_convention_the_bundle_states(place):
     """The same frame, the numbers that the site's experts would give, and a note that says so."""
     settings = {"conventions": {"second": {"ofd": 1.1, "bpd": 1.05}}}
     write_bundle(place / "sites", tflite_models(), measurement_settings=settings)
-    options = ["sites", "scans/a.png", "--mm-per-pixel", "0.8"]
+    options = ["sites", "scans/a.png", "--mm-per-pixel", "0.8", "--ga-weeks", "20"]
     assert main([*options, "--out", "outline"]) == 0
     assert main([*options, "--out", "site", "--convention", "second"]) == 0
     outline, site = (table(place / folder)[0] for folder in ("outline", "site"))
     assert float(site["ofd_mm"]) == pytest.approx(float(outline["ofd_mm"]) / 1.1, rel=1e-4)
     assert float(site["bpd_mm"]) == pytest.approx(float(outline["bpd_mm"]) / 1.05, rel=1e-4)
+    outlines_own = [c for c in outline if c.startswith("ga_") or c.endswith(("_z", "_centile"))]
+    assert len(outlines_own) == 9 and all(outline[column] for column in outlines_own)
+    assert [site[column] for column in outlines_own] == [outline[c] for c in outlines_own]
     assert "experts of second" in site["notes"] and "experts" not in outline["notes"]
     assert main([*options, "--out", "none", "--convention", "third"]) == 2
     assert not (place / "none").exists()

@@ -1,9 +1,8 @@
-"""Where the experts of a site put their calipers, which no picture shows.
+"""Convert between the skull's outer outline and the ellipse that a site's experts draw.
 
-One expert measures the skull from outer edge to outer edge, another a little further in. A net
-trained on both without being told draws something in between, wrong for either. So every mask is
-learnt in one convention, the outline of the first dataset, and a measurement is given in another
-one where the site that it is meant for is known: it is stated, never guessed from the frame.
+One expert measures from outer edge to outer edge, another a little further in, and no image shows
+which. A net trained on both would draw something in between. So every mask is learnt as the outline
+of the first dataset. A measurement is converted only where the user or the dataset names the site.
 """
 
 import math
@@ -13,19 +12,19 @@ from typing import Any
 
 from fetal_tf.edge.geometry.ellipse import Ellipse
 
-FACTOR_RANGE = (0.8, 1.25)  # a skull's thickness; more is a mistake
+FACTOR_RANGE = (0.8, 1.25)  # the thickness of a skull explains no more
 
 
 @dataclass(frozen=True)
 class Convention:
-    """How far the outline's axes exceed those that a site's experts draw.
+    """By which factors the outline's axes exceed those that a site's experts draw.
 
     Attributes:
         name: of the site or its dataset.
-        ofd, bpd: outline over expert, both without unit.
+        ofd, bpd: length on the outline divided by the expert's length.
 
     Raises:
-        ValueError: a factor that no skull explains.
+        ValueError: a factor outside FACTOR_RANGE.
     """
 
     name: str
@@ -42,27 +41,27 @@ class Convention:
                 )
 
     def as_drawn(self, outline: Ellipse) -> Ellipse:
-        """The ellipse that the site's experts would draw for this outline."""
+        """The ellipse that the site's experts draw for a head with this outline."""
         return _scaled(outline, 1 / self.ofd, 1 / self.bpd)
 
     def outline(self, drawn: Ellipse) -> Ellipse:
-        """The outline of a head for which the site's experts have drawn this ellipse."""
+        """The outline of a head for which the site's experts draw this ellipse."""
         return _scaled(drawn, self.ofd, self.bpd)
 
     def note(self) -> str:
-        """What a reader of the numbers should know."""
+        """Says which numbers follow the convention and which the outline."""
         ofd, bpd = (100 * (1 - 1 / factor) for factor in (self.ofd, self.bpd))
         return (
             f"measured as the experts of {self.name} do: OFD {ofd:.1f} % and BPD {bpd:.1f} % "
-            "shorter than the skull's outline"
+            "shorter than the skull's outline; ages, z-scores and centiles are the outline's"
         )
 
 
 def conventions_of(settings: Mapping[str, Any]) -> dict[str, Convention]:
-    """What `{"conventions": {NAME: {"ofd": 1.03, "bpd": 1.02}}}` states, by name; may be empty.
+    """The conventions in `{"conventions": {NAME: {"ofd": 1.03, "bpd": 1.02}}}`, by name.
 
     Raises:
-        ValueError: something else is there, or a factor is senseless.
+        ValueError: another structure, or a factor outside FACTOR_RANGE.
     """
     stated = settings.get("conventions", {})
     if not isinstance(stated, Mapping):
@@ -71,10 +70,10 @@ def conventions_of(settings: Mapping[str, Any]) -> dict[str, Convention]:
 
 
 def chosen_convention(settings: Mapping[str, Any]) -> Convention | None:
-    """The one that `settings["convention"]` names; None: the outline itself.
+    """The convention that `settings["convention"]` names; None for the outline.
 
     Raises:
-        ValueError: no such convention.
+        ValueError: `settings["conventions"]` does not hold it.
     """
     known, name = conventions_of(settings), settings.get("convention")
     if name is None:
@@ -88,7 +87,7 @@ def chosen_convention(settings: Mapping[str, Any]) -> Convention | None:
 
 
 def _scaled(ellipse: Ellipse, along: float, across: float) -> Ellipse:
-    """The axes times their factors; a round head's long axis stays the longer one."""
+    """The ellipse with scaled axes. Where the long one would become the shorter, a circle."""
     long, short = ellipse.semi_major * along, ellipse.semi_minor * across
     if long < short:
         long = short = math.sqrt(long * short)

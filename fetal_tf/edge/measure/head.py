@@ -1,4 +1,4 @@
-"""The fetal head: from a probability map to circumference, diameters, age and doubts."""
+"""Measure a fetal head in a probability map: circumference, diameters, age, flags."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -28,24 +28,24 @@ QUANTITIES = ("hc", "bpd", "ofd")
 class HeadLimits(FitLimits):
     """When a head is refused or flagged.
 
-    The defaults come from HC18's own masks, the same masks spoilt on purpose, and 236 held-out
-    frames seen by a U-Net of Dice 0.966, of which they flag one in seven; those are 7 mm
-    off in the mean, the others 2.5 mm.
+    The defaults were set on HC18's masks, on copies of them with added defects, and on the
+    predictions of a U-Net (Dice 0.966) for 236 held-out frames. They flag one in seven of those
+    frames. Flagged ones have a mean error of 7 mm, the others of 2.5 mm.
 
     Attributes:
         min_area_share: refused below this share of the image. The smallest head in HC18 has 6 %.
-        min_iou: refused below this overlap of mask and ellipse. A head cut in two by a shadow
-            of a third of its width still has 0.6.
-        good_iou: flagged below. HC18's own masks have at least 0.995, the U-Net's median is 0.97;
-            below 0.94 its circumferences were 8 mm off in the mean.
+        min_iou: refused below this IoU of mask and ellipse. A head that a shadow of a third of its
+            width cuts in two still has 0.6.
+        good_iou: flagged below. HC18's masks have at least 0.995, the U-Net's median is 0.97; below
+            0.94 the mean error of HC was 8 mm.
         max_residual_percent: flagged above, root mean square distance of the contour to the
-            ellipse in per cent of its mean radius. HC18's own masks stay below 0.25, the U-Net's
-            median is 1.9; between 3 and 4 its circumferences were no worse than below.
+            ellipse in per cent of its mean radius. HC18's masks stay below 0.25, the U-Net's
+            median is 1.9; between 3 and 4 the error of HC was no larger than below 3.
         max_border_fraction: flagged above, share of the ellipse on or beyond the image's edge.
-            Half a per cent of HC18's heads reach the edge at all.
+            0.5 % of HC18's heads reach the edge.
         hc_mm: flagged outside. HC18 spans 44 to 346 mm, a term head has about 345.
-        cephalic_index: flagged outside, three standard deviations about the mean of Hadlock 1981;
-            one in a hundred of HC18's heads. Between these and one standard deviation: a note.
+        cephalic_index: flagged outside: three standard deviations about the mean of Hadlock 1981,
+            1 % of HC18's heads. Beyond one standard deviation the head gets a note.
     """
 
     min_area_share: float = 0.005
@@ -59,20 +59,27 @@ class HeadLimits(FitLimits):
 
 @dataclass(frozen=True)
 class HeadMeasurement:
-    """A measured head, or the reason why there is none.
+    """A measured head, or the reason why it was refused.
+
+    Lengths, cephalic index, `points`, flags and notes belong to `ellipse`, which follows the site's
+    caliper convention. Ages, z-scores and centiles belong to the skull's outer outline in every
+    convention, because the growth curves were made on outlines.
 
     Attributes:
-        ellipse: outer edge of the skull, or what the experts of a stated convention draw, in pixels
-            of the original image; None where refused.
+        ellipse: outer outline of the skull, or what the experts of a stated convention draw, in
+            pixels of the original image; None where refused.
+        outline: the outer outline, where `ellipse` follows another convention; None where `ellipse`
+            is the outline.
         mm_per_pixel: as given; without it nothing is in mm.
-        ga_weeks: gestational age from elsewhere, as given; without it no z-score, no centile.
+        ga_weeks: gestational age from dates or an early scan, as given; without it there are no
+            z-scores and centiles.
         fit_residual_percent: distance of the contour to the ellipse, in per cent of the radius.
-        fit_iou: overlap of the mask and the ellipse, 0..1.
-        expected_error_percent: of the circumference, see `edge.confidence`; None where no error
-            model was fitted.
-        error_features: what that looks at; empty where refused.
+        fit_iou: IoU of the mask and the ellipse, 0..1.
+        expected_error_percent: of HC, see `fetal_tf.edge.measure.confidence`; None without an error
+            model.
+        error_features: input of the error model; empty where refused.
         flags: reasons to look again, each "code: sentence".
-        notes: what a reader of the numbers should know; no reason to doubt the mask.
+        notes: remarks that are no reason to doubt the mask.
         refused: "no_head: sentence", or None.
         probability: the map (h, w) that was measured, for drawing.
         letterbox: its geometry, for drawing.
@@ -81,6 +88,7 @@ class HeadMeasurement:
     ellipse: Ellipse | None
     mm_per_pixel: float | None
     ga_weeks: float | None = None
+    outline: Ellipse | None = None
     fit_residual_percent: float | None = None
     fit_iou: float | None = None
     expected_error_percent: float | None = None
@@ -98,7 +106,7 @@ class HeadMeasurement:
 
     @property
     def hc_px(self) -> float | None:
-        """Circumference of the ellipse (Ramanujan II), px."""
+        """Perimeter of the ellipse (Ramanujan's second approximation), px."""
         return None if self.ellipse is None else self.ellipse.perimeter
 
     @property
@@ -118,12 +126,12 @@ class HeadMeasurement:
 
     @property
     def bpd_mm(self) -> float | None:
-        """Biparietal diameter, outer to outer, mm."""
+        """Biparietal diameter, mm."""
         return self._mm(self.bpd_px)
 
     @property
     def ofd_mm(self) -> float | None:
-        """Occipitofrontal diameter, outer to outer, mm."""
+        """Occipitofrontal diameter, mm."""
         return self._mm(self.ofd_px)
 
     @property
@@ -133,36 +141,47 @@ class HeadMeasurement:
             return None
         return clinical.cephalic_index(self.bpd_px, self.ofd_px)
 
+    def outline_mm(self, quantity: str) -> float | None:
+        """hc, bpd or ofd from outer to outer edge, mm, whatever the convention of `ellipse`."""
+        outer = self if self.outline is None else replace(self, ellipse=self.outline, outline=None)
+        return getattr(outer, f"{quantity}_mm")
+
     @property
     def ga_weeks_hadlock(self) -> float | None:
-        """Age by the circumference, weeks; None outside 14 to 42."""
-        return None if self.hc_mm is None else clinical.hadlock_ga_weeks_from_hc(self.hc_mm)
+        """Age by the outline's HC, weeks; None outside 14 to 42."""
+        hc_mm = self.outline_mm("hc")
+        return None if hc_mm is None else clinical.hadlock_ga_weeks_from_hc(hc_mm)
 
     @property
     def ga_weeks_hadlock_bpd(self) -> float | None:
-        """Age by the biparietal diameter, weeks; None outside Hadlock's range."""
-        return None if self.bpd_mm is None else clinical.hadlock_ga_weeks_from_bpd(self.bpd_mm)
+        """Age by the outline's BPD, weeks; None outside 14 to 42."""
+        bpd_mm = self.outline_mm("bpd")
+        return None if bpd_mm is None else clinical.hadlock_ga_weeks_from_bpd(bpd_mm)
 
     @property
     def ga_weeks_intergrowth(self) -> float | None:
-        """Age by the circumference, weeks; None outside 14 to 40."""
-        days = None if self.hc_mm is None else clinical.intergrowth_ga_days_from_hc(self.hc_mm)
+        """Age by the outline's HC, weeks; None outside 14 to 40."""
+        hc_mm = self.outline_mm("hc")
+        days = None if hc_mm is None else clinical.intergrowth_ga_days_from_hc(hc_mm)
         return None if days is None else days / 7
 
     def z_score(self, quantity: str) -> float | None:
-        """INTERGROWTH-21st z-score of hc, bpd or ofd; None without pixel size or `ga_weeks`."""
-        value_mm = {"hc": self.hc_mm, "bpd": self.bpd_mm, "ofd": self.ofd_mm}[quantity]
+        """INTERGROWTH-21st z-score of the outline's hc, bpd or ofd.
+
+        None without a pixel size or `ga_weeks`.
+        """
+        value_mm = self.outline_mm(quantity)
         if value_mm is None or self.ga_weeks is None:
             return None
         return clinical.intergrowth_reference(quantity, self.ga_weeks).z_score(value_mm)
 
     def centile(self, quantity: str) -> float | None:
-        """INTERGROWTH-21st centile (0..100), where there is a z-score."""
+        """INTERGROWTH-21st centile (0..100); None where there is no z-score."""
         z_score = self.z_score(quantity)
         return None if z_score is None else clinical.centile(z_score)
 
     def headline(self) -> str:
-        """Circumference and diameters for the screen; empty where refused."""
+        """HC, BPD and OFD in one line; empty where refused."""
         if self.ellipse is None:
             return ""
         return ", ".join(f"{quantity.upper()} {self.length(quantity)}" for quantity in QUANTITIES)
@@ -173,7 +192,7 @@ class HeadMeasurement:
         return f"{px:.0f} px" if mm is None else f"{mm:.1f} mm"
 
     def as_record(self) -> dict[str, float | str | None]:
-        """Flat row for CSV and JSON: always the same keys, units in the names, None = unknown."""
+        """Flat row for CSV and JSON: fixed keys, units in the names, None = unknown."""
         record: dict[str, float | str | None] = {
             "hc_mm": self.hc_mm,
             "bpd_mm": self.bpd_mm,
@@ -223,20 +242,24 @@ def measure_head(
     error_model: ErrorModel | None = None,
     convention: Convention | None = None,
 ) -> HeadMeasurement:
-    """Measure one head in a probability map float32 (h, w) of the letterboxed frame.
+    """Measure one head in a probability map of the letterboxed frame.
+
+    Example:
+        frame, letterbox = letterboxed(image, (192, 288, 1))
+        head = measure_head(net.predict(frame[None])[0, ..., 0], letterbox, mm_per_pixel=0.12)
+        head.hc_mm, head.ga_weeks_hadlock, head.flags
 
     Args:
-        probability: the network's output for the head, 0..1; padding is ignored.
+        probability: the network's output for the head, float32 (h, w), 0..1; padding is ignored.
         letterbox: how the frame was fitted into the map.
         mm_per_pixel: of the original image, or None: then pixels only, never mm.
         limits: when to refuse and when to flag.
-        ga_weeks: gestational age from elsewhere, 14 to 40; gives z-scores and centiles.
-        axis: maps float32 (h, w, 2) of the long axis' direction, see
-        `fetal_tf.edge.geometry.axis`: they
-            turn the fitted ellipse.
+        ga_weeks: gestational age from dates or an early scan, 14 to 40; gives z-scores and
+            centiles.
+        axis: maps float32 (h, w, 2) of the long axis' direction, see `fetal_tf.edge.geometry.axis`.
+            The fitted ellipse is turned to it.
         error_model: gives the expected error, and flags a head above its limit.
-        convention: where the experts of the site put their calipers; None: on the outline that
-            the net draws.
+        convention: where the experts of the site put their calipers; None: on the outline.
 
     Raises:
         ValueError: a pixel size that is not a positive number, an age outside 14 to 40 weeks, a
@@ -253,15 +276,14 @@ def measure_head(
         return replace(measurement, refused=refused)
     ellipse = letterbox.content_to_source(fit.ellipse)
     if axis is not None:
-        # In source pixels: the two scales differ by a rounding, which turns the axes of a nearly
-        # round ellipse far, and the direction that the maps show by next to nothing.
+        # Turned in source pixels: the letterbox' two scales differ by rounding, and that would turn
+        # the axes of a nearly round ellipse a lot.
         ellipse = turned(ellipse, read_axis(axis[letterbox.content], content))
-    if convention is not None:
-        ellipse = convention.as_drawn(ellipse)
     features = error_features(fit, content)
     measurement = replace(
         measurement,
-        ellipse=ellipse,
+        ellipse=ellipse if convention is None else convention.as_drawn(ellipse),
+        outline=None if convention is None else ellipse,
         fit_residual_percent=fit.residual_percent,
         fit_iou=fit.iou,
         expected_error_percent=(
@@ -303,7 +325,7 @@ def _flags(measurement: HeadMeasurement, fit: EllipseFit, limits: HeadLimits) ->
 
 
 def unit_flags(hc_mm: float | None) -> Iterator[str]:
-    """The doubt about a length without a pixel size."""
+    """The flag of a measurement without a pixel size."""
     if hc_mm is None:
         yield "no_pixel_size: measured in pixels only, millimetres need mm_per_pixel"
 
@@ -311,7 +333,7 @@ def unit_flags(hc_mm: float | None) -> Iterator[str]:
 def size_flags(
     hc_mm: float | None, cephalic_index: float | None, limits: HeadLimits
 ) -> Iterator[str]:
-    """Doubts about a head's size and shape."""
+    """Flags for a head of implausible size or unusual shape."""
     if hc_mm is not None and not limits.hc_mm[0] <= hc_mm <= limits.hc_mm[1]:
         yield (
             f"implausible_size: HC {hc_mm:.1f} mm, expected {limits.hc_mm[0]:g} to "
@@ -323,7 +345,7 @@ def size_flags(
 
 
 def head_notes(cephalic_index: float | None) -> Iterator[str]:
-    """What a reader of a head's numbers should know; no reason to doubt them."""
+    """A note where the cephalic index makes the BPD unreliable for dating."""
     low, high = clinical.CEPHALIC_INDEX_RANGE
     if cephalic_index is not None and not low <= cephalic_index <= high:
         yield (

@@ -11,6 +11,7 @@ from fetal_tf.edge.bundle.measurers import MEASURERS
 from fetal_tf.edge.geometry.axis import AXIS, axis_maps
 from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
 from fetal_tf.edge.geometry.letterbox import Letterbox
+from fetal_tf.edge.measure import clinical
 from fetal_tf.edge.measure.convention import Convention, chosen_convention, conventions_of
 
 INSIDE = Convention("second", ofd=1.03, bpd=1.016)
@@ -83,5 +84,53 @@ def test_a_head_is_given_as_the_experts_of_the_site_would(classes):
     assert not outline.notes and not outline.flags and not inside.flags
     assert inside.notes == (
         "measured as the experts of second do: OFD 2.9 % and BPD 1.6 % shorter than the skull's "
-        "outline",
+        "outline; ages, z-scores and centiles are the outline's",
     )
+
+
+CONVENTIONS = {
+    "planes": {"ofd": 1.03, "bpd": 1.016},
+    "inside": {"ofd": 1.25, "bpd": 1.25},
+    "outside": {"ofd": 0.8, "bpd": 0.8},
+    "longer": {"ofd": 1.25, "bpd": 0.9},
+}
+# What comes from the outline, as a formula of its lengths in mm.
+FROM_OUTLINE = {
+    "ga_weeks_hadlock": lambda mm: clinical.hadlock_ga_weeks_from_hc(mm["hc"]),
+    "ga_weeks_hadlock_bpd": lambda mm: clinical.hadlock_ga_weeks_from_bpd(mm["bpd"]),
+    "ga_weeks_intergrowth": lambda mm: clinical.intergrowth_ga_days_from_hc(mm["hc"]) / 7,
+}
+
+
+def z_of(quantity, mm, weeks):
+    return clinical.intergrowth_reference(quantity, weeks).z_score(mm[quantity])
+
+
+@pytest.mark.parametrize("weeks", [None, 22.0, 30.0])
+@pytest.mark.parametrize("convention", [None, *CONVENTIONS])
+def test_a_convention_moves_the_calipers_not_the_fetus(convention, weeks):
+    """Lengths and their ratio follow the convention; age, z-score, centile are the outline's."""
+    settings = {"conventions": CONVENTIONS, "convention": convention}
+    output = rasterise(HEAD, SHAPE).astype(np.float32)[..., None]
+    measurer = MEASURERS["head"](("head",), settings)
+    measured = measurer.measure(output, Letterbox(*SHAPE, *SHAPE), 0.5, weeks)
+    record = measured.as_record()
+
+    factors = {"ofd": 1.0, "bpd": 1.0} | CONVENTIONS.get(convention, {})
+    outline_mm = {"ofd": 180 * 0.5, "bpd": 140 * 0.5, "hc": HEAD.perimeter * 0.5}
+    drawn = {axis: outline_mm[axis] / factor for axis, factor in factors.items()}
+    if drawn["ofd"] < drawn["bpd"]:
+        drawn = dict.fromkeys(drawn, math.sqrt(drawn["ofd"] * drawn["bpd"]))
+    for axis, length_mm in drawn.items():
+        assert record[f"{axis}_mm"] == pytest.approx(length_mm, rel=2e-3)
+    assert record["cephalic_index"] == pytest.approx(100 * drawn["bpd"] / drawn["ofd"], rel=4e-3)
+
+    for column, formula in FROM_OUTLINE.items():
+        assert record[column] == pytest.approx(formula(outline_mm), abs=0.05)
+    for quantity in ("hc", "bpd", "ofd"):
+        z_score = None if weeks is None else z_of(quantity, outline_mm, weeks)
+        expected = None if weeks is None else clinical.centile(z_score)
+        assert record[f"{quantity}_z"] == pytest.approx(z_score, abs=0.05)
+        assert record[f"{quantity}_centile"] == pytest.approx(expected, abs=1.5)
+    assert bool(record["flags"]) == (drawn["bpd"] > 0.92 * drawn["ofd"])
+    assert ("ages" in record["notes"]) == (convention is not None)
