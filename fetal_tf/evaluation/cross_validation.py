@@ -1,7 +1,8 @@
-"""What the folds of a cross-validation say together: `runs/NAME-folds`.
+"""Pool the folds of a cross-validation: `runs/NAME-folds`.
 
-Each was judged on the images that it held out, so that no image was judged by a net that had
-learnt from it.
+Each fold is judged on the images that it held out of training: no net learnt its weights from the
+images that it judges. Yet its epoch, and where a task fits limits its limits, are chosen on these
+images. That makes the figures a little too good; `chosen_on_judged_images` in `folds.json` says it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,7 @@ BEST = "best_"  # in front of the monitor: its value at each fold's best epoch
 
 @dataclass(frozen=True)
 class Fold:
-    """What one fold left: its best epoch, and a row for each image that it held out.
+    """The results of one fold: its epochs, and a row for each image that it held out.
 
     Attributes:
         run: its folder.
@@ -45,7 +46,7 @@ class Fold:
     history: list[dict[str, float]]
 
     def found(self, *keys: str) -> Any:
-        """What the summary says under these nested keys.
+        """The value under nested keys of the summary.
 
         Raises:
             DataError: it has no such key.
@@ -62,7 +63,7 @@ class Fold:
 
 
 def read_fold(run: Path) -> Fold:
-    """Read a fold that is trained and evaluated.
+    """Read the results of a fold that is trained and evaluated.
 
     Raises:
         DataError: its results are missing or damaged.
@@ -77,25 +78,26 @@ def read_fold(run: Path) -> Fold:
 
 
 def pool_folds(name: str, folds: Sequence[Fold], task: Task, monitor: Monitor, seed: int) -> dict:
-    """All folds in one record, the tree of `folds.json`.
+    """Pool all folds into one record, the tree of `folds.json`.
 
     Args:
         name: of the config.
         folds: in their order; no image is in two of them.
         task: names the columns.
-        monitor: the config's; its best value is compared too.
+        monitor: the config's; its best values are compared too.
         seed: of the bootstrap.
 
     Returns:
-        `folds`: per fold its run, images, epochs, best epoch and what was `evaluated`. `images`,
-        `groups` and `bootstrap` of all of them, see `fetal_tf.evaluation.evaluate.summarise_rows`.
-        `metrics`: the headline, what the task pools of it over pixels, and the monitor. Each has
-        `folds`, one value per fold; `mean` and `sd` (n - 1) over folds; and `pooled`, the `value`
-        over all out-of-fold images together with `ci95` over groups, and `n` images; null for the
-        monitor, which is no figure of an image. `negatives`, where there are any: all folds'
-        answers to frames that show something else, of `n` how many were `refused`, `flagged` and
-        `passed`, beside `failed`; a frame that several folds hold out counts as often. `folds` has
-        each fold's own.
+        `folds`: per fold its run, images, epochs, best epoch, what was `evaluated`, `negatives`.
+        `images`, `groups`, `bootstrap`: of all folds, see
+        `fetal_tf.evaluation.evaluate.summarise_rows`.
+        `chosen_on_judged_images`: what of each net was chosen on the images that judge it.
+        `metrics`: the headline, its figures pooled over pixels, and the monitor. Each has `folds`,
+        one value per fold; `mean` and `sd` (n - 1) over folds; and `pooled`: the `value` over all
+        held-out images, `ci95` over groups, `n` images. `pooled` is null for the monitor.
+        `negatives`, where there are any: how many of `n` answers to frames that show something
+        else were `refused`, `flagged`, `passed` or `failed`. A frame that several folds hold out
+        counts once for each.
 
     Raises:
         DataError: an image that two folds validate on, a fold's summary that lacks a figure.
@@ -124,6 +126,10 @@ def pool_folds(name: str, folds: Sequence[Fold], task: Task, monitor: Monitor, s
         "name": name,
         "phantom": any(fold.found("evaluated", "phantom") for fold in folds),
         **{key: whole[key] for key in ("images", "groups", "bootstrap")},
+        "chosen_on_judged_images": [
+            *([f"epoch (by {monitor.name})"] if monitor.name.startswith("val_") else []),
+            *(["measurement limits"] if task.fits_measurer else []),
+        ],
         "metrics": {
             column: {"folds": values, **_over_folds(values), "pooled": pooled}
             for column, (values, pooled) in figures.items()
@@ -145,7 +151,7 @@ def pool_folds(name: str, folds: Sequence[Fold], task: Task, monitor: Monitor, s
 
 
 def pooled_rows(folds: Sequence[Fold]) -> list[Row]:
-    """The rows of all folds, each with its `fold`.
+    """The rows of all folds, each with the number of its `fold`.
 
     Raises:
         DataError: an image in two of them.
@@ -190,7 +196,7 @@ def _pooled(figure: Mapping[str, Any], value: str, n: int) -> dict[str, Any]:
 
 
 def _answers(fold: Fold) -> dict[str, int]:
-    """How a fold answered to negatives; empty where it was shown none."""
+    """A fold's counts of answers to negatives; empty where there were none."""
     if not fold.summary.get("negatives"):
         return {}
     return {name: fold.found("negatives", name) for name in ("n", "failed", *ANSWERS)}

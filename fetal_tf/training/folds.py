@@ -1,7 +1,7 @@
-"""Cross-validation: every fold is a run like any other, trained and evaluated by the commands.
+"""Train and evaluate the folds of a cross-validation, each as a run of its own.
 
-A fold has a process of its own: its memory comes back when it ends, and one that is killed takes no
-other with it.
+Each fold runs in a process of its own: its memory is freed at its end, and a fold that is killed
+does not stop the others.
 """
 
 import subprocess
@@ -22,10 +22,10 @@ INTERRUPTED = 130  # the exit code of a command that Ctrl-C has ended
 
 
 def fold_configs(config: Config, folds: int) -> list[Config]:
-    """The config of each fold: its name ends in `-fold0` …, and its fold validates.
+    """The config of each fold: named `NAME-fold0` …, validated on that fold.
 
     Raises:
-        ConfigError: the config already says which fold, or another number of folds.
+        ConfigError: the config already names one fold, or another number of folds.
     """
     split = config.split
     if split.fold is not None:
@@ -46,11 +46,11 @@ def fold_configs(config: Config, folds: int) -> list[Config]:
 
 
 def check_folders(runs: Sequence[Path], *, resume: bool) -> None:
-    """Make sure that folds are begun where there are none, and resumed where there are some.
+    """Check that new folds have no folders yet, and that resumed ones have at least one.
 
     Raises:
-        FetalTFError: a run that exists and is not resumed.
-        ConfigError: nothing to resume.
+        FetalTFError: a run exists and `resume` is false.
+        ConfigError: there is nothing to resume.
     """
     there = [run for run in runs if run.is_dir()]
     if there and not resume:
@@ -65,19 +65,19 @@ def check_folders(runs: Sequence[Path], *, resume: bool) -> None:
 def train_folds(
     configs: Sequence[Config], runs: Sequence[Path], options: Sequence[str], *, resume: bool
 ) -> list[Path]:
-    """Train and evaluate what is missing of each fold; a fold that breaks off stops no other.
+    """Train and evaluate each fold as far as that is not done; a failed fold stops no other.
 
     Args:
         configs: of `fold_configs`.
-        runs: where each of them goes.
-        options: of `fetal_tf.train` as they were typed: the config and what changes it.
-        resume: go on with folds that have begun.
+        runs: the folder of each.
+        options: command-line options of `fetal_tf.train`: the config and its changes.
+        resume: continue folds that have begun.
 
     Returns:
-        Those that broke off; they have said why.
+        The folders of failed folds; each fold has printed the reason.
 
     Raises:
-        FetalTFError: a fold that could not even begin: neither could the others.
+        FetalTFError: a fold could not begin, so the others could not either.
         KeyboardInterrupt: a fold was interrupted.
     """
     broken = []
@@ -91,7 +91,7 @@ def train_folds(
 
 
 def _train_fold(config: Config, run: Path, options: Sequence[str], *, resume: bool) -> bool:
-    """Whether the fold is trained and evaluated now."""
+    """Train and evaluate one fold; returns whether both succeeded."""
     begun = resume and run.is_dir()
     if begun and is_finished(run, config):
         print(f"{run}: is finished")
@@ -105,16 +105,16 @@ def _train_fold(config: Config, run: Path, options: Sequence[str], *, resume: bo
 
 
 def run_module(module: str, *arguments: str) -> int:
-    """Run a command to its end in a process of its own; returns its exit code.
+    """Run a command in a new process and wait for it; returns its exit code.
 
     Raises:
-        KeyboardInterrupt: it was interrupted, with or without this process.
+        KeyboardInterrupt: this process or the new one was interrupted.
     """
     with subprocess.Popen([sys.executable, "-m", module, *arguments]) as process:
         try:
             code = process.wait()
         except KeyboardInterrupt:
-            process.wait()  # Ctrl-C has reached it too: it ends in its own way
+            process.wait()  # Ctrl-C has reached it too, it ends by itself
             raise
     if code == INTERRUPTED:
         raise KeyboardInterrupt
@@ -122,9 +122,9 @@ def run_module(module: str, *arguments: str) -> int:
 
 
 def is_finished(run: Path, config: Config) -> bool:
-    """Whether a fold needs no more training under `config`, by what its folder holds.
+    """Whether a fold's folder shows that it needs no more training under `config`.
 
-    One that was started with any other config is not: resuming it says what differs, or goes on.
+    False for a fold that was started with another config: resuming it names the difference.
     """
     if not (run / "best.keras").is_file() or load_config(run / "config.yaml") != config:
         return False
@@ -133,7 +133,7 @@ def is_finished(run: Path, config: Config) -> bool:
 
 
 def is_evaluated(run: Path) -> bool:
-    """Whether the validation rows are there, not older than the model, with all columns."""
+    """Whether the validation results exist, have all columns and are newer than the model."""
     results = [run / EVALUATION / name for name in ("summary.json", "per_image.csv")]
     if not all(path.is_file() for path in results):
         return False

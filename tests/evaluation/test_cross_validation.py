@@ -95,6 +95,25 @@ def test_the_table_is_arithmetic(tmp_path):
     assert [f["best_epoch"] for f in record["folds"]] == [2, 1]
 
 
+@pytest.mark.parametrize("fits_measurer", [True, False])
+@pytest.mark.parametrize("monitor", ["val_loss", "loss"])
+def test_what_was_chosen_on_the_judged_images_is_said(tmp_path, monitor, fits_measurer):
+    """The weights have not learnt from them; epoch and limits have."""
+    task = BrightnessTask()
+    task.fits_measurer = fits_measurer
+    folds = [fold(tmp_path, n, dice) for n, dice in enumerate(DICE)]
+    for part in folds:
+        part.history[:] = [{**epoch, "loss": epoch["val_loss"]} for epoch in part.history]
+    record = pool_folds("net", folds, task, Monitor(monitor, falls=True), seed=0)
+    chosen = ["epoch (by val_loss)"] if monitor == "val_loss" else []
+    chosen += ["measurement limits"] if fits_measurer else []
+    assert record["chosen_on_judged_images"] == chosen
+    *_, last = screen_text(record).splitlines()
+    assert "held it out of training" in screen_text(record)
+    assert ("chosen on the images that judge a fold" in last) == bool(chosen)
+    assert all(what in last for what in chosen)
+
+
 def test_the_interval_draws_whole_groups(tmp_path):
     """Pairs that agree: as many images, half as many patients, a wider interval than singly."""
     together = [0.9, 0.9, 0.5, 0.5, 0.7, 0.7, 0.8, 0.8]
@@ -152,7 +171,7 @@ def test_answers_to_negatives_are_counted_over_all_folds(tmp_path):
     assert record["negatives"] == {"n": 12, "failed": 1, "refused": 9, "flagged": 2, "passed": 1}
     assert record["folds"][1]["negatives"]["refused"] == 4
     assert "negatives" not in record["folds"][2]
-    *_, line, _ = screen_text(record).splitlines()
+    *_, line, _, _ = screen_text(record).splitlines()
     assert line.split() == [
         "negatives",
         "passed",

@@ -26,8 +26,14 @@ def screen_text(record: Mapping[str, Any]) -> str:
     if "negatives" in record:
         table += [_answers(name, record) for name in ANSWERS]
     images, groups = plural(record["images"]["n"], "image"), plural(record["groups"], "group")
-    about = f"pooled: {images} of {groups}, each seen by the fold that held it out; "
-    return "\n".join([text_table(table), f"{about}± is the sd over {len(folds)} folds"])
+    about = f"pooled: {images} of {groups}, each judged by the fold that held it out of training; "
+    lines = [text_table(table), f"{about}± is the sd over {len(folds)} folds"]
+    if record["chosen_on_judged_images"]:
+        chosen = " and ".join(record["chosen_on_judged_images"])
+        lines.append(
+            f"figures are a little too good: {chosen} were chosen on the images that judge a fold"
+        )
+    return "\n".join(lines)
 
 
 def _counts(label: str, key: str, record: Mapping[str, Any]) -> list[str]:
