@@ -1,1 +1,1 @@
-"""Predictors over exported files, and views of a frame that they are asked again with."""
+"""Run exported files as predictors, also on mirrored and brightened views of a frame."""

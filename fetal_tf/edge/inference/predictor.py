@@ -1,4 +1,4 @@
-"""The protocol of predictors: frames in, probabilities out."""
+"""The protocol that every predictor follows: frames in, probabilities out."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Predictor(Protocol):
-    """Anything that turns letterboxed frames into probabilities.
+    """Turns letterboxed frames into probabilities.
 
     Attributes:
         input_shape: (height, width, channels) of one frame.

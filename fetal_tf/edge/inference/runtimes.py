@@ -14,7 +14,7 @@ MAX_THREADS = 64  # LiteRT's thread pool crashes the process where it is asked f
 
 
 class LiteRTPredictor:
-    """A `.tflite` file with a static batch of one, float or quantized; not to be shared by threads.
+    """Run a `.tflite` file with a static batch of one, float or quantized. Not thread-safe.
 
     Args:
         path: the file.
@@ -55,7 +55,7 @@ class LiteRTPredictor:
 
 
 class OnnxPredictor:
-    """An `.onnx` file with (1, H, W, C) float32 or uint8 input, on the CPU.
+    """Run an `.onnx` file with (1, H, W, C) float32 or uint8 input on the CPU.
 
     Args:
         path: the file.
@@ -112,10 +112,7 @@ class FlipAverage:
     def __init__(self, predictor: Predictor, classes: Sequence[str] = ()):
         self._predictor = predictor
         self._classes = classes
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        return self._predictor.input_shape
+        self.input_shape = predictor.input_shape
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Frames uint8 (N, H, W, C), 0..255, to probabilities float32 (N, h, w, K)."""
@@ -125,7 +122,7 @@ class FlipAverage:
 
 
 def _quantized(frame: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
-    """Gray values as the tensor wants them; uint8 with scale 1 and zero point 0 passes raw."""
+    """Gray values in the input tensor's type; uint8 with scale 1 and zero point 0 stay as is."""
     dtype = tensor["dtype"]
     scale, zero_point = tensor["quantization"]
     if np.issubdtype(dtype, np.floating) or not scale:
@@ -138,7 +135,7 @@ def _quantized(frame: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
 
 
 def _dequantize(raw: np.ndarray, tensor: dict[str, Any], into: np.ndarray) -> None:
-    """Write what the tensor's steps mean; without copies on the way, which would take longer."""
+    """Write the output tensor's integers as floats to `into`, without copies, which take time."""
     scale, zero_point = tensor["quantization"]
     if np.issubdtype(raw.dtype, np.floating) or not scale:
         into[...] = raw
@@ -167,7 +164,7 @@ def _check_images(images: np.ndarray, shape: tuple[int, int, int]) -> None:
 
 
 def _outputs(count: int, shape: Any) -> np.ndarray:
-    """Room for the outputs of so many frames, float32 (count, …), of a file that gives `shape`."""
+    """Empty array for the outputs of `count` frames, each of `shape`; float32 (count, …)."""
     return np.empty((count, *(int(n) for n in shape[1:])), np.float32)
 
 

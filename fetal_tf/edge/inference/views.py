@@ -65,16 +65,13 @@ class WithDisagreement:
 
     def __init__(self, predictor: Predictor):
         self._predictor = predictor
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        return self._predictor.input_shape
+        self.input_shape = predictor.input_shape
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Frames uint8 (N, H, W, C), 0..255, to float32 (N, h, w, K + 1).
 
-        The first K channels are the network's output for the unchanged frame, untouched; the last
-        one is the disagreement, 0..1.
+        The first K channels are the network's output for the frame itself, the last one is the
+        disagreement, 0..1.
         """
         own = self._predictor.predict(images)
         mirrored = self._predictor.predict(np.ascontiguousarray(images[:, :, ::-1]))

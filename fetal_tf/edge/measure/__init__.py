@@ -1,1 +1,1 @@
-"""From what a network says to measurements with units, flags and reasons to refuse."""
+"""From a network's output to measurements with units, flags and reasons for refusal."""

@@ -1,4 +1,4 @@
-"""Is this the plane that the network knows? The frame against what an autoencoder makes of it."""
+"""Judge by an autoencoder's reconstruction whether a frame shows the plane it was trained on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,14 +12,11 @@ from fetal_tf.edge.measure.plane_reference import PlaneReference
 
 
 class WithInput:
-    """The reconstruction, and as one more channel the frame that it was made of."""
+    """Append the input frame to an autoencoder's reconstruction as a second channel."""
 
     def __init__(self, predictor: Predictor):
         self._predictor = predictor
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        return self._predictor.input_shape
+        self.input_shape = predictor.input_shape
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Gray frames uint8 (N, H, W, 1) to reconstruction and frame, float32 (N, H, W, 2)."""
@@ -29,19 +26,19 @@ class WithInput:
 
 @dataclass(frozen=True)
 class PlaneMeasurement:
-    """How well a frame was reconstructed, and whether it looks like the plane.
+    """How well a frame was reconstructed, and how far it is from images of the plane.
 
     Attributes:
         plane: name of the plane, such as "four_chamber".
-        reconstruction_error: mean squared difference of gray values 0..1, padding left out. It
-            alone does not tell planes apart.
+        reconstruction_error: mean squared difference of gray values 0..1 without padding. Alone it
+            does not tell planes apart.
         ssim: structural similarity of frame and reconstruction, 1 = identical.
-        features: what the score looks at, by the names of `plane_features.FEATURES`.
-        plane_z: their robust z-scores; empty without a reference.
-        plane_score: distance from the plane's own images, flagged from 1 on; None without a
+        features: input of the score, by the names of `plane_features.FEATURES`.
+        plane_z: robust z-scores of the features; empty without a reference.
+        plane_score: distance from images of the plane, flagged from 1 on; None without a
             reference.
-        flags: "not_PLANE: sentence", or none.
-        refused: None: any frame can be reconstructed.
+        flags: "not_PLANE: sentence", or empty.
+        refused: always None: every frame can be reconstructed.
         output: reconstruction and frame [h, w, 2], for drawing.
         letterbox: the geometry of both.
     """
@@ -58,7 +55,7 @@ class PlaneMeasurement:
     letterbox: Letterbox | None = field(default=None, repr=False, compare=False)
 
     def headline(self) -> str:
-        """Score, or what is known without one."""
+        """Score and reconstruction error in one line."""
         error = f"reconstruction error {self.reconstruction_error:.4f}"
         if self.plane_score is None:
             return f"{error}, not calibrated"
@@ -83,9 +80,9 @@ def measure_plane(
 
     Args:
         output: of `WithInput`, float32 [h, w, 2].
-        plane: what the network was trained on.
-        letterbox: of the frame; its padding takes no part.
-        reference: fitted to the plane's own images; without it there is no score.
+        plane: name of the plane that the network was trained on.
+        letterbox: of the frame; its padding is ignored.
+        reference: fitted to images of the plane; without it there is no score.
 
     Raises:
         ValueError: an output without the frame's channel.
@@ -117,7 +114,7 @@ def measure_plane(
 
 
 def check_plane(classes: tuple[str, ...]) -> str:
-    """The one class, the name of the plane; ValueError for any other number of them."""
+    """Returns the only class, the name of the plane; ValueError unless there is exactly one."""
     if len(classes) != 1:
         raise ValueError(f"one class, the name of the plane, is expected, found {list(classes)}")
     return classes[0]

@@ -1,13 +1,14 @@
-"""How an autoencoder fails on a frame, in four numbers: the error alone does not tell planes."""
+"""Four numbers about an autoencoder's error on a frame, and the structural similarity."""
 
 from collections.abc import Mapping
 
 import cv2
 import numpy as np
 
-# Fine detail is what lies between two blurs, shares of the frame's longer side: 2 to 5 px of 256.
+# Fine detail is the difference of two blurs; sd as shares of the frame's longer side: 2 and 4.5 px
+# of 256.
 _DETAIL = (0.0078, 0.0175)
-_TINY = 1e-8  # of a squared gray value in 0..1: a black frame has finite logarithms
+_TINY = 1e-8  # keeps the logarithms of a black frame finite; a squared gray value in 0..1
 FEATURES: Mapping[str, str] = {
     "error": "size of the reconstruction error",
     "detail": "share of fine detail that is not reconstructed",
@@ -17,13 +18,14 @@ FEATURES: Mapping[str, str] = {
 
 
 def plane_features(frame: np.ndarray, reconstruction: np.ndarray) -> dict[str, float]:
-    """The `FEATURES` of a frame and its reconstruction.
+    """Compute the `FEATURES` of a frame and its reconstruction.
 
-    A dark or smooth frame is reconstructed well whatever it shows, so a small error proves nothing.
-    With d = frame - reconstruction and <.> the mean over pixels: `error` is log <d²>; `detail` the
-    logarithm of the energy of d over that of the frame, both in a band of fine detail; `grain`
-    log <|grad d|²> / <d²>, high for speckle that was not learnt, low for blur; `skewness`
-    <d³> / <d²>^1.5, high where few bright structures are missed, such as a skull.
+    A dark or smooth frame is reconstructed well whatever it shows, so the error alone tells little.
+    With d = frame - reconstruction and <.> the mean over pixels:
+    `error` is log <d²>. `detail` is the logarithm of the energy of d over that of the frame, both
+    in a band of fine detail. `grain` is log <|grad d|²> / <d²>: high for speckle that was not
+    learnt, low for blur. `skewness` is <d³> / <d²>^1.5: high where few bright structures are
+    missing in the reconstruction, such as a skull.
 
     Args:
         frame: gray values 0..1, float [h, w], without padding.
@@ -63,7 +65,7 @@ def _window(values: np.ndarray) -> np.ndarray:
 
 
 def _detail(values: np.ndarray) -> float:
-    """Mean square of what lies between the two blurs."""
+    """Mean square of the difference of two blurs."""
     side = max(values.shape)
     fine, coarse = (
         cv2.GaussianBlur(values, (0, 0), share * side, borderType=cv2.BORDER_REFLECT)

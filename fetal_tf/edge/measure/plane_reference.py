@@ -1,4 +1,4 @@
-"""How far a frame lies from those of the right plane: a robust reference, and when to doubt."""
+"""A reference fitted to images of a plane, and a frame's distance from it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,19 +10,19 @@ import numpy as np
 from fetal_tf.edge.measure.anomaly import MIN_CALIBRATION
 from fetal_tf.edge.measure.plane_features import FEATURES
 
-# The correlations of some dozen images are noise for a tenth: they are drawn towards zero by it.
+# Correlations of a few dozen images are noisy: they are shrunk towards zero by this share.
 _SHRINKAGE = 0.1
-_LEAST_SCALE = 0.01  # images that happen to agree must not make the next one another plane
+_LEAST_SCALE = 0.01  # else images that happen to be alike would make a usual one an outlier
 
 
 @dataclass(frozen=True)
 class PlaneReference:
-    """Features of the plane's own images, and the distance from them that is flagged.
+    """Distribution of the features of a plane's images, and the distance that is flagged.
 
     Attributes:
         medians, scales: in the order of `FEATURES`, float64 [F]; a scale is 1.4826 times the median
-            absolute deviation, for a normal distribution its standard deviation.
-        correlations: float64 [F, F], shrunk.
+            absolute deviation: the standard deviation of a normal distribution.
+        correlations: float64 [F, F], shrunk towards zero.
         threshold: distance from which on a frame is flagged.
     """
 
@@ -33,10 +33,10 @@ class PlaneReference:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "PlaneReference | None":
-        """From what `fit_plane` made; None where it had too few images.
+        """Read the settings that `fit_plane` made; None where it had too few images.
 
         Raises:
-            ValueError: a value that is missing, of another size or senseless.
+            ValueError: a value is missing, of another size or out of range.
         """
         if "threshold" not in settings:
             return None
@@ -59,29 +59,28 @@ class PlaneReference:
         return dict(zip(FEATURES, z.tolist(), strict=True))
 
     def score(self, features: Mapping[str, float]) -> float:
-        """Mahalanobis distance of the z-scores in units of the threshold: from 1 on it is flagged.
+        """Mahalanobis distance of the z-scores in units of the threshold; flagged from 1 on.
 
-        It looks to both sides, and at features against one another: a frame can be usual in each
-        and unusual in their combination.
+        It also finds a frame whose features are usual one by one and unusual together.
         """
         z = (_vector(features) - self.medians) / self.scales
         return _distance(z, self.correlations) / self.threshold
 
 
 def fit_plane(features: Sequence[Mapping[str, float]], false_alarm_rate: float) -> dict[str, Any]:
-    """Settings of a reference that flags at most a share of the plane's own images.
+    """Fit a reference that flags at most a share of the plane's own images.
 
-    The threshold is set by distances in which each image is held against a reference of all the
-    others, as a new image will be: against a reference that knows it, it would seem too usual.
+    The threshold comes from leave-one-out distances: each image is compared with a reference of all
+    the others, as a new image will be.
 
     Args:
         features: of validation images, see `plane_features`.
         false_alarm_rate: between 0 and 1.
 
     Returns:
-        JSON types: `median`, `scale`, `correlation`, `threshold`, `false_alarm_rate` as asked for,
-        `flagged_share` as reached by those distances, and `n`. With fewer than 20 images only
-        `false_alarm_rate` and `n`: nothing is flagged then.
+        JSON types: `median`, `scale`, `correlation`, `threshold`, `false_alarm_rate` as given,
+        `flagged_share` of the leave-one-out distances, and `n`. With fewer than 20 images only
+        `false_alarm_rate` and `n`: then nothing is flagged.
 
     Raises:
         ValueError: a rate that is not between 0 and 1.
@@ -97,7 +96,7 @@ def fit_plane(features: Sequence[Mapping[str, float]], false_alarm_rate: float) 
     for place, value in enumerate(values):
         medians, scales, correlations = _reference(np.delete(values, place, axis=0))
         held_out.append(_distance((value - medians) / scales, correlations))
-    # Just above the largest distance that is not to be flagged.
+    # Just above the largest distance that must not be flagged.
     allowed = int(false_alarm_rate * count)
     threshold = float(np.nextafter(sorted(held_out)[-1 - allowed], math.inf))
     medians, scales, correlations = _reference(values)
