@@ -1,4 +1,4 @@
-"""How unusual a brain is without an expert: shape against a reference, disagreement of views."""
+"""Scores that tell an unusual brain without an expert: shape, and disagreement of views."""
 
 import math
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ import numpy as np
 
 from fetal_tf.edge.measure.structures import Features
 
-MIN_CALIBRATION = 20  # values from which the tail that a threshold cuts off is more than one frame
-# What makes a descriptor, and what people call it.
+MIN_CALIBRATION = 20  # values that a threshold needs: with fewer, 5 % is less than one frame
+# Kind of descriptor → its name in sentences.
 _WORDS = {
     "area": "area",
     "along": "position along the brain",
@@ -20,30 +20,31 @@ _WORDS = {
     "width_share": "width against the brain's",
     "width_mm": "width",
 }
-_WINDOW = 0.1  # radius of the disc that disagreement is averaged over, share of the brain's radius
-_BORDER = 0.08  # depth of the brain's border that no disc looks at, share of the brain's radius
+_WINDOW = 0.1  # radius of the disc over which disagreement is averaged, share of brain's radius
+_BORDER = 0.08  # depth of the brain's border that is left out, share of the brain's radius
 
 
 def shape_descriptors(
     structures: Mapping[str, Features | None], mm_per_pixel: float | None
 ) -> dict[str, float]:
-    """What the shapes and places of the structures say, whatever the frame's size and direction.
+    """Describe shape and place of the structures, independent of the frame's size and direction.
 
-    Of the brain: `axis_ratio` (logarithm of short over long axis) and `solidity`, structures inside
-    counted as brain. Of every structure that is present: `area` (logarithm of the mean fragment's
-    share of the brain); of one in a single piece `axis_ratio`, `solidity`, and `along` and
-    `across`, the distance of its centroid from the brain's centre along and across the brain's long
-    axis, in its semi-axes (without a sign: a frame may be mirrored, and either end may be the
-    front). Of the lateral ventricle `width_share` (logarithm of its width over the brain's short
-    axis) and, with a pixel size, `width_mm`. That a structure is absent is no descriptor: most
-    normal planes miss one.
+    Brain: `axis_ratio` (logarithm of short over long axis) and `solidity`; structures inside count
+    as brain.
+    Every structure that is present: `area` (logarithm of the mean fragment's share of the brain).
+    Where it is in one piece also `axis_ratio`, `solidity`, `along` and `across`: the distance of
+    its centroid from the brain's centre along and across the brain's long axis, in semi-axes. They
+    have no sign, because a frame may be mirrored and either end may be the front.
+    Lateral ventricle: `width_share` (logarithm of its width over the brain's short axis) and, with
+    a pixel size, `width_mm`.
+    The absence of a structure is no descriptor: most normal planes miss one.
 
     Args:
-        structures: features by class name, of the brain's parenchyma as `brain`; None = absent.
+        structures: features by class name, `brain` is the parenchyma; None = absent.
         mm_per_pixel: of the frame, or None.
 
     Returns:
-        Descriptors as `csp_area`, `lv_width_mm` …; empty where there is no brain.
+        Descriptors named `csp_area`, `lv_width_mm` …; empty without a brain.
     """
     brain = structures.get("brain")
     if brain is None:
@@ -53,12 +54,12 @@ def shape_descriptors(
     area_px = math.pi * semi_major * semi_minor
     found = {
         "brain_axis_ratio": math.log(semi_minor / semi_major),
-        # The hull's pixels follow from the parenchyma's own solidity.
+        # area of the hull = parenchyma's area / parenchyma's solidity
         "brain_solidity": area_px * brain.solidity / brain.area_px,
     }
     for name, structure in inner.items():
         found[f"{name}_area"] = math.log(structure.area_px / structure.fragments / area_px)
-        if structure.fragments == 1:  # the middle of two is in neither, their hull spans the brain
+        if structure.fragments == 1:  # the centroid of two lies in neither
             found[f"{name}_axis_ratio"] = math.log(_axis_ratio(structure))
             found[f"{name}_solidity"] = structure.solidity
             found[f"{name}_along"], found[f"{name}_across"] = brain_coordinates(structures, name)
@@ -70,10 +71,9 @@ def shape_descriptors(
 
 
 def brain_semi_axes(structures: Mapping[str, Features | None]) -> tuple[float, float]:
-    """Long and short semi-axis of the brain, px.
+    """Long and short semi-axis of the brain, px; ValueError without a brain.
 
-    They are those of the ellipse with the parenchyma's axis ratio, and with the area of the brain
-    and all structures in it. Raises ValueError where there is no brain.
+    The ellipse has the axis ratio of the parenchyma, and the area of the brain with its structures.
     """
     ratio = _axis_ratio(_present(structures, "brain"))
     area_px = sum(f.area_px for f in structures.values() if f is not None)
@@ -82,14 +82,13 @@ def brain_semi_axes(structures: Mapping[str, Features | None]) -> tuple[float, f
 
 
 def brain_coordinates(structures: Mapping[str, Features | None], name: str) -> tuple[float, float]:
-    """Where a structure's centroid lies along and across the brain's long axis, in semi-axes.
+    """A structure's distance from the brain's centre along and across the long axis, in semi-axes.
 
-    0 is the brain's centre, 1 its border; without a sign. Raises ValueError where there is no
-    brain or no such structure.
+    0 is the centre, 1 the border; there is no sign. ValueError without a brain or the structure.
     """
     brain, structure = _present(structures, "brain"), _present(structures, name)
     semi_major, semi_minor = brain_semi_axes(structures)
-    # The parenchyma has its centre beside the brain's where a structure is missing in it.
+    # Centre of all parts: the parenchyma alone lacks the structures and has another centre.
     parts = [f for f in structures.values() if f is not None]
     areas = [f.area_px for f in parts]
     x = structure.centroid_x_px - np.average([f.centroid_x_px for f in parts], weights=areas)
@@ -112,7 +111,7 @@ def _axis_ratio(structure: Features) -> float:
 
 
 def in_words(descriptor: str) -> str:
-    """A descriptor's name for people: `csp_area` is "csp area"."""
+    """A descriptor's name in a sentence: "lv_width_share" → "lv width against the brain's"."""
     structure, _, what = descriptor.partition("_")
     return f"{structure} {_WORDS.get(what, what.replace('_', ' '))}"
 
@@ -120,7 +119,7 @@ def in_words(descriptor: str) -> str:
 def z_scores(
     descriptors: Mapping[str, float], reference: Mapping[str, Mapping[str, float]]
 ) -> dict[str, float]:
-    """Robust standard deviations above the reference, of the descriptors that both know.
+    """Robust z-scores of the descriptors that the reference holds.
 
     Raises:
         ValueError: a reference without a finite median and a positive scale.
@@ -143,19 +142,18 @@ def _number(entry: Mapping[str, Any], name: str, key: str) -> float:
 
 
 def disagreement_score(disagreement: np.ndarray, inside: np.ndarray) -> float | None:
-    """The largest mean disagreement in any disc of a tenth of the brain's radius, 0..1.
+    """The largest mean disagreement over discs of a tenth of the brain's radius, 0..1.
 
-    A disc is about as large as a cavum: it reaches a high mean where views disagree about a whole
-    structure, shown or not, not where they disagree about its outline. The brain's own border, on
-    which views always disagree a little, does not count (as 0, so that no small remainder of a
-    disc weighs much), and neither does the size of the frame.
+    A disc is about as large as a cavum: its mean is high where views disagree about a whole
+    structure, and low where they disagree about an outline. On the brain's border views always
+    disagree a little, so the border counts as 0. The size of the frame does not matter.
 
     Args:
         disagreement: float [h, w], 0..1.
         inside: bool [h, w], the brain with all that lies in it.
 
     Returns:
-        The score, None where there is no brain.
+        The score, None without a brain.
     """
     if not inside.any():
         return None
@@ -167,5 +165,5 @@ def disagreement_score(disagreement: np.ndarray, inside: np.ndarray) -> float | 
     y, x = np.ogrid[-reach : reach + 1, -reach : reach + 1]
     disc = (x * x + y * y <= reach * reach).astype(np.float32)
     means = cv2.filter2D(values, -1, disc / disc.sum(), borderType=cv2.BORDER_CONSTANT)
-    # A large kernel goes through a Fourier transform, which leaves crumbs of either sign.
+    # OpenCV filters large kernels by Fourier transform, which can leave 0..1 by rounding.
     return float(np.clip(means.max(), 0, 1))

@@ -1,4 +1,4 @@
-"""What an anomaly is held against: the reference of normal shapes, and the alarms' thresholds."""
+"""Fit the reference of normal brain shapes and the thresholds of the anomaly scores."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,19 +7,19 @@ import numpy as np
 
 from fetal_tf.edge.measure.anomaly import MIN_CALIBRATION
 
-MIN_REFERENCE = 8  # values from which a median and a spread are taken at all
-# The least spread that a descriptor is credited with, by what it measures: a few images that happen
-# to agree must not make the next one an anomaly.
+MIN_REFERENCE = 8  # values that a median and a spread need
+# Smallest scale by kind of descriptor. Without it a few images that happen to be alike would make
+# the next one an anomaly.
 _FLOORS = {
     "area": 0.1,
     "along": 0.03,
     "across": 0.03,
     "axis_ratio": 0.05,
-    "solidity": 0.03,  # a net's outline is ragged by that much where an expert's is smooth
+    "solidity": 0.03,  # the outline of a net is less smooth than that of an expert
     "width_share": 0.1,
     "width_mm": 0.5,
 }
-_FLOOR = 0.01  # of a descriptor that is not named here
+_FLOOR = 0.01  # of other descriptors
 _MIN_THRESHOLDS = {"shape_score": 1.0, "disagreement_score": 0.01}
 
 
@@ -27,12 +27,12 @@ def fit_reference(descriptors: Iterable[Mapping[str, float]]) -> dict[str, dict[
     """Median and robust spread of every descriptor over the training images.
 
     Args:
-        descriptors: one mapping per image, as `shape_descriptors` makes them.
+        descriptors: of each image, see `shape_descriptors`.
 
     Returns:
-        Descriptor → `median`, `scale` (1.4826 · median absolute deviation, which for a normal
-        distribution is its standard deviation, but not below a floor) and `n`. Descriptors with
-        fewer than 8 finite values are left out.
+        Descriptor → `median`, `scale` and `n`. The scale is 1.4826 · median absolute deviation (the
+        standard deviation of a normal distribution), but not below a floor. Descriptors with fewer
+        than 8 finite values are left out.
     """
     values: dict[str, list[float]] = {}
     for image in descriptors:
@@ -58,12 +58,12 @@ def fit_thresholds(
     disagreement_scores: Iterable[float | None],
     false_alarm_rate: float,
 ) -> dict[str, float]:
-    """Thresholds that together flag at most a share of the validation images.
+    """Fit thresholds that together flag at most a share of the validation images.
 
-    Both scores flag the same number of images, the largest with which no more than the share
-    reaches one threshold or the other. A threshold lies just above the largest score that is not
-    flagged. None and NaN do not count. Below 1 robust standard deviation of shape, and below 0.01
-    of disagreement, there is no alarm whatever the validation images say.
+    Each score flags the same number of images: the largest number for which the images that reach
+    either threshold stay within the share. A threshold lies just above the largest score that is
+    not flagged. None and NaN are left out. No threshold is below 1 robust standard deviation of
+    shape or below 0.01 of disagreement.
 
     Args:
         shape_scores: one per image.
@@ -71,13 +71,13 @@ def fit_thresholds(
         false_alarm_rate: between 0 and 1.
 
     Returns:
-        `shape_score`, `disagreement_score`, `false_alarm_rate` as asked for, `flagged_share` as
-        reached, and `n`, the number of images behind the less supported threshold. A score with
-        fewer than 20 values has no threshold and no key; where none has one, `n` is what there was
-        and nothing is flagged.
+        `shape_score`, `disagreement_score`, `false_alarm_rate` as given, `flagged_share` as
+        reached, and `n`, the number of images of the score that has fewer. A score with fewer than
+        20 values has no threshold and no key. Where no score has one, nothing is flagged and `n` is
+        the larger number of values.
 
     Raises:
-        ValueError: a rate that is not between 0 and 1, or scores of another number of images.
+        ValueError: a rate that is not between 0 and 1, or different numbers of scores.
     """
     if not 0 < false_alarm_rate < 1:
         raise ValueError(f"false_alarm_rate must lie between 0 and 1, found {false_alarm_rate}")

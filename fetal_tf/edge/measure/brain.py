@@ -1,4 +1,4 @@
-"""From class probabilities or a label map to the measured structures of a fetal brain."""
+"""Measure the structures of a fetal brain in class probabilities or in a label map."""
 
 import math
 from collections.abc import Mapping
@@ -33,13 +33,12 @@ def measure_brain(
         classes: K names: background, brain, then the structures.
         letterbox: how the frame was fitted into the map.
         mm_per_pixel: of the original image, or None: then pixels only, never mm.
-        settings: what was fitted to data, all optional: `cleaning` (the fields of `Cleaning`; None
-            switches it off), `reference` (see `fit_reference`), `thresholds` (see
-            `fit_thresholds`).
+        settings: all optional: `cleaning` (the fields of `Cleaning`; None switches it off),
+            `reference` (see `fit_reference`), `thresholds` (see `fit_thresholds`).
 
     Raises:
         ValueError: a pixel size that is not a positive number, classes that do not begin with
-            background and brain, a map of another size or number of classes, senseless settings.
+            background and brain, a map of another size or number of classes, invalid settings.
     """
     settings = settings or {}
     _check_arguments(classes, mm_per_pixel)
@@ -74,16 +73,16 @@ def measure_brain_labels(
     mm_per_pixel: float | None,
     settings: Mapping[str, Any] | None = None,
 ) -> BrainMeasurement:
-    """Measure an expert's mask as it is: nothing is cleaned.
+    """Measure an expert's mask without cleaning it.
 
     Args:
         labels: integers [H, W], indices into `classes`.
         classes: background, brain, then the structures.
         mm_per_pixel: of the image, or None: then pixels only, never mm.
-        settings: as in `measure_brain`; its `cleaning` plays no part.
+        settings: as in `measure_brain`; `cleaning` is ignored.
 
     Raises:
-        ValueError: as `measure_brain`, and for a label that no class has.
+        ValueError: as `measure_brain`, and for a label beyond the classes.
     """
     _check_arguments(classes, mm_per_pixel)
     if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer) or not labels.size:
@@ -105,7 +104,7 @@ def _check_arguments(classes: tuple[str, ...], mm_per_pixel: float | None) -> No
 
 
 def check_classes(classes: tuple[str, ...]) -> None:
-    """Make sure that the classes are background, brain, then structures, each once.
+    """Check that the classes are background, brain, then structures, each once.
 
     Raises:
         ValueError: they are not.
@@ -120,10 +119,10 @@ def check_classes(classes: tuple[str, ...]) -> None:
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
-    """Make sure that `measure_brain` can use its settings, before the first frame comes.
+    """Check the settings of `measure_brain` before the first frame is measured.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a value is invalid; the message names its key.
     """
     cleaning_of(settings)
     reference, thresholds = settings.get("reference", {}), settings.get("thresholds", {})
@@ -145,7 +144,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def cleaning_of(settings: Mapping[str, Any]) -> Cleaning | None:
-    """How label maps are cleaned; None for not at all. Raises ValueError for unknown fields."""
+    """The `Cleaning` in the settings, None for no cleaning; ValueError for unknown fields."""
     given = settings.get("cleaning", {})
     if given is None:
         return None
@@ -189,7 +188,7 @@ def _refusal(labels: np.ndarray) -> str | None:
 
 
 def _judged(measurement: BrainMeasurement, settings: Mapping[str, Any]) -> BrainMeasurement:
-    """With scores and flags; a refused one has neither."""
+    """Add scores and flags; a refused measurement gets none."""
     if measurement.refused:
         return measurement
     descriptors = anomaly.shape_descriptors(measurement.structures, measurement.mm_per_pixel)
@@ -211,7 +210,7 @@ def _judged(measurement: BrainMeasurement, settings: Mapping[str, Any]) -> Brain
 def _exceedances(
     measurement: BrainMeasurement, thresholds: Mapping[str, float]
 ) -> dict[str, float]:
-    """Each known score in units of its threshold."""
+    """Scores divided by their thresholds, where both are known."""
     scores = {
         "shape_score": measurement.shape_score,
         "disagreement_score": measurement.disagreement_score,

@@ -1,4 +1,4 @@
-"""Reasons to look at a measured brain again, each "code: sentence with the numbers"."""
+"""Flags of a measured brain: reasons to look again, each "code: sentence with the numbers"."""
 
 from collections.abc import Iterator, Mapping
 
@@ -8,24 +8,23 @@ import numpy as np
 from fetal_tf.edge.geometry.ellipse import ramanujan_perimeter
 from fetal_tf.edge.measure import anomaly, clinical
 from fetal_tf.edge.measure.brain_measurement import BrainMeasurement
-from fetal_tf.edge.measure.head import HeadLimits
+from fetal_tf.edge.measure.head import HeadLimits, unit_flags
 from fetal_tf.edge.measure.structures import BACKGROUND
 
 _MAX_BORDER_SHARE = 0.02  # of the brain's circumference, as for a head
-_SIGNIFICANT_SHARE = 0.05  # of the brain's area: smaller second brains are crumbs
+_SIGNIFICANT_SHARE = 0.05  # of the brain's area; smaller separate parts are ignored
 _USUAL_FRAGMENTS = {"csp": 1, "lv": 2}  # one cavum; one ventricle in each hemisphere
-# The cavum lies on the midline. Beyond a third of the half width it is something else, provided
-# that the brain is long enough to have a direction: rounder ones are not judged.
+# The cavum lies on the midline; beyond a third of the half width it is something else. A nearly
+# round brain has no certain direction and is not judged.
 _MAX_CSP_ACROSS = 0.35
 _MIN_ECCENTRICITY = 0.4
 
 
 def brain_flags(measurement: BrainMeasurement) -> Iterator[str]:
-    """Doubts about the mask, and a ventricle that is too wide; of a brain that is not refused."""
+    """Flags for a doubtful mask and for a wide ventricle; the brain must not be refused."""
     inside = measurement.labels != BACKGROUND
     circumference_px = float(ramanujan_perimeter(*anomaly.brain_semi_axes(measurement.structures)))
-    if measurement.mm_per_pixel is None:
-        yield "no_pixel_size: measured in pixels only, millimetres need mm_per_pixel"
+    yield from unit_flags(measurement.mm_per_pixel)
     border = _on_border(inside) / circumference_px
     if border > _MAX_BORDER_SHARE:
         yield (
@@ -50,7 +49,7 @@ def brain_flags(measurement: BrainMeasurement) -> Iterator[str]:
 
 
 def anomaly_flags(measurement: BrainMeasurement, thresholds: Mapping[str, float]) -> Iterator[str]:
-    """Scores that reach their threshold; the shape's names the descriptor that is furthest off."""
+    """Flags for scores that reach their threshold; `unusual_shape` names the worst descriptor."""
     score, limit = measurement.shape_score, thresholds.get("shape_score")
     if score is not None and limit is not None and score >= limit:
         worst = max(measurement.shape_z, key=lambda name: abs(measurement.shape_z[name]))
@@ -68,7 +67,7 @@ def anomaly_flags(measurement: BrainMeasurement, thresholds: Mapping[str, float]
 
 
 def _fragments(measurement: BrainMeasurement) -> Iterator[str]:
-    """By the map before cleaning for the brain, as measured for its structures."""
+    """Flags for separate parts: of the brain before cleaning, of its structures after it."""
     parts = _significant_parts(measurement.raw_labels != BACKGROUND)
     if parts > 1:
         yield f"fragmented: the brain has {parts} separate parts"
@@ -91,13 +90,13 @@ def _misplaced_cavum(measurement: BrainMeasurement) -> Iterator[str]:
 
 
 def _on_border(inside: np.ndarray) -> int:
-    """Pixels on the outermost rows and columns."""
+    """Number of mask pixels on the outermost rows and columns."""
     inner = inside[1:-1, 1:-1]
     return int(np.count_nonzero(inside)) - int(np.count_nonzero(inner))
 
 
 def _significant_parts(inside: np.ndarray) -> int:
-    """Parts that touch not even at a corner, with at least 5 % of the largest one's area."""
+    """Number of 8-connected parts with at least 5 % of the largest one's area."""
     _, _, stats, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8))
     areas = stats[1:, cv2.CC_STAT_AREA]
     return int(np.count_nonzero(areas >= _SIGNIFICANT_SHARE * areas.max(initial=0)))

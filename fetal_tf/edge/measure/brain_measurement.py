@@ -1,4 +1,4 @@
-"""What was measured in one frame of a fetal brain: structures, grade, scores, and as a record."""
+"""The measurement of one frame of a fetal brain: structures, grade, scores, flags."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.measure import clinical
 from fetal_tf.edge.measure.structures import Features
 
-# Recorded of every structure; the width is the ventricle's alone.
+# Columns of every structure; only the ventricle has a width too.
 _RECORDED = (
     "area_px",
     "area_mm2",
@@ -28,20 +28,20 @@ _RECORDED = (
 
 @dataclass(frozen=True)
 class BrainMeasurement:
-    """Measured brain structures, or the reason why there are none.
+    """Measured brain structures, or the reason why the frame was refused.
 
     Attributes:
         classes: names of the label map's values: background, brain, then the structures.
-        labels: what was measured, uint8 [H, W] of the original frame.
-        raw_labels: the same before cleaning.
+        labels: the label map that was measured, uint8 [H, W] of the original frame.
+        raw_labels: the label map before cleaning.
         mm_per_pixel: as given; without it nothing is in mm.
         structures: features by class name, without background; `brain` is the parenchyma, without
             the structures inside. None = not seen, or refused.
         shape_z: robust z-score by shape descriptor; empty without a reference.
-        shape_score: the largest of their magnitudes.
-        disagreement_score: of the test-time views, 0..1; None where there was one view only.
-        anomaly_score: the larger of both in units of its threshold: from 1 on it is flagged. None
-            where no threshold was fitted.
+        shape_score: the largest magnitude in `shape_z`.
+        disagreement_score: of the test-time views, 0..1; None for a single view.
+        anomaly_score: the larger of both scores in units of its threshold; flagged from 1 on. None
+            without thresholds.
         flags: reasons to look again, each "code: sentence".
         refused: "no_brain: sentence", or None.
         probability: the map [h, w, K] that was measured, for drawing.
@@ -66,14 +66,14 @@ class BrainMeasurement:
 
     @property
     def ventriculomegaly(self) -> str:
-        """none, mild, moderate or severe; empty where no ventricle or no pixel size is known."""
+        """none, mild, moderate or severe; empty without a ventricle or a pixel size."""
         ventricle = self.structures.get("lv")
         if ventricle is None or ventricle.width_mm is None:
             return ""
         return clinical.ventriculomegaly_grade(ventricle.width_mm)
 
     def headline(self) -> str:
-        """Cavum and ventricle for the screen; empty where refused."""
+        """Cavum and ventricle in one line; empty where refused."""
         if self.refused:
             return ""
         parts = []
@@ -96,9 +96,9 @@ class BrainMeasurement:
         return f"{ventricle.width_mm:.1f} mm ({grade} ventriculomegaly)"
 
     def as_record(self) -> dict[str, float | str | None]:
-        """Flat row for CSV and JSON: the same keys for the same classes, units in the names.
+        """Flat row for CSV and JSON: fixed keys for given classes, units in the names.
 
-        None = unknown: of a structure that is not seen, of everything where refused.
+        None = unknown: for a structure that is not seen, and for everything where refused.
         """
         record: dict[str, float | str | None] = {}
         for name in self.classes[1:]:

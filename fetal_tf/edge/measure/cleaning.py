@@ -1,4 +1,4 @@
-"""Removing from a label map what no brain shows."""
+"""Clean a label map of a brain: close gaps, fill holes, remove fragments."""
 
 import math
 from collections.abc import Mapping
@@ -10,26 +10,26 @@ import numpy as np
 from fetal_tf.edge.geometry.masks import bounding_box, hull_corners, outer_contours
 from fetal_tf.edge.measure.structures import BACKGROUND, BRAIN, STRUCTURES
 
-_MAX_PASSES = 10  # cleaning settles after two; this only bounds what no brain looks like
+_MAX_PASSES = 10  # two are enough for a brain; a bound for other masks
 
 
 @dataclass(frozen=True)
 class Cleaning:
-    """How a label map is cleaned, in units of the brain itself, so that no frame size matters.
+    """Limits of the cleaning, in units of the brain, so that the frame's size does not matter.
 
-    The unit of length is the radius of the circle that has the area of the brain's convex hull,
-    the unit of area is that hull's area: neither closing nor filling changes the hull.
+    The unit of area is the area of the brain's convex hull, the unit of length the radius of the
+    circle with that area. Closing and filling do not change the hull.
 
     Attributes:
-        closing: radius of the closing; gaps up to about twice this are bridged. 0 = off.
-        min_area: fragments of a structure below this area are removed. A cavum is about 1 % of the
-            brain; smaller marks are more often noise than anatomy.
-        top_k: by class name, how many fragments of a structure are kept, the largest first. A
-            class that is not named keeps all.
-        margin: a structure lies inside the brain's hull grown by this; what lies beyond is cut.
+        closing: radius of the closing; it bridges gaps up to about twice this. 0 = off.
+        min_area: smaller fragments of a structure are removed. A cavum is about 1 % of the brain;
+            smaller fragments are more often noise than anatomy.
+        top_k: class name → how many fragments of a structure are kept, the largest first. Other
+            classes keep all.
+        margin: structures are cut off beyond the brain's hull grown by this.
 
     Raises:
-        ValueError: a share that is negative or not finite, a `top_k` that is no positive integer.
+        ValueError: a number outside [0, 1), a `top_k` that is no positive integer.
     """
 
     closing: float = 0.02
@@ -52,12 +52,11 @@ class Cleaning:
 
 
 def clean(labels: np.ndarray, classes: tuple[str, ...], cleaning: Cleaning) -> np.ndarray:
-    """Remove what no brain shows; cleaning what is clean changes nothing.
+    """Clean a label map; a clean one stays as it is.
 
-    The brain is the part that holds the most brain pixels; structures inside count as brain for
-    what hangs together. Gaps are closed, holes are filled. Of each structure the largest
-    fragments inside the (grown) brain stay. What is removed becomes brain inside the brain, and
-    background elsewhere.
+    The brain is the connected part with the most brain pixels, where structures count as brain. Its
+    gaps are closed and its holes filled. Of each structure the largest fragments inside the (grown)
+    brain are kept. Removed pixels become brain inside the brain, and background elsewhere.
 
     Args:
         labels: uint8 [H, W], indices into `classes`.
@@ -68,7 +67,7 @@ def clean(labels: np.ndarray, classes: tuple[str, ...], cleaning: Cleaning) -> n
         uint8 [H, W]; all background where no pixel is brain.
     """
     for _ in range(_MAX_PASSES):
-        # Removing and filling move the brain's outline, by which all limits are scaled.
+        # Each pass moves the brain's outline, on which all limits depend.
         cleaned = _cleaned_once(labels, classes, cleaning)
         if np.array_equal(cleaned, labels):
             break
@@ -108,7 +107,7 @@ def _cleaned_once(labels: np.ndarray, classes: tuple[str, ...], cleaning: Cleani
     result[_filled(whole)] = BRAIN
     for index, mask in kept.items():
         result[mask & (result <= BRAIN)] = index
-    # Where closing made two structures overlap, a pixel stays what it was.
+    # Where closed structures overlap, a pixel keeps its own class.
     for index, mask in kept.items():
         result[mask & (found == index)] = index
     cleaned[box] = result
@@ -131,14 +130,14 @@ def _kept_fragments(
 
 
 def _with_most_brain(mask: np.ndarray, brain: np.ndarray) -> np.ndarray | None:
-    """The part of `mask` that holds the most pixels of `brain`; None where none holds any."""
+    """The connected part of `mask` with the most pixels of `brain`; None where none has any."""
     number, parts = cv2.connectedComponents(mask.astype(np.uint8))
     held = np.bincount(parts[brain & mask], minlength=number)
     return parts == int(held.argmax()) if held.any() else None
 
 
 def _closed(mask: np.ndarray, radius_px: float) -> np.ndarray:
-    """Morphological closing by a disc; the frame's edge attracts nothing."""
+    """Morphological closing by a disc; the mask is not joined to the frame's edge."""
     reach = int(radius_px)
     if reach < 1:
         return mask
@@ -150,14 +149,14 @@ def _closed(mask: np.ndarray, radius_px: float) -> np.ndarray:
 
 
 def _filled(mask: np.ndarray) -> np.ndarray:
-    """Without holes: what the background reaches by corners alone counts as a hole."""
+    """Fill holes, also those that touch the background only at a corner."""
     filled = np.zeros(mask.shape, np.uint8)
     cv2.drawContours(filled, outer_contours(mask), -1, 1, cv2.FILLED)
     return filled.astype(bool)
 
 
 def _hull(mask: np.ndarray) -> np.ndarray:
-    """Convex hull of the mask's pixel centres, bool, to a pixel."""
+    """Pixels of the convex hull of the mask, bool."""
     hull = np.zeros(mask.shape, np.uint8)
     cv2.fillConvexPoly(hull, hull_corners(mask), 1)
     return hull.astype(bool) | mask

@@ -319,14 +319,14 @@ def _check_arguments(
 
 
 def _flags(measurement: HeadMeasurement, fit: EllipseFit, limits: HeadLimits) -> Iterator[str]:
-    yield from unit_flags(measurement.hc_mm)
+    yield from unit_flags(measurement.mm_per_pixel)
     yield from fit_flags(fit, limits)
     yield from size_flags(measurement.hc_mm, measurement.cephalic_index, limits)
 
 
-def unit_flags(hc_mm: float | None) -> Iterator[str]:
+def unit_flags(mm_per_pixel: float | None) -> Iterator[str]:
     """The flag of a measurement without a pixel size."""
-    if hc_mm is None:
+    if mm_per_pixel is None:
         yield "no_pixel_size: measured in pixels only, millimetres need mm_per_pixel"
 
 

@@ -138,7 +138,7 @@ def measure_reading(
         ends=tuple((float(x), float(y)) for x, y in points),
     )
     doubts = (
-        *unit_flags(measurement.hc_mm),
+        *unit_flags(measurement.mm_per_pixel),
         *size_flags(measurement.hc_mm, measurement.cephalic_index, limits),
         *geometry_flags(points, peaks, letterbox, limits),
     )

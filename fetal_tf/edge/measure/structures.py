@@ -1,4 +1,4 @@
-"""Brain structures: from probabilities to a label map, and the shape of each mask."""
+"""Label map of brain structures from probabilities, and the features of each mask."""
 
 import math
 from collections.abc import Mapping
@@ -17,23 +17,22 @@ _MOMENTS = ("00", "10", "01", "20", "11", "02")
 
 @dataclass(frozen=True)
 class Features:
-    """Place, size and shape of one mask; a pixel is a unit square about its integer centre.
+    """Place, size and shape of one mask; a pixel is a unit square, its centre at integers.
 
     Attributes:
-        area_px, area_mm2: all fragments; px² and mm², the latter None without a pixel size.
+        area_px, area_mm2: of all fragments, px² and mm²; mm² is None without a pixel size.
         centroid_x_px, centroid_y_px: mean of the pixel centres.
         bbox_x_px, bbox_y_px: leftmost column and uppermost row.
         bbox_width_px, bbox_height_px: number of columns and rows.
-        eccentricity: of the ellipse of the same second moments, 0 (round) to 1 (a line).
+        eccentricity: of the ellipse with the same second moments, 0 (round) to 1 (a line).
         orientation_deg: direction of that ellipse's long axis, from +x towards +y (down), in
             (-90, 90]; 0 where it is round.
         solidity: area over the number of pixels whose centre lies in the convex hull of all pixel
             centres: 1 for every digitised convex shape.
-        width_px, width_mm: diameter of the largest circle inside; of several fragments, in the
-            widest. The border runs halfway between neighbouring pixel centres: an upright bar of
-            n pixels is n wide, slanted and round ones come out 0 to 0.4 px narrower in the mean and
-            1.7 px at most.
-        fragments: parts that touch not even at a corner.
+        width_px, width_mm: diameter of the largest circle inside the widest fragment. The border
+            runs halfway between neighbouring pixel centres: an upright bar of n pixels has width n;
+            slanted and round shapes come out 0 to 0.4 px narrower in the mean, 1.7 px at most.
+        fragments: number of 8-connected parts.
     """
 
     area_px: float
@@ -55,21 +54,21 @@ class Features:
 def label_map(probabilities: np.ndarray, letterbox: Letterbox) -> np.ndarray:
     """The most probable class of every pixel of the original frame.
 
-    Probabilities are restored first and compared then: borders are as smooth as the map allows.
+    Probabilities are enlarged before they are compared, so that borders are smooth.
 
     Args:
-        probabilities: float32 [h, w, K] of the letterboxed frame; padding takes no part.
+        probabilities: float32 [h, w, K] of the letterboxed frame; padding is ignored.
         letterbox: how the frame was fitted into the map.
 
     Returns:
-        uint8 [H, W]; the lower index where classes tie.
+        uint8 [H, W]; of equal classes the lower index.
 
     Raises:
-        ValueError: the map is not of the letterbox' target size, or has no class to choose from.
+        ValueError: the map is not of the letterbox' target size, or has fewer than two classes.
     """
     if probabilities.ndim != 3 or not 2 <= probabilities.shape[2] <= 256:
         raise ValueError(f"probabilities [h, w, K] are expected, K 2..256; {probabilities.shape}")
-    # One class at a time: a frame has ten times the pixels of the map.
+    # One class at a time saves memory: a frame has ten times the pixels of the map.
     highest = letterbox.restore(np.asarray(probabilities[..., 0], np.float32))
     labels = np.zeros(highest.shape, np.uint8)
     for index in range(1, probabilities.shape[2]):
@@ -80,14 +79,14 @@ def label_map(probabilities: np.ndarray, letterbox: Letterbox) -> np.ndarray:
 
 
 def features(mask: np.ndarray, mm_per_pixel: float | None) -> Features | None:
-    """Place, size and shape of a mask.
+    """Measure place, size and shape of a mask.
 
     Args:
         mask: bool [H, W].
-        mm_per_pixel: of the frame, or None: then nothing is in mm.
+        mm_per_pixel: of the frame, or None: then pixels only.
 
     Returns:
-        The features, None where the mask is empty.
+        The features, None for an empty mask.
     """
     box = bounding_box(mask)
     if box is None:
@@ -118,7 +117,7 @@ def features(mask: np.ndarray, mm_per_pixel: float | None) -> Features | None:
 
 def _axes(moments: Mapping[str, float]) -> tuple[float, float]:
     """Eccentricity, and direction of the long axis in degrees, (-90, 90]."""
-    # In integers: a square is exactly round then, and an upright bar exactly upright.
+    # In integers, so that a square is exactly round and an upright bar exactly upright.
     m00, m10, m01, m20, m11, m02 = (round(moments[f"m{i}"]) for i in _MOMENTS)
     # Twelve times the variances. A pixel is a square, not a point: its own variance is 1/12.
     difference = 12 * ((m20 - m02) * m00 - (m10 - m01) * (m10 + m01))
@@ -131,7 +130,7 @@ def _axes(moments: Mapping[str, float]) -> tuple[float, float]:
 
 
 def _pixels_in_hull(corners: np.ndarray) -> float:
-    """Grid points on and inside a polygon with corners on the grid: Pick's theorem."""
+    """Number of grid points on and inside a polygon with corners on the grid (Pick's theorem)."""
     x, y = corners.astype(np.int64).T
     next_x, next_y = np.roll(x, -1), np.roll(y, -1)
     twice_area = abs(int(np.sum(x * next_y - next_x * y)))
@@ -142,9 +141,9 @@ def _pixels_in_hull(corners: np.ndarray) -> float:
 def _inscribed_diameter(mask: np.ndarray) -> float:
     """Diameter of the largest circle inside a mask uint8 (H, W), px.
 
-    On a grid of half pixels (centres, sides and corners of pixels) its centre is a point inside
-    and its border keeps clear of all others. A side lies inside between two pixels inside, a
-    corner among at least three: so the border runs in the middle, and straight where it is.
+    Computed on a grid of half pixels: centres, sides and corners of pixels. A side is inside
+    between two pixels inside, a corner among at least three. So the border runs halfway between
+    pixels, and straight borders stay straight.
     """
     padded = np.pad(mask, 1)
     pairs = padded[1:] + padded[:-1]
@@ -153,7 +152,7 @@ def _inscribed_diameter(mask: np.ndarray) -> float:
     grid[1::2, ::2] = pairs == 2
     grid[::2, 1::2] = padded[:, 1:] + padded[:, :-1] == 2
     grid[1::2, 1::2] = pairs[:, 1:] + pairs[:, :-1] >= 3
-    # A distance of one step on this grid is a radius of half a pixel, a diameter of one. Its square
-    # is an integer; OpenCV's own last digits change from run to run.
+    # One step of this grid is half a pixel of radius, one of diameter. Its square is an integer:
+    # rounded, because OpenCV's last digits change from run to run.
     steps = float(cv2.distanceTransform(grid, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
     return math.sqrt(round(steps * steps))
