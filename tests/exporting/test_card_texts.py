@@ -29,8 +29,10 @@ SOURCES = {
     "four_chamber": (four_chamber, confidence, fit_doubts),
     "landmarks": (landmark_doubts, landmark_measurement, fit_doubts, head),
 }
-# `fit_doubts.refusal` says `no_NAME` of the structure that it is asked about.
+# `fit_doubts.refusal` says `no_NAME` of the structure that it is asked about; `head.unit_flags` is
+# the brain's too.
 REFUSALS = {
+    "brain": {"no_pixel_size"},
     "head": {"no_head"},
     "landmarks": {"mask_disagrees"},
     "four_chamber": {"no_heart", "no_thorax"},

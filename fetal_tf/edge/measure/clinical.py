@@ -1,14 +1,14 @@
-"""Fetal head: age from size, size for an age from elsewhere, grades of ventriculomegaly."""
+"""Published formulas: age from head size, head size for an age, grades of ventriculomegaly."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-HADLOCK_WEEKS = (14.0, 42.0)  # the fetuses of Hadlock 1984
-INTERGROWTH_WEEKS = (14.0, 40.0)  # the scans of the INTERGROWTH-21st fetal growth study
-# Hadlock 1981, AJR 137:83: mean 78.3, and one standard deviation about it.
+HADLOCK_WEEKS = (14.0, 42.0)  # ages in Hadlock 1984
+INTERGROWTH_WEEKS = (14.0, 40.0)  # ages in the INTERGROWTH-21st fetal growth study
+# Mean 78.3 and one standard deviation about it: Hadlock 1981, AJR 137:83.
 CEPHALIC_INDEX_RANGE = (74.0, 83.0)
-# Width of the ventricle's atrium from which, or (moderate) beyond which, it has that grade, mm.
+# Width of the ventricle's atrium from which it has a grade, mm; for moderate: above which.
 VENTRICULOMEGALY_MM = {"mild": 10.0, "moderate": 12.0, "severe": 15.0}
 
 
@@ -30,8 +30,7 @@ def hadlock_ga_weeks_from_hc(hc_mm: float) -> float | None:
 def hadlock_ga_weeks_from_bpd(bpd_outer_outer_mm: float) -> float | None:
     """Gestational age in weeks from the biparietal diameter, outer to outer, in mm.
 
-    Hadlock measured outer to inner; an ellipse around the skull gives outer to outer, which is
-    converted first (`bpd_outer_inner_mm`).
+    Hadlock measured outer to inner, so the diameter is converted by `bpd_outer_inner_mm` first.
 
     Returns:
         The age, or None where it lies outside the 14 to 42 weeks of the study.
@@ -81,8 +80,8 @@ def cephalic_index(bpd: float, ofd: float) -> float:
 def ventriculomegaly_grade(width_mm: float) -> str:
     """Grade of a lateral ventricle by the width of its atrium in mm, at any gestational age.
 
-    The width is rounded to the tenth of a millimetre in which the bands are defined and a width is
-    written, so that number and grade never contradict each other.
+    The width is rounded to 0.1 mm, as the bands are defined and widths are printed, so that number
+    and grade agree.
 
     Returns:
         none below 10 mm, mild from 10 to 12, moderate above 12, severe from 15.
@@ -113,15 +112,15 @@ class GrowthReference:
 
 
 def centile(z_score: float) -> float:
-    """Share of fetuses below a z-score, in per cent, by the normal distribution."""
+    """Per cent of fetuses below a z-score, by the normal distribution."""
     return 50.0 * (1.0 + math.erf(z_score / math.sqrt(2.0)))
 
 
 def intergrowth_reference(quantity: str, ga_weeks: float) -> GrowthReference:
     """INTERGROWTH-21st size of `quantity` (hc, bpd or ofd; outer to outer) at `ga_weeks`.
 
-    The gestational age must come from elsewhere (dates, first-trimester scan): taken from the
-    same head it would only return the 50th centile.
+    The gestational age must come from dates or an early scan. An age computed from the same head
+    would always give about the 50th centile.
 
     Raises:
         ValueError: an unknown quantity, or an age outside 14 to 40 weeks.

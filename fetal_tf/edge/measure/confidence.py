@@ -1,4 +1,4 @@
-"""How wrong is a measurement likely to be? By how its ellipses fit, how soft their borders are."""
+"""Expected error of a measurement from the misfit of its ellipses and the softness of borders."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,15 +9,15 @@ import numpy as np
 
 from fetal_tf.edge.geometry.contours import EllipseFit
 
-# Feature of one structure → what is added to it before its logarithm is taken: a perfect one must
-# not outweigh all. Where there are several structures, their names stand before it: `heart_misfit`.
+# Feature of one structure → constant added before the logarithm, so that zero stays finite. With
+# several structures their names come first: `heart_misfit`.
 FEATURES: Mapping[str, float] = {"misfit": 1e-3, "border_softness_px": 0.1}
 INTERCEPT = "intercept"
 _MOST_PERCENT = 100.0
 
 
 def error_features(fit: EllipseFit, content: np.ndarray, structure: str = "") -> dict[str, float]:
-    """What the expected error looks at.
+    """Compute the features of one structure from which an `ErrorModel` expects the error.
 
     Args:
         fit: of the structure, in pixels of the map.
@@ -25,10 +25,10 @@ def error_features(fit: EllipseFit, content: np.ndarray, structure: str = "") ->
         structure: its name, where there are several.
 
     Returns:
-        By the names of `feature_names`:
-        `misfit`: 1 - IoU of mask and ellipse. `border_softness_px`: Σ 4 p (1 - p) over the map per
-        pixel of the ellipse's perimeter, the width on which the net cannot decide; of a border that
-        rises as a logistic function it is 4 times its scale. In pixels of the map.
+        By the names of `feature_names`: `misfit`, 1 - IoU of mask and ellipse.
+        `border_softness_px`, Σ 4 p (1 - p) over the map divided by the ellipse's perimeter: the
+        width of the border on which the net is undecided, in pixels of the map. For a logistic
+        border it is 4 times the scale.
     """
     p = np.clip(content, 0, 1).ravel()
     undecided = 4 * float(p @ (1 - p))
@@ -37,12 +37,12 @@ def error_features(fit: EllipseFit, content: np.ndarray, structure: str = "") ->
 
 
 def feature_names(structures: Sequence[str] = ("",)) -> tuple[str, ...]:
-    """FEATURES of each structure; without a name, of the only one."""
+    """Names of the FEATURES of each structure; the empty name stands for the only structure."""
     return tuple(f"{_prefix(name)}{feature}" for name in structures for feature in FEATURES)
 
 
 def log_features(features: Mapping[str, float], names: Sequence[str]) -> np.ndarray:
-    """Logarithms in the order of `names`, float64 [F]."""
+    """Logarithms of the features in the order of `names`, float64 [F]."""
     floors = [FEATURES[kind] for name in names for kind in FEATURES if name.endswith(kind)]
     return np.log([features[name] + floor for name, floor in zip(names, floors, strict=True)])
 
@@ -53,15 +53,15 @@ def _prefix(structure: str) -> str:
 
 @dataclass(frozen=True)
 class ErrorModel:
-    """The absolute error that validation images with such features had in the mean.
+    """Log-linear model of the absolute error, fitted to validation images.
 
-    In per cent: of the circumference of a head, points of the cardiothoracic ratio.
+    The error is in per cent of a head's circumference, or in points of the cardiothoracic ratio.
 
     Attributes:
-        weights: by INTERCEPT and the names of features; those of features are not negative, so a
-            worse fit or a softer border never lowers the expected error.
+        weights: of INTERCEPT and each feature. Those of features are not negative: a worse fit or a
+            softer border never lowers the expected error.
         limit_percent: expected error above which a measurement is flagged.
-        n: number of validation images that it was fitted on.
+        n: number of validation images.
     """
 
     weights: Mapping[str, float]
@@ -72,14 +72,14 @@ class ErrorModel:
     def of(
         cls, settings: Mapping[str, Any], names: Sequence[str] = feature_names()
     ) -> "ErrorModel | None":
-        """From what `fit_error_model` made; None before that, and where it had too few images.
+        """Read the settings that `fit_error_model` made; None where they hold no model.
 
         Args:
-            settings: its JSON tree.
-            names: of the features that the measurement has.
+            settings: a JSON tree.
+            names: of the measurement's features.
 
         Raises:
-            ValueError: a value that is missing, of another type or senseless.
+            ValueError: a value is missing, of another type or out of range.
         """
         if "weights" not in settings and "limit_percent" not in settings:
             return None
@@ -111,13 +111,13 @@ def uncertain_flags(
     quantity: str,
     structures: Sequence[str] = ("",),
 ) -> Iterator[str]:
-    """The doubt about a measurement whose expected error is above the limit, with its reasons.
+    """The flag of a measurement whose expected error is above the limit.
 
     Args:
-        features: of the structures.
-        model: none has no doubts.
-        quantity: whose error it expects, with its unit: `HC {} %`.
-        structures: as `feature_names` takes them.
+        features: of the structures, see `error_features`.
+        model: None gives no flag.
+        quantity: with its unit, {} stands for the number: `HC {} %`.
+        structures: see `feature_names`.
     """
     if model is None:
         return

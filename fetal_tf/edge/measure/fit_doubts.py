@@ -1,4 +1,4 @@
-"""Reasons to refuse or to doubt an ellipse fitted to a mask, whichever structure it is."""
+"""Refuse or flag an ellipse fitted to the mask of any structure."""
 
 import math
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ class FitLimits:
 
     Attributes:
         min_area_share: refused below this share of the image.
-        min_iou: refused below this overlap of mask and ellipse, 0..1.
+        min_iou: refused below this IoU of mask and ellipse.
         good_iou: flagged below.
         max_residual_percent: flagged above, root mean square distance of the contour to the
             ellipse in per cent of its mean radius.
@@ -32,7 +32,7 @@ class FitLimits:
 
 
 def check_mm_per_pixel(mm_per_pixel: float | None) -> None:
-    """Make sure that a pixel size is a positive number, or None for unknown.
+    """Check that a pixel size is a positive number, or None for unknown.
 
     Raises:
         ValueError: it is not.
@@ -44,7 +44,10 @@ def check_mm_per_pixel(mm_per_pixel: float | None) -> None:
 def refusal(
     name: str, content: np.ndarray, fit: EllipseFit | None, limits: FitLimits
 ) -> str | None:
-    """Why the fit to a map (h, w) without padding is no structure `name`: "no_NAME: …", or None."""
+    """Why a fit is refused as structure `name`, "no_NAME: sentence", or None.
+
+    `content` is the map float32 (h, w) without padding that was fitted.
+    """
     if fit is None:
         highest = float(content.max())
         if highest >= LEVEL:
@@ -67,7 +70,7 @@ def refusal(
 
 
 def fit_flags(fit: EllipseFit, limits: FitLimits, name: str = "") -> Iterator[str]:
-    """Doubts about a fit, "code: sentence"; `name` says whose, where there are several."""
+    """Flags of a fit, "code: sentence"; `name` tells several structures apart."""
     of = f"{name} " if name else ""
     if fit.border_fraction > limits.max_border_fraction:
         yield (

@@ -1,4 +1,4 @@
-"""The four-chamber view: from probabilities of thorax and heart to the cardiothoracic ratio."""
+"""Measure the cardiothoracic ratio in probabilities of thorax and heart (four-chamber view)."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -49,29 +49,28 @@ _HEART_FIT = FitLimits(
 class FourChamberLimits:
     """When a four-chamber view is refused or flagged.
 
-    The defaults come from the 250 annotated pairs of FOCUS' training and validation images
-    (Zenodo 14597550), and from the same pairs with outlines bent on purpose. Fed back as a
-    perfect network's output at 288x192, two of the 250 are flagged, both for the border.
+    The defaults were set on the 250 annotated pairs of FOCUS' training and validation images
+    (Zenodo 14597550), and on copies with deformed outlines. Taken as a network's output at 288x192,
+    two of the 250 annotations are flagged, both for the border.
 
     Attributes:
         thorax: of its fit. The smallest thorax in FOCUS covers 9 % of its image. One in twenty
-            reaches the image's edge; the most that lies on or beyond it is 12 % of the outline,
-            and two have more than the limit. Bent outlines whose thorax is flagged for its fit
-            have a ratio 6.5 % off in the mean (relative), the others 2.8 %.
+            reaches the image's edge, with 12 % of its outline at most, two with more than the
+            limit. Deformed outlines whose thorax fit is flagged have a ratio 6.5 % off in the mean
+            (relative), the others 2.8 %.
         heart: of its fit. The smallest heart covers 2 % of its image; none reaches the edge. The
-            limits of the fit are wider than those of the thorax, of which a heart is half as wide:
-            bent by the same pixels it is off by twice the share. With flagged ones the ratio is
-            7.2 % off in the mean, with the others 3.5 %.
+            limits are wider than those of the thorax: a heart is half as wide, so an error of one
+            pixel is twice the share. Flagged ones have a ratio 7.2 % off in the mean, the others
+            3.5 %.
         thorax_area_percent: flagged outside, per cent of the image; FOCUS spans 9 to 56.
         heart_area_percent: the same of the heart; FOCUS spans 2 to 18.
-        thoracic_circumference_mm: flagged outside, where a pixel size is given. The 5th centile at
-            16 weeks is 64 mm, the 95th at 40 weeks 337 mm (Chitkara 1987, Am J Obstet Gynecol
-            156:1069).
+        thoracic_circumference_mm: flagged outside, with a pixel size. The 5th centile at 16 weeks
+            is 64 mm, the 95th at 40 weeks 337 mm (Chitkara 1987, Am J Obstet Gynecol 156:1069).
         max_heart_outside_percent: flagged above, share of the heart's mask that lay outside the
-            thorax and was left out. Every heart in FOCUS lies wholly inside.
+            thorax and was left out. Every heart in FOCUS lies inside.
         max_heart_beyond_percent: flagged above, how far the heart's ellipse reaches beyond that of
-            the thorax, in per cent of the thorax' mean radius. The nearest in FOCUS stays 0.6 %
-            inside.
+            the thorax, in per cent of the thorax' mean radius. Every heart in FOCUS stays at least
+            0.6 % inside.
         ctr_diameter_percent: flagged outside. FOCUS spans 35 to 58, median 45.
     """
 
@@ -95,12 +94,12 @@ def measure_four_chamber(
 ) -> FourChamberMeasurement:
     """Measure thorax and heart in probabilities float32 [h, w, K] of the letterboxed frame.
 
-    The heart is looked for inside the fitted thorax only. With `classes` that know no thorax,
-    there is no ratio, and that is no doubt.
+    The heart is searched only inside the fitted thorax. Where `classes` have no thorax there is no
+    ratio, and no flag for it.
 
     Args:
         probabilities: the network's output, 0..1; padding is ignored.
-        classes: K names, one of the spellings of `nested`.
+        classes: K names, one of `nested_probabilities.SPELLINGS`.
         letterbox: how the frame was fitted into the map.
         mm_per_pixel: of the original image, or None: then pixels and ratios only, never mm.
         limits: when to refuse and when to flag.
@@ -135,7 +134,7 @@ def measure_four_chamber(
         probabilities=maps,
         letterbox=letterbox,
     )
-    if refusals:  # what was found stands alone, with the doubts about it
+    if refusals:  # a structure that was found is given alone, with the flags of its fit
         return replace(measurement, flags=tuple(_fit_flags(fits, limits)))
     flags = [
         *_fit_flags(fits, limits),
@@ -162,9 +161,9 @@ def measure_four_chamber(
 def _fitted(
     maps: dict[str, np.ndarray], letterbox: Letterbox, limits: FourChamberLimits
 ) -> tuple[dict[str, EllipseFit], dict[str, str]]:
-    """Fits in pixels of the content, and why others are refused, by structure.
+    """Fits in pixels of the content, and reasons for refusal, by structure.
 
-    Clears the heart's map outside a thorax that was found.
+    Sets the heart's map to zero outside the fitted thorax.
     """
     fits: dict[str, EllipseFit] = {}
     refusals = {}
@@ -184,13 +183,13 @@ def _fitted(
 def _enclosed(heart: np.ndarray, thorax: Ellipse, letterbox: Letterbox) -> np.ndarray:
     """The heart's map (h, w), zero outside the thorax, an ellipse in pixels of the content.
 
-    The edge between is one pixel wide and 0.5 on the ellipse, so that a heart that is cut there
-    follows the thorax to a fraction of a pixel.
+    The transition is one pixel wide and 0.5 on the ellipse, so that the outline of a heart that is
+    cut there lies on the thorax to a fraction of a pixel.
     """
     enclosed = heart.copy()
     thorax = thorax.stretched(1, 1, letterbox.pad_left, letterbox.pad_top)
     undecided = heart > 0
-    # Whatever the direction, a point inside the ellipse shrunk by so much is half a pixel inside.
+    # A point inside the ellipse shrunk by so much is at least half a pixel inside the thorax.
     clear_px = 0.5 * thorax.semi_major / thorax.semi_minor
     if clear_px < thorax.semi_minor:
         undecided &= ~rasterise(thorax.shrunk(clear_px), heart.shape)
@@ -202,7 +201,7 @@ def _enclosed(heart: np.ndarray, thorax: Ellipse, letterbox: Letterbox) -> np.nd
 
 
 def _left_out_percent(predicted: np.ndarray, kept: np.ndarray) -> float:
-    """Per cent of the predicted heart's pixels that were left out: no thorax is there."""
+    """Per cent of the predicted heart's pixels that lie outside the thorax."""
     pixels = np.count_nonzero(predicted >= LEVEL)
     return 100 * (1 - np.count_nonzero(kept >= LEVEL) / pixels) if pixels else 0.0
 
@@ -215,7 +214,7 @@ def _fit_flags(fits: Mapping[str, EllipseFit], limits: FourChamberLimits) -> Ite
 def _heart_in_thorax(
     measurement: FourChamberMeasurement, outside_percent: float, limits: FourChamberLimits
 ) -> Iterator[str]:
-    """Doubts about where the heart lies in the thorax, and about its share of it."""
+    """Flags for the heart's place in the thorax and for an implausible ratio."""
     if outside_percent > limits.max_heart_outside_percent:
         yield (
             f"heart_outside_thorax: {outside_percent:.0f} % of the heart's mask lies outside the "

@@ -1,6 +1,6 @@
-"""What was measured in one four-chamber view: two ellipses, their ratios, and as a record."""
+"""The measurement of one four-chamber view: two ellipses, their ratios, flags."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,7 +8,14 @@ import numpy as np
 from fetal_tf.edge.geometry.ellipse import Ellipse
 from fetal_tf.edge.geometry.letterbox import Letterbox
 
-# Structure → how its measurements are called.
+# Column with {} for the unit → power of the unit, and the size in pixels.
+_SIZES: Mapping[str, tuple[int, Callable[[Ellipse], float]]] = {
+    "major_axis_{}": (1, lambda ellipse: 2 * ellipse.semi_major),
+    "minor_axis_{}": (1, lambda ellipse: 2 * ellipse.semi_minor),
+    "circumference_{}": (1, lambda ellipse: ellipse.perimeter),
+    "area_{}2": (2, lambda ellipse: ellipse.area),
+}
+# Structure → adjective in the names of its columns.
 ADJECTIVES: Mapping[str, str] = {"heart": "cardiac", "thorax": "thoracic"}
 
 
@@ -16,23 +23,23 @@ ADJECTIVES: Mapping[str, str] = {"heart": "cardiac", "thorax": "thoracic"}
 class FourChamberMeasurement:
     """The outlines of heart and thorax, or the reason why one of them is missing.
 
-    A cardiothoracic ratio (CTR) always says by what: diameters, areas and circumferences give
-    three different numbers.
+    The cardiothoracic ratio (CTR) of diameters, areas and circumferences are three different
+    numbers, so each names what it is a ratio of.
 
     Attributes:
         heart: its outline, in pixels of the original image; None where there is none.
-        thorax: the same of the thorax; None also for a network that only knows the heart.
-        mm_per_pixel: as given; without it nothing is in mm, and the ratios are the same.
+        thorax: its outline; None also for a network that only knows the heart.
+        mm_per_pixel: as given; without it nothing is in mm. The ratios do not need it.
         fit_residual_percent: by structure, distance of the contour to the ellipse, in per cent
             of its mean radius.
-        fit_iou: by structure, overlap of the mask and the ellipse, 0..1.
-        expected_error_percent: of the ratio of the diameters, in points, see `edge.confidence`;
-            None where no error model was fitted.
-        error_features: what that looks at; empty where there is no ratio.
+        fit_iou: by structure, IoU of the mask and the ellipse, 0..1.
+        expected_error_percent: of the ratio of the diameters, in points, see
+            `fetal_tf.edge.measure.confidence`; None without an error model.
+        error_features: input of the error model; empty where there is no ratio.
         flags: reasons to look again, each "code: sentence".
-        notes: what a reader of the numbers should know; no reason to doubt the masks.
-        refused: "no_thorax: sentence", "no_heart: sentence" or both: then there is no ratio, and
-            the outline that was found stands alone.
+        notes: remarks that are no reason to doubt the masks.
+        refused: "no_thorax: sentence", "no_heart: sentence" or both: then there is no ratio, only
+            the outline that was found.
         probabilities: by structure, the map (h, w) that was measured, for drawing.
         letterbox: their geometry, for drawing.
     """
@@ -53,26 +60,25 @@ class FourChamberMeasurement:
     @property
     def ctr_diameter_percent(self) -> float | None:
         """100 · cardiac minor axis / thoracic minor axis, FOCUS' official ratio."""
-        if self.heart is None or self.thorax is None:
-            return None
-        return 100 * self.heart.semi_minor / self.thorax.semi_minor
+        return self._ratio_percent("semi_minor")
 
     @property
     def ctr_area_percent(self) -> float | None:
         """100 · area of the heart's ellipse / area of the thorax' ellipse."""
-        if self.heart is None or self.thorax is None:
-            return None
-        return 100 * self.heart.area / self.thorax.area
+        return self._ratio_percent("area")
 
     @property
     def ctr_circumference_percent(self) -> float | None:
-        """100 · cardiac circumference / thoracic circumference, both Ramanujan's second."""
+        """100 · cardiac circumference / thoracic circumference (Ramanujan's second formula)."""
+        return self._ratio_percent("perimeter")
+
+    def _ratio_percent(self, size: str) -> float | None:
         if self.heart is None or self.thorax is None:
             return None
-        return 100 * self.heart.perimeter / self.thorax.perimeter
+        return 100 * getattr(self.heart, size) / getattr(self.thorax, size)
 
     def headline(self) -> str:
-        """The three ratios, or the axes of a heart that has no thorax; empty where refused."""
+        """The three ratios, or the axes of a heart without a thorax; empty where refused."""
         if self.refused:
             return ""
         parts = [
@@ -89,7 +95,7 @@ class FourChamberMeasurement:
         return "" if self.heart is None else f"heart {self.axes('heart')}"
 
     def axes(self, structure: str) -> str:
-        """Long and short axis of heart or thorax with their unit; empty where it is missing."""
+        """Long and short axis of a structure with their unit; empty where it is missing."""
         ellipse = self.ellipse(structure)
         if ellipse is None:
             return ""
@@ -99,11 +105,11 @@ class FourChamberMeasurement:
         return f"{major_px * self.mm_per_pixel:.1f} x {minor_px * self.mm_per_pixel:.1f} mm"
 
     def ellipse(self, structure: str) -> Ellipse | None:
-        """Of heart or thorax."""
+        """The outline of `heart` or `thorax`."""
         return {"heart": self.heart, "thorax": self.thorax}[structure]
 
     def as_record(self) -> dict[str, float | str | None]:
-        """Flat row for CSV and JSON: always the same keys, units in the names, None = unknown."""
+        """Flat row for CSV and JSON: fixed keys, units in the names, None = unknown."""
         record: dict[str, float | str | None] = {
             "ctr_diameter_percent": self.ctr_diameter_percent,
             "ctr_area_percent": self.ctr_area_percent,
@@ -122,22 +128,14 @@ class FourChamberMeasurement:
         }
 
     def _sizes(self, structure: str) -> dict[str, float | str | None]:
-        ellipse, adjective, mm = self.ellipse(structure), ADJECTIVES[structure], self.mm_per_pixel
-        sizes_px = {
-            "major_axis": None if ellipse is None else 2 * ellipse.semi_major,
-            "minor_axis": None if ellipse is None else 2 * ellipse.semi_minor,
-            "circumference": None if ellipse is None else ellipse.perimeter,
-        }
-        area_px2 = None if ellipse is None else ellipse.area
+        ellipse, adjective = self.ellipse(structure), ADJECTIVES[structure]
         record: dict[str, float | str | None] = {}
-        for name, px in sizes_px.items():
-            record[f"{adjective}_{name}_mm"] = None if px is None or mm is None else px * mm
-        record[f"{adjective}_area_mm2"] = (
-            None if area_px2 is None or mm is None else area_px2 * mm**2
-        )
-        for name, px in sizes_px.items():
-            record[f"{adjective}_{name}_px"] = px
-        return record | {f"{adjective}_area_px2": area_px2}
+        for unit, scale in (("mm", self.mm_per_pixel), ("px", 1.0)):
+            for name, (power, size) in _SIZES.items():
+                record[f"{adjective}_{name.format(unit)}"] = (
+                    None if ellipse is None or scale is None else size(ellipse) * scale**power
+                )
+        return record
 
     def _place_and_fit(self, structure: str) -> dict[str, float | str | None]:
         ellipse, adjective = self.ellipse(structure), ADJECTIVES[structure]

@@ -1,4 +1,4 @@
-"""Reasons to refuse or to doubt four landmarks: faint peaks, axes that no head has, a mask."""
+"""Refuse or flag four landmarks: low peaks, axes that no head has, disagreement with the mask."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,25 +13,25 @@ from fetal_tf.edge.measure.head import HeadLimits
 
 @dataclass(frozen=True)
 class LandmarkLimits(HeadLimits):
-    """When landmarks are refused or flagged; those of the head hold for the ellipse and the mask.
+    """When landmarks are refused or flagged; the limits of a head apply to ellipse and mask.
 
-    The geometry's were set on 490 quadruples placed by hand on HC18's images, a third of them
-    wrong. Of the 217 within 5 % of the OFD of the annotated ellipse's ends they flag none, of the
-    92 between 5 and 10 % a third; together with `cephalic_index` they let none of the 144 pass that
-    are further than 20 % away. Ends that scatter about the truth by 3 % of the OFD (sd of each
-    coordinate) are flagged once in 240 heads, by 5 % once in seven.
+    The limits of the geometry were set on 490 sets of four points placed by hand on HC18's images,
+    a third of them wrong. Errors are distances from the annotated ellipse's ends in per cent of the
+    OFD. Of the 217 sets within 5 % none is flagged, of the 92 from 5 to 10 % a third. Together with
+    `cephalic_index` they flag or refuse all 144 beyond 20 %. Ends with random errors of 3 % (sd of each
+    coordinate) are flagged once in 240 heads, of 5 % once in seven.
 
     Attributes:
-        min_peak: refused where a map stays below, 0..1: nothing was seen there. A choice.
-        good_peak: flagged below. A choice.
-        max_skew_deg: flagged above, by how much the angle between the axes differs from 90 degrees.
+        min_peak: refused where a map's peak is lower, 0..1: the landmark is not visible. Not fitted
+            to data.
+        good_peak: flagged below. Not fitted to data.
+        max_skew_deg: flagged above, difference from 90 degrees of the angle between the axes.
         max_off_middle_percent: flagged above, how far from its middle an axis is crossed by the
             other, in per cent of its length.
-        possible_cephalic_index: refused outside: an OFD shorter than the BPD means that the axes
-            are confused. HC18 spans 66 to 96, the second centre's landmarks 70 to 94.
-        max_mask_difference_percent: flagged above, the largest of what HC, BPD and OFD differ by
-            from those of the mask's ellipse and of the distance of the centres in OFD. Frames of
-            one examination in HC18 differ by about 3 % of their circumference.
+        possible_cephalic_index: refused outside: with an OFD shorter than the BPD the axes are
+            exchanged. HC18 spans 66 to 96, the second centre's landmarks 70 to 94.
+        max_mask_difference_percent: flagged above, see `mask_difference_percent`. Frames of one
+            examination in HC18 differ by about 3 % of their circumference.
     """
 
     min_peak: float = 0.1
@@ -48,9 +48,13 @@ def landmark_refusal(
     image_shape: tuple[int, int],
     limits: LandmarkLimits,
 ) -> str | None:
-    """Why points [4, 2] with their peaks are no head, "no_landmark: …" or "no_head: …", or None.
+    """Why points are refused, "no_landmark: sentence" or "no_head: sentence", or None.
 
-    `image_shape` is (height, width) of the original image, whose pixels the points are in.
+    Args:
+        points: [4, 2] in pixels of the original image.
+        peaks: [4], or None for coordinates.
+        image_shape: (height, width) of the original image.
+        limits: when to refuse.
     """
     if peaks is None:
         unseen = [name for name, known in zip(LANDMARKS, _known(points), strict=True) if not known]
@@ -86,10 +90,10 @@ def geometry_flags(
     letterbox: Letterbox,
     limits: LandmarkLimits,
 ) -> Iterator[str]:
-    """Doubts about points [4, 2] that are not refused, px of the original image."""
+    """Flags of points [4, 2] that are not refused, in pixels of the original image."""
     if peaks is not None and (peaks < limits.good_peak).any():
         yield f"weak_peak: {_low(peaks, limits.good_peak)} (limit {limits.good_peak:g})"
-    # Nearer than a pixel of the network's frame, no net can tell an end from the edge.
+    # An end less than a pixel of the network's frame from the edge may lie beyond it.
     x, y = letterbox.to_target(points).T - [[letterbox.pad_left], [letterbox.pad_top]]
     right, bottom = letterbox.content_width - 1.5, letterbox.content_height - 1.5
     outside = (x < 0.5) | (y < 0.5) | (x > right) | (y > bottom)
@@ -111,7 +115,7 @@ def geometry_flags(
 
 
 def skew_deg(points: np.ndarray) -> float:
-    """By how much the angle between OFD and BPD differs from 90 degrees, 0..90."""
+    """Difference from 90 degrees of the angle between OFD and BPD, 0..90."""
     ofd, bpd = _axes(points)
     return float(np.degrees(np.arctan2(abs(ofd @ bpd), abs(_cross(ofd, bpd)))))
 
@@ -119,7 +123,7 @@ def skew_deg(points: np.ndarray) -> float:
 def off_middle_percent(points: np.ndarray) -> dict[str, float]:
     """How far from its middle each axis is crossed by the other's line, per cent of its length.
 
-    Beyond 50 the line passes by. The axes must not be parallel.
+    Above 50 the line does not meet the axis. The axes must not be parallel.
     """
     ofd, bpd = _axes(points)
     between = points[AXES["bpd"]].mean(0) - points[AXES["ofd"]].mean(0)
@@ -133,7 +137,8 @@ def off_middle_percent(points: np.ndarray) -> dict[str, float]:
 def mask_difference_percent(points: np.ndarray, mask: Ellipse) -> float:
     """The largest difference between four points and a mask's ellipse, per cent.
 
-    Of HC, BPD, OFD (each of the mask's own) and the distance of the centres (of its OFD).
+    Compared are HC, BPD and OFD, relative to those of the mask, and the centres, relative to the
+    mask's OFD.
     """
     ofd, bpd = (float(np.hypot(*axis)) for axis in _axes(points))
     pairs = (

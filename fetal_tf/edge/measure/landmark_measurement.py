@@ -1,4 +1,4 @@
-"""The fetal head by its four landmarks: diameters, circumference, age and doubts."""
+"""Measure a fetal head by its four landmarks: diameters, circumference, age, flags."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -26,18 +26,19 @@ _LIMITS = LandmarkLimits()
 
 @dataclass(frozen=True)
 class LandmarkMeasurement(HeadMeasurement):
-    """A head measured between its landmarks, or the reason why it was not.
+    """A head measured between its landmarks, or the reason why it was refused.
 
-    OFD and BPD are the distances of their ends; HC is the perimeter of `ellipse`, which passes
-    through all four (see `landmark_ellipse`). Of `HeadMeasurement`, `probability` and the fit's
-    figures are the mask's, where the net has one.
+    OFD and BPD are the distances between their ends; HC is the perimeter of the ellipse through all
+    four (see `landmark_ellipse`). There are no caliper conventions here: lengths and ages come from
+    the same points. `probability`, `fit_iou` and `fit_residual_percent` belong to the mask, where
+    the net has one.
 
     Attributes:
-        ends: (x, y) of LANDMARKS in pixels of the original image, named as the net names them: its
-            first end need not be the left one. None where refused.
-        lowest_peak: the faintest landmark's, 0..1; None for coordinates.
+        ends: (x, y) of LANDMARKS in pixels of the original image, in the net's order: the first end
+            need not be the left one. None where refused.
+        lowest_peak: height of the lowest peak, 0..1; None for coordinates.
         mask_difference_percent: see `landmark_doubts.mask_difference_percent`; None without a mask.
-        reading: what the net said, for drawing and for scoring even where it is refused.
+        reading: the net's landmarks, for drawing and scoring also where refused.
     """
 
     ends: tuple[tuple[float, float], ...] | None = None
@@ -61,7 +62,7 @@ class LandmarkMeasurement(HeadMeasurement):
         return self._between("ofd")
 
     def as_record(self) -> dict[str, float | str | None]:
-        """Flat row of `HeadMeasurement`, and the figures that doubt the ends."""
+        """The row of `HeadMeasurement`, and figures about the quality of the ends."""
         points = self.points
         return super().as_record() | {
             "lowest_peak": self.lowest_peak,
@@ -91,12 +92,13 @@ def measure_landmarks(
 
     Args:
         output: maps float32 [h, w, K] in 0..1 or coordinates [4, 2], see `read_landmarks`.
-        classes: the four LANDMARKS, `head` before them where the net has a mask too. The mask
-            measures nothing: it has to agree.
+        classes: the four LANDMARKS, `head` before them where the net has a mask too. The mask is
+            only compared with the landmarks.
         letterbox: how the frame was fitted into the net's.
         mm_per_pixel: of the original image, or None: then pixels only, never mm.
         limits: when to refuse and when to flag.
-        ga_weeks: gestational age from elsewhere, 14 to 40; gives z-scores and centiles.
+        ga_weeks: gestational age from dates or an early scan, 14 to 40; gives z-scores and
+            centiles.
 
     Raises:
         ValueError: a pixel size that is not a positive number, an age outside 14 to 40 weeks, other
@@ -117,7 +119,7 @@ def measure_reading(
     limits: LandmarkLimits = _LIMITS,
     ga_weeks: float | None = None,
 ) -> LandmarkMeasurement:
-    """Measure landmarks that are already in pixels of the image, as an expert's are."""
+    """Measure landmarks in pixels of the original image, such as an expert's."""
     points, peaks = reading.points, reading.peaks
     measurement = LandmarkMeasurement(
         None,
@@ -151,7 +153,7 @@ def measure_reading(
 def _compared(
     measurement: LandmarkMeasurement, mask: np.ndarray, limits: LandmarkLimits
 ) -> LandmarkMeasurement:
-    """The measurement with what its mask [h, w] of the letterboxed frame says about it."""
+    """Compare the measurement with the head's mask [h, w] of the letterboxed frame."""
     letterbox, points = measurement.letterbox, measurement.points
     assert letterbox is not None and points is not None
     content = mask[letterbox.content]

@@ -1,4 +1,4 @@
-"""What a network says about the four ends: from maps or coordinates to pixels of the image."""
+"""Read the four landmarks from a network's maps or coordinates, in pixels of the image."""
 
 from dataclasses import dataclass
 
@@ -7,20 +7,20 @@ import numpy as np
 from fetal_tf.edge.geometry.landmarks import AXES, LANDMARKS, decode_heatmaps, from_shares
 from fetal_tf.edge.geometry.letterbox import Letterbox
 
-# Peaks nearer than this share of the map's longer side are one end. The shortest BPD in HC18 is
-# four times as long, and no peak that a net was taught is as wide.
+# Peaks nearer to each other than this share of the map's longer side are the same end. The shortest
+# BPD in HC18 is four times as long.
 _ONE_END_SHARE = 0.05
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Where a network sees the landmarks, whether or not that is a head.
+    """The landmarks in a network's output, before any check.
 
     Attributes:
-        points: float64 [4, 2], (x, y) in pixels of the original image, named as the net names
-            them: in the order of LANDMARKS, ends not sorted. NaN where it gave no number.
-        peaks: float64 [4], how high each map is at its peak, 0..1; None for coordinates.
-        mask: float32 [h, w] of the letterboxed frame, the head's map, where the net has one.
+        points: float64 [4, 2], (x, y) in pixels of the original image in the order of LANDMARKS;
+            the ends of an axis are in the net's order. NaN where the net gave no number.
+        peaks: float64 [4], height of each map's peak, 0..1; None for coordinates.
+        mask: the head's map, float32 [h, w] of the letterboxed frame; None without one.
     """
 
     points: np.ndarray
@@ -29,7 +29,7 @@ class Reading:
 
 
 def check_classes(classes: tuple[str, ...]) -> None:
-    """Make sure that `classes` are the four landmarks in their order, a head's mask before or not.
+    """Check that `classes` are the four LANDMARKS in order, with or without `head` before them.
 
     Raises:
         ValueError: they are not.
@@ -42,13 +42,13 @@ def check_classes(classes: tuple[str, ...]) -> None:
 
 
 def read_landmarks(output: np.ndarray, classes: tuple[str, ...], letterbox: Letterbox) -> Reading:
-    """Take the landmarks from a network's output.
+    """Read the landmarks from a network's output.
 
     Args:
         output: maps float32 [h, w, K] in 0..1, named by `classes`, or coordinates [4, 2], shares of
             the letterboxed frame's width and height in the order of LANDMARKS.
         classes: see `check_classes`.
-        letterbox: how the frame was fitted into the net's; its padding is not looked at.
+        letterbox: how the frame was fitted into the net's; its padding is ignored.
 
     Raises:
         ValueError: other classes, an output that is neither, or maps of another size.
@@ -75,10 +75,10 @@ def read_landmarks(output: np.ndarray, classes: tuple[str, ...], letterbox: Lett
 def _apart(
     maps: np.ndarray, points: np.ndarray, peaks: np.ndarray, content: tuple[slice, slice]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two ends [2, 2] and their peaks [2], where both maps [h, w, 2] peak at the same one.
+    """Separate two ends [2, 2] with peaks [2] where both maps [h, w, 2] have the same highest peak.
 
-    Of an upright axis the net cannot tell which end is the left one: both maps hold both. One of
-    them then gives way to its second peak, so that the two together are as high as can be.
+    In an upright axis the net cannot tell which end is the left one, and both maps show both ends.
+    Then one map takes its second peak: the choice with the higher product of peaks.
     """
     radius = _ONE_END_SHARE * max(maps.shape[:2])
     if not np.hypot(*(points[1] - points[0])) < radius:

@@ -1,14 +1,13 @@
-"""Probabilities of thorax and heart, the one inside the other, from every spelling of classes."""
+"""Nested probabilities of thorax and heart from each set of classes that a network may have."""
 
 import numpy as np
 
-# What a network of the four-chamber view may give: two nested sigmoids, three exclusive classes
-# (its thorax is the ring around the heart), or the heart alone.
+# Two nested sigmoids; exclusive classes, whose thorax is the ring around the heart; one sigmoid.
 SPELLINGS = (("thorax", "heart"), ("background", "thorax", "heart"), ("heart",))
 
 
 def check_classes(classes: tuple[str, ...]) -> None:
-    """Make sure that the classes are one of the three spellings of a four-chamber view.
+    """Check that the classes are one of SPELLINGS.
 
     Raises:
         ValueError: they are not.
@@ -21,15 +20,15 @@ def check_classes(classes: tuple[str, ...]) -> None:
 
 
 def nested(probabilities: np.ndarray, classes: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Probability of each structure, that of the thorax with the heart in it.
+    """Probability of each structure; the thorax includes the heart.
 
     Args:
         probabilities: float32 [h, w, K], the network's output.
-        classes: K names, see `check_classes`.
+        classes: K names, one of SPELLINGS.
 
     Returns:
-        `thorax` and `heart`, float32 [h, w] each, heart <= thorax everywhere; of the heart alone
-        only `heart`.
+        `thorax` and `heart`, float32 [h, w] each, heart <= thorax everywhere; only `heart` where
+        the classes have no thorax.
 
     Raises:
         ValueError: other classes, or another number of channels.
@@ -45,6 +44,6 @@ def nested(probabilities: np.ndarray, classes: tuple[str, ...]) -> dict[str, np.
         return {"heart": heart}
     thorax = probabilities[..., classes.index("thorax")]
     if "background" in classes:
-        # Quantised outputs need not sum to 1 exactly.
+        # Quantised outputs may sum to more than 1.
         thorax = np.minimum(thorax + heart, np.float32(1))
     return {"thorax": thorax, "heart": np.minimum(heart, thorax)}
