@@ -205,11 +205,10 @@ class HeadMeasurement:
         for quantity in QUANTITIES:
             record[f"{quantity}_z"] = self.z_score(quantity)
             record[f"{quantity}_centile"] = self.centile(quantity)
+        columns = [f"{name}_{axis}_px" for name in LANDMARKS for axis in "xy"]
         points = self.points
-        for index, name in enumerate(LANDMARKS):
-            for axis, letter in enumerate("xy"):
-                end = None if points is None else float(points[index, axis])
-                record[f"{name}_{letter}_px"] = end
+        ends = [None] * len(columns) if points is None else points.ravel().tolist()
+        record |= dict(zip(columns, ends, strict=True))
         return record | {
             "mm_per_pixel": self.mm_per_pixel,
             "hc_px": self.hc_px,

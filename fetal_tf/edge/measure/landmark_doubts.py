@@ -18,8 +18,8 @@ class LandmarkLimits(HeadLimits):
     The limits of the geometry were set on 490 sets of four points placed by hand on HC18's images,
     a third of them wrong. Errors are distances from the annotated ellipse's ends in per cent of the
     OFD. Of the 217 sets within 5 % none is flagged, of the 92 from 5 to 10 % a third. Together with
-    `cephalic_index` they flag or refuse all 144 beyond 20 %. Ends with random errors of 3 % (sd of each
-    coordinate) are flagged once in 240 heads, of 5 % once in seven.
+    `cephalic_index` all 144 beyond 20 % are flagged or refused. Ends with random errors of 3 % (sd
+    of each coordinate) are flagged once in 240 heads, of 5 % once in seven.
 
     Attributes:
         min_peak: refused where a map's peak is lower, 0..1: the landmark is not visible. Not fitted
