@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fetal_tf.config.registry import nearest
 from fetal_tf.edge.errors import ConfigError, MissingExtraError
 from fetal_tf.edge.extras import missing_modules
-from fetal_tf.tasks.task import Precision
+from fetal_tf.scores.columns import Precision
 
 
 @dataclass(frozen=True)

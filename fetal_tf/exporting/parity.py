@@ -25,11 +25,10 @@ import numpy as np
 from fetal_tf.config.registry import nearest
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.exporting.formats import Format
-from fetal_tf.scores.columns import UNITS, Column
+from fetal_tf.scores.columns import UNITS, Column, ParityLimits, Precision
 from fetal_tf.scores.rows import Row, flag_codes
 from fetal_tf.scores.statistics import finite
 from fetal_tf.scores.wording import metric_label
-from fetal_tf.tasks.task import ParityLimits, Precision
 
 _NOT_MEASURABLE = "not measurable (no image gave both values; choose another export.parity_split)"
 KINDS = {  # of deltas over the images, with words for tables

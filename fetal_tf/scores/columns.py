@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Better = Literal["higher", "lower", "near 0", "neither"]
+# How an exported file computes: in 32-bit floats, from 16-bit weights, from 8-bit weights.
+Precision = Literal["full", "half", "quantized"]
+ParityLimits = Mapping[Precision, Mapping[str, float]]
 # The units that a name may end in, as people write them.
 UNITS = {
     "mm": "mm",

@@ -16,7 +16,7 @@ from fetal_tf.edge.measure.four_chamber_measurement import FourChamberMeasuremen
 from fetal_tf.edge.measure.nested_probabilities import check_classes, nested
 from fetal_tf.metrics.masks import Dice, IoU, PixelAccuracy
 from fetal_tf.scores.categories import categories
-from fetal_tf.scores.columns import Column, declare, facts, figures, values
+from fetal_tf.scores.columns import Column, ParityLimits, declare, facts, figures, values
 from fetal_tf.scores.focus_score import FOCUS_COLUMNS, FOCUS_METRICS, focus_score
 from fetal_tf.scores.overlap import overlap_metrics
 from fetal_tf.scores.pixel_levels import PixelLevels
@@ -27,7 +27,7 @@ from fetal_tf.tasks.confidence_fitting import fit_to_known
 from fetal_tf.tasks.confidence_summary import CTR, confidence_section
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.registry import TASKS
-from fetal_tf.tasks.task import Gathered, ParityLimits, Task
+from fetal_tf.tasks.task import Gathered, Task
 
 MEASUREMENT = "four_chamber"
 INDICES = {"thorax": 1, "heart": 2}  # in a sample's mask; the thorax holds the heart's pixels too

@@ -21,7 +21,7 @@ from fetal_tf.edge.measure.landmark_measurement import LandmarkMeasurement, meas
 from fetal_tf.edge.measure.landmark_reading import Reading
 from fetal_tf.metrics.landmarks import CoordinateError, HeatmapError
 from fetal_tf.metrics.masks import Dice
-from fetal_tf.scores.columns import Column, declare, facts, figures, values
+from fetal_tf.scores.columns import Column, ParityLimits, declare, facts, figures, values
 from fetal_tf.scores.landmarks import QUANTITIES
 from fetal_tf.scores.overlap import overlap_metrics
 from fetal_tf.scores.quantities import Quantity
@@ -29,7 +29,7 @@ from fetal_tf.scores.rows import Row
 from fetal_tf.tasks.landmark_columns import LANDMARK_COLUMNS, landmark_columns, landmark_section
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.registry import TASKS
-from fetal_tf.tasks.task import Gathered, ParityLimits, Task
+from fetal_tf.tasks.task import Gathered, Task
 
 MEASUREMENT = "landmarks"
 LEVEL = 0.5  # probability from which a pixel belongs to the raw mask

@@ -16,11 +16,11 @@ from fetal_tf.edge.measure.plane import PlaneMeasurement
 from fetal_tf.edge.measure.plane_features import FEATURES
 from fetal_tf.edge.measure.plane_reference import fit_plane
 from fetal_tf.losses.reconstruction import mean_squared_error
-from fetal_tf.scores.columns import Column, declare, figures, values
+from fetal_tf.scores.columns import Column, ParityLimits, declare, figures, values
 from fetal_tf.scores.rows import Row
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.registry import TASKS
-from fetal_tf.tasks.task import Gathered, ParityLimits, Task
+from fetal_tf.tasks.task import Gathered, Task
 
 MEASUREMENT = "plane"
 FALSE_ALARM_RATE = 0.05  # share of the validation frames that the plane score flags

@@ -16,7 +16,7 @@ from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.measure.convention import conventions_of
 from fetal_tf.edge.measure.head import HeadMeasurement
 from fetal_tf.metrics.masks import Dice, IoU, PixelAccuracy
-from fetal_tf.scores.columns import Column, declare, facts, figures, values
+from fetal_tf.scores.columns import Column, ParityLimits, declare, facts, figures, values
 from fetal_tf.scores.overlap import overlap_metrics, surface_distances_mm
 from fetal_tf.scores.quantities import Quantity, measurement_errors
 from fetal_tf.scores.rows import Row
@@ -26,7 +26,7 @@ from fetal_tf.tasks.landmark_columns import LANDMARK_COLUMNS, landmark_columns, 
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.subgroup_summary import subgroup_section
-from fetal_tf.tasks.task import Gathered, ParityLimits, Task
+from fetal_tf.tasks.task import Gathered, Task
 
 LEVEL = 0.5  # probability from which a pixel belongs to the raw mask
 RAW_OVERLAP = ("mask_dice", "mask_iou")

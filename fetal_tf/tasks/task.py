@@ -11,16 +11,12 @@ from fetal_tf.data.sample import Sample
 from fetal_tf.edge.bundle.measurers import Measurement, Measurer
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.losses.class_pixels import ClassPixels
-from fetal_tf.scores.columns import Column
+from fetal_tf.scores.columns import Column, ParityLimits
 from fetal_tf.scores.pixel_levels import PixelLevels
 from fetal_tf.scores.quantities import Quantity
 from fetal_tf.scores.rows import Row
 
 Gathered = Mapping[str, PixelLevels]  # structure → its probabilities over all images' pixels
-
-# How an exported file computes: in 32-bit floats, from 16-bit weights, from 8-bit weights.
-Precision = Literal["full", "half", "quantized"]
-ParityLimits = Mapping[Precision, Mapping[str, float]]
 
 
 class Task(Protocol):

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 
 from fetal_tf.edge.measure.structures import Features
-from fetal_tf.scores.columns import Column, declare, facts, figures, values
+from fetal_tf.scores.columns import Column, ParityLimits, declare, facts, figures, values
 from fetal_tf.scores.confusions import confusion_names
 from fetal_tf.scores.quantities import Quantity
 from fetal_tf.tasks.structures.summary import ANOMALY_SCORES, RAW
-from fetal_tf.tasks.task import ParityLimits
 
 BACKGROUND = "background"
 PER_CLASS = ("dice", "iou", "precision", "recall", "f1")
