@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fetal_tf.cli.launching import run_command
 from fetal_tf.edge.errors import ConfigError, FetalTFError
+from fetal_tf.edge.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,13 +23,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def _choose(args: argparse.Namespace) -> int:
     from fetal_tf.config.loading import load_config
-    from fetal_tf.tracking.tracker import check_tracking
 
     overrides = args.set if args.name is None else [*args.set, f"name='{args.name}'"]
     if args.tolerant:
         overrides = [*overrides, "data.options.tolerant=true"]
     config = load_config(args.config, overrides)
-    check_tracking(config)
+    if "mlflow" in config.tracking:
+        require("mlflow")
     if args.folds is not None:
         return _choose_folds(config, args)
     if args.dry_run:

@@ -1,4 +1,4 @@
-"""Bring runs to MLflow that no server saw, or not to the end: `python -m tools.mlflow_upload RUN`.
+"""Upload to MLflow what it lacks of a run: `python -m tools.mlflow_upload RUN`.
 
 What is there already is left: a second upload changes nothing.
 """
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fetal_tf.cli.launching import run_command
+from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.extras import require
 
 TIMEOUT_S = 60
@@ -25,19 +26,26 @@ def _upload(args: argparse.Namespace) -> int:
     require("mlflow")
     from fetal_tf.config.tree import refuse_user_info
     from fetal_tf.runs.run import open_run
-    from fetal_tf.tracking.mlflow_run import read_memory, set_network_limits
-    from fetal_tf.tracking.tracker import upload
+    from fetal_tf.tracking.run_folder import RunFolder, read_memory
+    from fetal_tf.tracking.sync import set_network_limits, sync
+    from fetal_tf.tracking.tracker import reason
 
     if args.uri:
         refuse_user_info(args.uri, "--uri")
     set_network_limits(TIMEOUT_S, RETRIES)
     for path in args.runs:
         config = open_run(path).config
+        target = read_memory(path) or config.mlflow
+        uri, experiment = args.uri or target.uri, target.experiment
+        try:
+            sent = len(list(sync(RunFolder(path), uri, experiment, None)))
+        except FetalTFError:
+            raise
+        except Exception as error:  # the network's, the database's and MLflow's share no base
+            raise FetalTFError(f"MLflow at {uri}: {reason(error)}") from error
         memory = read_memory(path)
-        uri = args.uri or (memory.uri if memory else config.mlflow.uri)
-        experiment = memory.experiment if memory else config.mlflow.experiment
-        sent, run_id = upload(path, uri, experiment)
-        print(f"{path}: {sent} sent; run {run_id} of {experiment} at {uri}")
+        assert memory is not None, "sync writes it"
+        print(f"{path}: {sent} sent; run {memory.run_id} of {experiment} at {uri}")
     return 0
 
 

@@ -1,1 +1,1 @@
-"""Runs in MLflow: what a run's folder holds is brought there, live or later, by the same lines."""
+"""Runs in MLflow: `sync` brings there what a run's folder holds, during training or later."""

@@ -1,14 +1,14 @@
-"""What a run's folder holds, in the terms of a tracking server: params, tags, metrics, files.
+"""What a run's folder holds, in MLflow's terms: params, tags, metrics, files.
 
-Everything is read from the folder, so that logging live, resuming and uploading later agree: the
-same folder gives the same names, steps and timestamps.
+Everything is read from the folder. So logging during training, resuming and uploading later give
+the same names, steps and times.
 """
 
 import datetime
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from fetal_tf.config.portable import portable
 from fetal_tf.config.tree import Config
 from fetal_tf.data.phantom.writing import is_phantom
 from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.evaluation.negatives import ANSWERS
 from fetal_tf.runs.history import read_history
 from fetal_tf.scores.rows import read_object
@@ -26,6 +27,34 @@ MEMORY_NAME = "mlflow.json"
 RESULT_FOLDERS = ("evaluation", "robustness", "uncertainty", "bundle")
 # Not settings of the experiment: where it is tracked, and its name, which the MLflow run has.
 UNLOGGED = ("mlflow", "name", "tracking", "version")
+# MLflow else writes the user's name and the script's path.
+NEUTRAL_TAGS = {"mlflow.user": "fetal_tf", "mlflow.source.name": "fetal_tf.train"}
+
+
+@dataclass
+class Memory:
+    """RUN/mlflow.json: where a run is tracked, and the SHA-256 of each file that is there."""
+
+    uri: str
+    experiment: str
+    run_id: str
+    uploaded: dict[str, str] = field(default_factory=dict)
+
+    def add(self, folder: Path, name: str, sha256: str) -> None:
+        """A file is there now."""
+        self.uploaded[name] = sha256
+        self.write(folder)
+
+    def write(self, folder: Path) -> None:
+        write_text_atomic(folder / MEMORY_NAME, json.dumps(asdict(self), indent=2) + "\n")
+
+
+def read_memory(folder: Path) -> Memory | None:
+    """None where the folder was never tracked or the file is damaged: the run's tag finds it."""
+    try:
+        return Memory(**json.loads((folder / MEMORY_NAME).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -44,8 +73,13 @@ class RunFolder:
     path: Path
 
     @cached_property
+    def _config_here(self) -> Config:
+        return load_config(self.path / "config.yaml")
+
+    @cached_property
     def config(self) -> Config:
-        return portable(load_config(self.path / "config.yaml"))
+        """Without paths of this machine, and without the server's address."""
+        return portable(self._config_here)
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -57,12 +91,11 @@ class RunFolder:
 
     @property
     def started_ms(self) -> int:
-        started = datetime.datetime.fromisoformat(self.environment["started"])
-        return round(started.timestamp() * 1000)
+        return _ms(self.environment["started"])
 
     @property
     def key(self) -> str:
-        """What names this run, and no other."""
+        """Names this run and no other."""
         return f"{self.config.name} {self.environment['started']}"
 
     @property
@@ -74,35 +107,28 @@ class RunFolder:
 
     def params(self) -> dict[str, str]:
         """The resolved config by `key.path`; what is null is left out."""
-        tree = self.config.model_dump(mode="json", exclude=set(UNLOGGED))
-        return {key: _text(value) for key, value in flattened(tree).items() if value is not None}
+        return _texts(flattened(self.config.model_dump(mode="json", exclude=set(UNLOGGED))))
 
     def tags(self) -> dict[str, str]:
-        """Versions, commit, platform and seeds; MLflow's own tags for user and source, neutral."""
+        """Versions, commit, platform, seeds, and MLflow's own tags for user and source."""
         record = self.environment
-        resumed = [part["started"] for part in record.get("resumed", [])]
+        commit = record.get("git_commit")
         facts = {
+            **NEUTRAL_TAGS,
             "fetal_tf.run": self.key,
-            "mlflow.user": "fetal_tf",
-            "mlflow.source.name": "fetal_tf.train",
             "mlflow.source.type": "LOCAL",
             "task": self.config.task.name,
             "dataset": self.config.data.names,
-            "phantom": any(map(is_phantom, self._roots())),
-            "git_commit": record.get("git_commit"),
-            "mlflow.source.git.commit": (record.get("git_commit") or "").split("+")[0] or None,
+            "phantom": any(is_phantom(s.root) for s in self._config_here.data.sources.values()),
+            "git_commit": commit,
+            "mlflow.source.git.commit": commit and commit.split("+")[0],
             "platform": record.get("platform"),
             "keras_backend": record.get("keras_backend"),
-            "resumed": ", ".join(resumed) or None,
+            "resumed": ", ".join(part["started"] for part in record.get("resumed", [])) or None,
             **{f"seed.{name}": seed for name, seed in record.get("seeds", {}).items()},
             **{f"version.{name}": text for name, text in record.get("versions", {}).items()},
         }
-        return {name: _text(value) for name, value in facts.items() if value is not None}
-
-    def _roots(self) -> list[Path]:
-        """Where the data lay, which the portable config no longer says."""
-        sources = load_config(self.path / "config.yaml").data.sources
-        return [source.root for source in sources.values()]
+        return _texts(facts)
 
     def epochs(self) -> list[Figures]:
         """One entry per finished epoch, counted from 1 as in metrics.csv."""
@@ -119,12 +145,13 @@ class RunFolder:
         for path in sorted(self.path.glob("evaluation/*/summary.json")):
             summary = read_object(path)
             try:
-                moment_ms = _moment_ms(summary["evaluated"]["date"], path)
-                values = _means(summary)
+                date, means = summary["evaluated"]["date"], _means(summary)
+                # Older summaries hold only the day: then the file's time.
+                moment = path.stat().st_mtime_ns // 10**6 if len(date) == 10 else _ms(date)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise FetalTFError(f"{path}: not an evaluation's summary: {error!r}") from error
-            named = {f"{path.parent.name}/{name}": value for name, value in values.items()}
-            found.append(Figures(0, moment_ms, named))
+            named = {f"{path.parent.name}/{name}": value for name, value in means.items()}
+            found.append(Figures(0, moment, named))
         return found
 
     def texts(self) -> dict[str, str]:
@@ -148,14 +175,9 @@ class RunFolder:
         }
 
 
-def _moment_ms(date: str, path: Path) -> int:
-    """When an evaluation was made; summaries that hold only the day are as old as their file.
-
-    MLflow takes the largest of several values at one moment for the latest.
-    """
-    moment = datetime.datetime.fromisoformat(date)
-    only_day = len(date) == len("2026-01-31")
-    return round(1000 * (path.stat().st_mtime if only_day else moment.timestamp()))
+def _ms(date: str) -> int:
+    """Milliseconds since 1970 of an ISO date."""
+    return round(1000 * datetime.datetime.fromisoformat(date).timestamp())
 
 
 def _means(summary: Mapping[str, Any]) -> dict[str, float]:
@@ -173,5 +195,10 @@ def _means(summary: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in named.items() if isinstance(value, (int, float))}
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _texts(values: Mapping[str, object]) -> dict[str, str]:
+    """Values as text, other than strings as JSON; what is None is left out."""
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in values.items()
+        if value is not None
+    }

@@ -1,44 +1,24 @@
-"""Tracking beside a command: it never waits for a server while it works, and fails for none."""
+"""Track a run in MLflow beside a command, which never waits for a server and never fails for one.
 
-import os
+MLflow's Keras callback cannot do that: it asks the server in the training's own thread when
+training begins, and its queue makes the end of the process wait for every answer. Here a thread
+calls `sync`; the requests in it give up after seconds.
+"""
+
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from fetal_tf.config.tree import Config
-from fetal_tf.edge.errors import FetalTFError
-from fetal_tf.edge.extras import missing_modules, require
-from fetal_tf.tracking.background import Background
-from fetal_tf.tracking.mlflow_run import (
-    local_database,
-    read_memory,
-    set_network_limits,
-)
-from fetal_tf.tracking.mlflow_sync import MlflowSync
-from fetal_tf.tracking.run_folder import RunFolder
+from fetal_tf.edge.extras import missing_modules
+from fetal_tf.tracking.run_folder import RunFolder, read_memory
+from fetal_tf.tracking.sync import local_database, set_network_limits, sync
 
 TIMEOUT_S = 5  # of a request; MLflow's own 120 s, seven times, would outlast many a training
-LOCAL_PATIENCE_S = 120.0  # a file on this machine is slow, but it does not hang
-
-
-@dataclass(frozen=True)
-class Request:
-    """How far to bring the MLflow run; see `MlflowSync.bring_up_to_date`."""
-
-    whole: bool
-    status: str | None
-
-
-def check_tracking(config: Config) -> None:
-    """Make sure that what the config asks for can be tracked.
-
-    Raises:
-        MissingExtraError: `tracking: [mlflow]` without MLflow; the message holds the pip line.
-    """
-    if "mlflow" in config.tracking:
-        require("mlflow")
+PATIENCE_S = 60  # at the end, since something was last sent: longer than to read and write a model
 
 
 @contextmanager
@@ -52,11 +32,12 @@ def tracked(config: Config, run: Path) -> Iterator[Callable[[], None]]:
         yield lambda: None
         return
     uri = config.mlflow.uri
-    print(f"MLflow: {uri}" if local_database(uri) is None else _ui_command(uri))
+    local = local_database(uri) is not None
+    print(f"MLflow: mlflow ui --backend-store-uri {uri}" if local else f"MLflow: {uri}")
     tracker = _Tracker(run, uri, config.mlflow.experiment)
-    tracker.note_progress()
+    tracker.epoch_ended()  # settings are there before the first one
     try:
-        yield tracker.note_progress
+        yield tracker.epoch_ended
     except BaseException as error:
         tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
@@ -68,78 +49,67 @@ def track_results(config: Config, run: Path) -> None:
     memory = read_memory(run)
     if memory is None and "mlflow" not in config.tracking:
         return
-    uri = memory.uri if memory else config.mlflow.uri
+    target = memory or config.mlflow
     if missing_modules("mlflow"):
-        warnings.warn(_left_behind(run, uri, "MLflow is not installed"), stacklevel=2)
-        return
-    experiment = memory.experiment if memory else config.mlflow.experiment
-    _Tracker(run, uri, experiment).finish(None)
-
-
-def upload(run: Path, uri: str, experiment: str) -> tuple[int, str]:
-    """Bring all that a run's folder holds to MLflow, and wait for it.
-
-    Returns:
-        How many things were sent, 0 where all were there; and the id of the MLflow run.
-
-    Raises:
-        FetalTFError: a file in the folder that cannot be read, or what the server says.
-    """
-    sync = MlflowSync(RunFolder(run), uri, experiment)
-    try:
-        sent = [what for what in sync.bring_up_to_date(whole=True, status=None) if what]
-    except FetalTFError:
-        raise
-    except Exception as error:  # the network's, the database's and MLflow's have no common base
-        raise FetalTFError(f"MLflow at {uri}: {_reason(error)}") from error
-    return len(sent), str(sync.run_id)
+        warnings.warn(_left_behind(run, target.uri, "MLflow is not installed"), stacklevel=2)
+    else:
+        _Tracker(run, target.uri, target.experiment).finish(None)
 
 
 class _Tracker:
-    """Says once what went wrong, in the caller's thread, and leaves the rest to another one."""
+    """Calls `sync` in a thread of its own, and says once in the caller's what went wrong.
+
+    Requests do not pile up: the next `sync` sends whatever the folder then holds. The thread is a
+    daemon: whatever it hangs in, the process ends without it.
+    """
 
     def __init__(self, run: Path, uri: str, experiment: str):
         set_network_limits(TIMEOUT_S, retries=0)
         import mlflow  # noqa: F401  (two threads must not import it at once)
 
-        self._run, self._uri = run, uri
-        sync = MlflowSync(RunFolder(run), uri, experiment)
-        self._background = Background[Request](
-            lambda request: sync.bring_up_to_date(whole=request.whole, status=request.status),
-            lambda: _patience_s(uri, answered=sync.run_id is not None),
-        )
-        self._warned = False
+        self._run, self._uri, self._experiment = run, uri, experiment
+        self._asked = threading.Event()
+        self._status: str | None = "RUNNING"
+        self._closing = self._warned = False
+        self._failure: Exception | None = None
+        self._last_sent = time.monotonic()
+        self._thread = threading.Thread(target=self._work, name="fetal_tf tracking", daemon=True)
+        self._thread.start()
 
-    def note_progress(self) -> None:
-        self._background.ask(Request(whole=False, status="RUNNING"))
-        self._warn_once()
+    def epoch_ended(self) -> None:
+        self._asked.set()
+        self._warn_once(self._failure)
 
     def finish(self, status: str | None) -> None:
-        self._background.finish(Request(whole=True, status=status))
-        if self._warned and self._background.failure is None:
+        """Send everything, and wait for it as long as something moves."""
+        self._last_sent = time.monotonic()
+        self._status, self._closing = status, True
+        self._asked.set()
+        while self._thread.is_alive():
+            if time.monotonic() - self._last_sent > PATIENCE_S:
+                return self._warn_once(TimeoutError(f"no answer within {PATIENCE_S:g} s"))
+            self._thread.join(timeout=0.05)
+        if self._warned and self._failure is None:
             print(f"MLflow at {self._uri} is back, and has the whole run")
-        self._warn_once()
+        self._warn_once(self._failure)
 
-    def _warn_once(self) -> None:
-        failure = self._background.failure
+    def _work(self) -> None:
+        folder, closing = RunFolder(self._run), False
+        while not closing:
+            self._asked.wait()
+            self._asked.clear()
+            closing = self._closing  # before the status, which is set before it
+            try:
+                for _ in sync(folder, self._uri, self._experiment, self._status):
+                    self._last_sent = time.monotonic()
+                self._failure = None
+            except Exception as error:  # a thread has nobody to raise to: the caller finds it
+                self._failure = error
+
+    def _warn_once(self, failure: Exception | None) -> None:
         if failure is not None and not self._warned:
             self._warned = True
-            warnings.warn(_left_behind(self._run, self._uri, _reason(failure)), stacklevel=3)
-
-
-def _patience_s(uri: str, *, answered: bool) -> float:
-    """How long the end may wait without a sign of life.
-
-    A server that has answered is alive, and its requests time out by themselves; between them this
-    machine is at work, which may take longer.
-    """
-    if answered or local_database(uri) is not None:
-        return LOCAL_PATIENCE_S
-    return float(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) + 1
-
-
-def _ui_command(uri: str) -> str:
-    return f"MLflow: mlflow ui --backend-store-uri {uri}"
+            warnings.warn(_left_behind(self._run, self._uri, reason(failure)), stacklevel=3)
 
 
 def _left_behind(run: Path, uri: str, reason: str) -> str:
@@ -149,7 +119,7 @@ def _left_behind(run: Path, uri: str, reason: str) -> str:
     )
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """What lies at the bottom of an error, in one line: `[Errno 111] Connection refused`."""
     while (below := error.__cause__ or error.__context__) is not None:
         error = below

@@ -6,7 +6,8 @@ import os
 import pytest
 from mlflow import MlflowClient
 
-from fetal_tf.tracking.mlflow_run import local_database, read_memory
+from fetal_tf.tracking.run_folder import read_memory
+from fetal_tf.tracking.sync import local_database
 from tests.tracking.tracked_runs import (
     copy_database,
     free_port,
@@ -132,19 +133,25 @@ def test_a_figure_that_falls_on_the_same_day_is_the_latest(tmp_path, uri, mornin
     assert ": 0 sent;" in capsys.readouterr().out.splitlines()[-1]
 
 
-def test_an_upload_that_broke_off_is_taken_up(tmp_path, uri, monkeypatch, capsys):
-    run = tmp_path / "broken"
+@pytest.mark.parametrize(
+    ("request_name", "status"),
+    [("finalize_logged_model", "PENDING"), ("log_model_artifacts", "FAILED")],
+)
+def test_an_upload_that_broke_off_is_taken_up(
+    tmp_path, uri, monkeypatch, capsys, request_name, status
+):
+    run = tmp_path / f"broken-{status}"
     write_run(run, best=True)
-    finalize = MlflowClient.finalize_logged_model
+    works = getattr(MlflowClient, request_name)
 
     def fails(*_):
         raise ConnectionError("the line is dead")
 
-    monkeypatch.setattr(MlflowClient, "finalize_logged_model", fails)
+    monkeypatch.setattr(MlflowClient, request_name, fails)
     assert main([str(run), "--uri", uri]) == 2
     assert capsys.readouterr().err == f"error: MLflow at {uri}: the line is dead\n"
-    assert state(uri, run)["models"] == ["PENDING"]
-    monkeypatch.setattr(MlflowClient, "finalize_logged_model", finalize)
+    assert state(uri, run)["models"] == [status]
+    monkeypatch.setattr(MlflowClient, request_name, works)
     assert main([str(run), "--uri", uri]) == 0
     assert state(uri, run)["models"] == ["READY"], "the one that was begun, not a second one"
 

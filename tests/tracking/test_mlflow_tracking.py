@@ -2,8 +2,9 @@
 
 import socket
 import threading
+import types
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import mlflow
 import numpy as np
@@ -12,13 +13,9 @@ import tensorflow as tf
 import yaml
 from mlflow import MlflowClient
 
-import fetal_tf.tracking.mlflow_model
 import fetal_tf.tracking.tracker
 from fetal_tf.data.phantom.writing import write_phantom
-from fetal_tf.models.saving import load_model
-from fetal_tf.tracking.mlflow_run import read_memory
-from fetal_tf.tracking.mlflow_sync import MlflowSync
-from fetal_tf.tracking.run_folder import RunFolder
+from fetal_tf.tracking.run_folder import read_memory
 from fetal_tf.tracking.tracker import track_results, tracked
 from tests.tracking.tracked_runs import (
     Relay,
@@ -106,10 +103,15 @@ def test_a_training_its_evaluation_and_its_resumption_are_one_run(server, tmp_pa
 
 def test_the_model_is_logged_with_its_signature_and_predicts_as_it_did(server, tmp_path):
     run = tmp_path / "signed"
-    config = write_run(run, best=True, mlflow={"uri": server})
+    config = write_run(run, best=True, mlflow={"uri": server, "experiment": "signed"})
     with no_warning(), tracked(config, run):
         pass
-    _, found = tracked_run(run, server)
+    client, found = tracked_run(run, server)
+    (model,) = client.search_logged_models([found.info.experiment_id])
+    assert [m.model_id for m in found.outputs.model_outputs] == [model.model_id]
+    assert model.tags["mlflow.user"] == "fetal_tf" and "/" not in model.tags["mlflow.source.name"]
+    at_top = {f.path for f in client.list_logged_model_artifacts(model.model_id)}
+    assert {"MLmodel", "requirements.txt", "data"} <= at_top
     mlflow.set_tracking_uri(server)
     model_uri = f"runs:/{found.info.run_id}/model"
     signature = mlflow.models.get_model_info(model_uri).signature
@@ -183,34 +185,76 @@ def test_a_server_that_is_down_costs_one_warning_and_the_run_comes_later(server,
     assert (steps(client, found), found.info.status) == ([1, 2, 3], "FINISHED")
 
 
+@contextmanager
+def silent_server():
+    """It accepts connections and never answers. Yields its address and the connections."""
+    connections = []
+
+    def accept():
+        with suppress(OSError):  # closed
+            while True:
+                connections.append(listening.accept()[0])
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", connections
+        listening.shutdown(socket.SHUT_RDWR)
+    for connection in connections:
+        connection.close()
+
+
 def test_a_server_that_never_answers_holds_nobody_up(tmp_path, monkeypatch):
-    """It accepts the connection and is silent: the epochs go by while the request is still open."""
+    """The epochs go by while the first request is still open, and no request is made twice."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES")  # our own limit, not MLflow's seven
     threads = []
-    sync = fetal_tf.tracking.tracker.MlflowSync
-    original = sync.bring_up_to_date
+    original = fetal_tf.tracking.tracker.sync
 
-    def noted(self, **kwargs):
+    def noted(*arguments):
         threads.append(threading.current_thread())
-        return original(self, **kwargs)
+        yield from original(*arguments)
 
-    monkeypatch.setattr(sync, "bring_up_to_date", noted)
+    monkeypatch.setattr(fetal_tf.tracking.tracker, "sync", noted)
     run = tmp_path / "hung"
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        silent.settimeout(60)
-        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        config = write_run(run, mlflow={"uri": uri})
+    with silent_server() as (uri, connections):
+        config = write_run(run, best=True, mlflow={"uri": uri})
         with (
             pytest.warns(UserWarning, match="upload it later") as caught,
             tracked(config, run) as after_epoch,
         ):
-            connection, _ = silent.accept()
+            wait_until(lambda: connections)
             for _ in range(1000):
                 after_epoch()
-        connection.close()
+        assert 1 <= len(connections) <= len(threads), "a request is made again and again"
     assert len(caught) == 1
     assert threads and threading.current_thread() not in threads
     assert len(threads) < 100, "requests pile up"
+
+
+def test_a_request_that_does_not_end_is_given_up_at_the_end(tmp_path, monkeypatch):
+    """As where name servers are silent, or a byte comes every few seconds."""
+    monkeypatch.setattr(fetal_tf.tracking.tracker, "PATIENCE_S", 0.5)
+    run = tmp_path / "endless"
+    with silent_server() as (uri, _):
+        config = write_run(run, mlflow={"uri": uri})
+        with pytest.warns(UserWarning, match=r"no answer within 0\.5 s; everything stays in"):
+            track_results(config, run)
+
+
+def test_the_end_waits_as_long_as_something_is_sent(tmp_path, monkeypatch):
+    clock = [0.0]
+
+    def slow(folder, uri, experiment, status):
+        for number in range(5):
+            clock[0] += 0.9 * fetal_tf.tracking.tracker.PATIENCE_S
+            threading.Event().wait(0.2)  # time enough for whoever waits to lose his patience
+            yield f"file {number}"
+
+    monkeypatch.setattr(fetal_tf.tracking.tracker, "sync", slow)
+    fake = types.SimpleNamespace(monotonic=lambda: clock[0])
+    monkeypatch.setattr(fetal_tf.tracking.tracker, "time", fake)
+    with no_warning():
+        track_results(write_run(tmp_path / "slow"), tmp_path / "slow")
 
 
 def test_a_server_that_dies_half_way_loses_nothing(server, tmp_path):
@@ -241,93 +285,27 @@ def test_a_server_that_dies_half_way_loses_nothing(server, tmp_path):
     assert found.data.metrics["test-keras/dice"] == 0.9
 
 
-def test_a_server_that_has_answered_is_not_given_up_while_the_model_is_read(
-    server, tmp_path, monkeypatch
-):
-    known = threading.Event()
-
-    def patience_s(uri, *, answered):
-        if answered:
-            known.set()
-        return 60
-
-    def load_slowly(path):
-        assert known.wait(60), "still as impatient as with a server that never answered"
-        return load_model(path)
-
-    monkeypatch.setattr(fetal_tf.tracking.tracker, "_patience_s", patience_s)
-    monkeypatch.setattr(fetal_tf.tracking.mlflow_model, "load_model", load_slowly)
-    run = tmp_path / "slow"
-    config = write_run(run, best=True, mlflow={"uri": server})
-    with no_warning(), tracked(config, run):
-        pass
-
-
-def test_each_part_of_a_model_is_a_sign_of_life(server, tmp_path, monkeypatch):
-    done = []
-
-    def noted(owner, name):
-        original = getattr(owner, name)
-
-        def call(*args, **kwargs):
-            done.append(name)
-            return original(*args, **kwargs)
-
-        monkeypatch.setattr(owner, name, call)
-
-    noted(fetal_tf.tracking.mlflow_model, "load_model")
-    noted(mlflow.keras, "save_model")
-    noted(MlflowClient, "log_model_artifacts")
-    run = tmp_path / "alive"
-    write_run(run, best=True)
-    sync = MlflowSync(RunFolder(run), server, "alive")
-    between, sent = [], []
-    for what in sync.bring_up_to_date(whole=True, status=None):
-        between.append(list(done))
-        done.clear()
-        sent.append(what)
-    busy = [part for part in between if part]
-    assert busy[:2] == [["load_model"], ["save_model"]]
-    assert len(busy) > 4 and all(part == ["log_model_artifacts"] for part in busy[2:])
-    client, found = tracked_run(run, server)
-    (model,) = client.search_logged_models([found.info.experiment_id])
-    at_top = {f.path for f in client.list_logged_model_artifacts(model.model_id)}
-    assert {"MLmodel", "requirements.txt", "data"} <= at_top
-    assert sent.count("model") == 1
-
-
 def test_a_server_that_comes_back_is_said_to_have_everything(server, tmp_path, monkeypatch, capsys):
     run = tmp_path / "patience"
     config = write_run(run, epochs=0, mlflow={"uri": server, "experiment": "back"})
-    sync = fetal_tf.tracking.tracker.MlflowSync
-    original, failed = sync.bring_up_to_date, threading.Event()
+    original, is_back = fetal_tf.tracking.tracker.sync, threading.Event()
 
-    def fails_once(self, **kwargs):
-        if not failed.is_set():
-            failed.set()
+    def fails_first(*arguments):
+        if not is_back.is_set():
             raise ConnectionError("not yet")
-        return original(self, **kwargs)
+        yield from original(*arguments)
 
-    monkeypatch.setattr(sync, "bring_up_to_date", fails_once)
-    monkeypatch.setattr(fetal_tf.tracking.tracker._Tracker, "note_progress", note_and_wait(failed))
-    with pytest.warns(UserWarning, match="not yet"), tracked(config, run):
+    monkeypatch.setattr(fetal_tf.tracking.tracker, "sync", fails_first)
+    with (
+        pytest.warns(UserWarning, match="not yet") as caught,
+        tracked(config, run) as after_epoch,
+    ):
+        wait_until(lambda: after_epoch() or len(caught))
         write_epochs(run, 3)
+        is_back.set()
     assert "is back, and has the whole run" in capsys.readouterr().out
     client, found = tracked_run(run, server)
     assert steps(client, found) == [1, 2, 3]
-
-
-def note_and_wait(failed):
-    """`note_progress` after which the first attempt has surely failed."""
-    original = fetal_tf.tracking.tracker._Tracker.note_progress
-
-    def noted(self):
-        original(self)
-        assert failed.wait(60)
-        wait_until(lambda: self._background.failure is not None)
-        self._warn_once()
-
-    return noted
 
 
 def wait_until(condition):

@@ -1,22 +1,20 @@
-"""What a run's folder is to a tracking server, and a caller that never waits for one."""
+"""What of a run's folder goes to MLflow."""
 
 import ast
 import datetime
 import json
 import os
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
 from fetal_tf.config.loading import parse_config
-from fetal_tf.edge.errors import ConfigError, FetalTFError, MissingExtraError
+from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.edge.extras import EXTRAS
 from fetal_tf.runs.history import has_finished
-from fetal_tf.tracking.background import Background
 from fetal_tf.tracking.run_folder import RunFolder
-from fetal_tf.tracking.tracker import _patience_s, check_tracking, tracked
+from fetal_tf.tracking.tracker import tracked
 from tests.tracking.tracked_runs import (
     STARTED_MS,
     config_tree,
@@ -161,99 +159,6 @@ def test_an_address_without_a_user_is_taken(uri):
     assert parse_config(config_tree("trial", mlflow={"uri": uri}), "test").mlflow.uri == uri
 
 
-class Work:
-    """Notes what it is asked, and waits for permission to go on."""
-
-    def __init__(self):
-        self.begun, self.may_go = threading.Event(), threading.Event()
-        self.asked, self.threads, self.finished = [], set(), []
-
-    def __call__(self, request):
-        self.asked.append(request)
-        self.threads.add(threading.current_thread())
-        self.begun.set()
-        self.may_go.wait(60)
-        yield
-        if request == "broken":
-            raise OSError("no network")
-        self.finished.append(request)
-
-
-def test_who_asks_does_not_wait_and_only_the_newest_request_is_kept():
-    work = Work()
-    background = Background(work, patience_s=lambda: 60)
-    background.ask(0)
-    assert work.begun.wait(60)
-    for request in range(1, 1000):
-        background.ask(request)  # would hang here: nothing may go on yet
-    assert work.asked == [0]
-    work.may_go.set()
-    background.finish("last")
-    assert work.asked == [0, "last"]
-    assert threading.current_thread() not in work.threads
-
-
-def test_a_failure_is_kept_until_something_succeeds():
-    work = Work()
-    work.may_go.set()
-    broken = Background(work, patience_s=lambda: 60)
-    broken.finish("broken")
-    assert isinstance(broken.failure, OSError)
-
-    again = Background(work, patience_s=lambda: 60)
-    again.failure = OSError("earlier")
-    again.finish("well")
-    assert again.failure is None
-
-
-def test_the_end_waits_while_there_are_signs_of_life_and_not_for_ever():
-    hung = Work()
-    background = Background(hung, patience_s=lambda: 0.2)
-    background.finish("hangs")
-    assert isinstance(background.failure, TimeoutError), "given up, though nothing ever came back"
-    hung.may_go.set()  # an answer after all: nobody waits for the rest
-    background._thread.join(60)
-    assert hung.finished == []
-
-    def slow(request):
-        for _ in range(8):
-            threading.Event().wait(0.1)
-            yield
-
-    background = Background(slow, patience_s=lambda: 0.5)
-    background.finish("takes longer than the patience")
-    assert background.failure is None
-
-
-def test_the_patience_grows_with_what_the_work_finds_out():
-    answered = threading.Event()
-
-    def work(request):
-        answered.set()
-        yield
-        threading.Event().wait(0.5)
-
-    background = Background(work, patience_s=lambda: 60 if answered.is_set() else 0.2)
-    background.ask("first")
-    assert answered.wait(60)
-    background.finish("takes longer than the first patience")
-    assert background.failure is None
-
-
-def test_a_server_that_has_answered_is_waited_for_like_this_machine(monkeypatch):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-    assert _patience_s("http://server:5000", answered=False) == 6
-    local = _patience_s("sqlite:///runs/mlflow.db", answered=False)
-    assert local > 60 and _patience_s("http://server:5000", answered=True) == local
-
-
-def test_mlflow_that_is_asked_for_and_missing_is_answered_with_its_pip_line(monkeypatch):
-    monkeypatch.setitem(EXTRAS, "mlflow", ("surely_not_installed",))
-    check_tracking(parse_config(config_tree("trial", tracking=["tensorboard"]), "test"))
-    with pytest.raises(MissingExtraError, match=r'pip install "fetal-tf\[mlflow\]"'):
-        check_tracking(parse_config(config_tree("trial"), "test"))
-
-
 @pytest.mark.parametrize("arguments", [[], ["--dry-run"]])
 def test_training_says_so_before_it_reads_anything(arguments, monkeypatch, tmp_path, capsys):
     from fetal_tf.train import main
@@ -262,7 +167,8 @@ def test_training_says_so_before_it_reads_anything(arguments, monkeypatch, tmp_p
     monkeypatch.chdir(tmp_path)
     write_run(tmp_path / "trial")
     assert main(["--config", "trial/config.yaml", *arguments]) == 2
-    assert "surely_not_installed" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "surely_not_installed" in error and 'pip install "fetal-tf[mlflow]"' in error
     assert not (tmp_path / "runs").exists()
 
 

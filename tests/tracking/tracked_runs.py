@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from fetal_tf.config.loading import parse_config, save_config
-from fetal_tf.tracking.mlflow_run import mlflow_client
+from fetal_tf.tracking.sync import mlflow_client
 
 STARTED = "2026-01-02T03:04:05+00:00"
 STARTED_MS = 1767323045000
