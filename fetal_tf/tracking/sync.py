@@ -9,12 +9,11 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fetal_tf.edge.io.files import sha256_of
-from fetal_tf.experiment import monitor_of
-from fetal_tf.runs.history import has_finished, read_history
+from fetal_tf.runs.history import has_finished
 from fetal_tf.tracking.run_folder import NEUTRAL_TAGS, Figures, Memory, RunFolder, read_memory
 
 if TYPE_CHECKING:
@@ -45,6 +44,8 @@ def sync(folder: RunFolder, uri: str, experiment: str, status: str | None) -> It
         MlflowException: whatever the server or the network says.
         FetalTFError: a file in the folder that cannot be read.
     """
+    from fetal_tf.tracking.model import send_model  # imports Keras
+
     client = mlflow_client(uri)
     where = _experiment_id(client, uri, experiment)
     tags = folder.tags()
@@ -61,7 +62,7 @@ def sync(folder: RunFolder, uri: str, experiment: str, status: str | None) -> It
     if status != "RUNNING":
         yield from _send_evaluations(client, run, folder)
         yield from _send_files(client, folder, memory)
-        yield from _send_model(client, run, folder, memory)
+        yield from send_model(client, run, folder, memory)
     yield from _set_status(client, run, folder, status)
 
 
@@ -178,34 +179,20 @@ def _send_figures(client: "MlflowClient", run_id: str, figures: Figures) -> None
 
 
 def _send_files(client: "MlflowClient", folder: RunFolder, memory: Memory) -> Iterator[str]:
-    for name, text in folder.texts().items():
-        digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
-        if memory.uploaded.get(name) != digest:
-            client.log_text(memory.run_id, text, name)
-            memory.add(folder.path, name, digest)
-            yield name
-    for name, path in folder.files().items():
-        digest = sha256_of(path)
-        if memory.uploaded.get(name) != digest:
-            place = PurePosixPath(name).parent.as_posix()
-            client.log_artifact(memory.run_id, str(path), None if place == "." else place)
-            memory.add(folder.path, name, digest)
-            yield name
-
-
-def _send_model(
-    client: "MlflowClient", run: "Run", folder: RunFolder, memory: Memory
-) -> Iterator[str]:
-    best = folder.path / "best.keras"
-    digest = sha256_of(best) if best.is_file() else None
-    if digest is not None and memory.uploaded.get(best.name) != digest:
-        from fetal_tf.tracking.model import log_model  # imports Keras
-
-        history = read_history(folder.path / "metrics.csv")
-        step = monitor_of(folder.config).best_epoch(history) + 1 if history else 0
-        log_model(client, memory.uri, run, best, digest, step)
-        memory.add(folder.path, best.name, digest)
-        yield "model"
+    contents: dict[str, str | Path] = {**folder.texts(), **folder.files()}
+    for name, content in contents.items():
+        if isinstance(content, str):
+            digest = hashlib.sha256(content.encode("utf-8")).hexdigest()
+        else:
+            digest = sha256_of(content)
+        if memory.uploaded.get(name) == digest:
+            continue
+        if isinstance(content, str):
+            client.log_text(memory.run_id, content, name)
+        else:
+            client.log_artifact(memory.run_id, str(content), name.rpartition("/")[0] or None)
+        memory.add(folder.path, name, digest)
+        yield name
 
 
 def _set_status(
