@@ -9,8 +9,9 @@ from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import read_splits
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.experiment import select
+from fetal_tf.runs.environment import read_environment
 from fetal_tf.runs.measurement_settings import read_settings
-from fetal_tf.runs.run import Run, read_environment
+from fetal_tf.runs.run import Run
 from fetal_tf.training.refit import check_recipe, settings_of
 
 MEASURED_BY = "measured_by"  # in parity.json: the run whose figures stand there

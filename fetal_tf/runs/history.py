@@ -1,4 +1,4 @@
-"""A run's history: one row a finished epoch, and whether the training has come to its end."""
+"""RUN/metrics.csv: one row per finished epoch, and whether the training is over."""
 
 import csv
 from pathlib import Path

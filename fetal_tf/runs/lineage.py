@@ -1,13 +1,13 @@
-"""The nets that a net descends from: the one whose weights it starts with, those that teach it.
+"""The ancestors of a net: the one whose weights it starts with, and those that teach it.
 
-What they have learnt is in it, too: frames that it holds out must not be among theirs, and the
-credits of their data are due wherever it goes.
+A net also knows the frames that its ancestors have learnt. So it must not hold out any of these for
+validation or test, and the credits of their data are due wherever the net goes.
 """
 
-import json
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fetal_tf.config.loading import load_config
 from fetal_tf.config.tree import Config, DataConfig
@@ -17,12 +17,13 @@ from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, read_splits
 from fetal_tf.edge.bundle.bundle import Bundle, resolve_bundle
 from fetal_tf.edge.errors import BundleError, ConfigError, FetalTFError
-from fetal_tf.edge.io.files import write_text_atomic
-from fetal_tf.scores.rows import json_text
+from fetal_tf.edge.io.files import sha256_of, write_text_atomic
+from fetal_tf.scores.rows import json_text, read_object
 
-INHERITED_NAME = "inherited.json"  # in a run or bundle: what its ancestors have learnt
-# Readers of another one's images, under the same ids: a table of HC18's landmarks; brain structures
-# and head axes in frames of FETAL_PLANES_DB.
+INHERITED_NAME = "inherited.json"  # in a run or bundle: the images that its ancestors have learnt
+# What `descent` records, by the key of the config that names it.
+ANCESTORS = {"initial_weights": "model.init", "teachers": "teacher.bundles"}
+# Datasets that annotate another one's images under the same ids.
 SAME_IMAGES = {"landmarks": "hc18", "fetal_head_biometry": "planes"}
 Origin = tuple[str, str]  # a dataset's name and an image's id there
 
@@ -59,7 +60,7 @@ def teacher_bundles(config: Config) -> list[Bundle]:
 
 
 def ancestors(config: Config) -> list[Ancestor]:
-    """Of a run with this config, the weights that it starts from first.
+    """The runs and bundles that a config names, `model.init` first.
 
     Raises:
         ConfigError: a teacher that is not there.
@@ -71,15 +72,15 @@ def ancestors(config: Config) -> list[Ancestor]:
 
 
 def check_ancestors(config: Config, splits: Mapping[str, SplitRow]) -> None:
-    """Make sure that no ancestor has been trained on what this run holds out.
+    """Refuse ancestors that were trained on images which this run holds out.
 
     Args:
         config: of this run.
         splits: its samples.
 
     Raises:
-        ConfigError: a teacher that is not there, or an image that is val or test here and that an
-            ancestor, or one of its own ancestors, has learnt.
+        ConfigError: a teacher is not there; or an ancestor, or one of its own ancestors, has learnt
+            an image that is val or test here.
     """
     held_out = [id for id, row in splits.items() if row.split != "train"]
     for ancestor in ancestors(config):
@@ -94,20 +95,20 @@ def check_ancestors(config: Config, splits: Mapping[str, SplitRow]) -> None:
 
 
 def credits_due(config: Config, samples: Sequence[Sample]) -> list[DataCredit]:
-    """The credits of a run with this config: for `samples`, and those of its ancestors."""
+    """The credits that a run with this config owes: for `samples` and for its ancestors' data."""
     folders = [ancestor.folder for ancestor in ancestors(config)]
     return credits_of(samples, config.data.readers, folders)
 
 
 def inherited(config: Config) -> set[Origin]:
-    """What the ancestors of a run with this config have learnt."""
+    """The images that the ancestors of a run with this config have learnt."""
     return set().union(*(learnt_by(ancestor.folder) for ancestor in ancestors(config)))
 
 
 def learnt_by(folder: Path) -> set[Origin]:
-    """The images that the net of a run or bundle has learnt, itself or by its ancestors.
+    """The images that the net of a run or bundle has learnt, itself or through its ancestors.
 
-    Nothing where the folder does not say: then its weights are of unknown origin.
+    Empty where the folder does not say: the origin of its weights is then unknown.
 
     Raises:
         FetalTFError: a file of the folder is damaged.
@@ -121,13 +122,56 @@ def learnt_by(folder: Path) -> set[Origin]:
         learnt = {_origin(id, config.data) for id, row in rows.items() if row.split == "train"}
     if (folder / INHERITED_NAME).is_file():
         return learnt | read_inherited(folder)
-    # Made before there were such lists: the weights that it started from may still be there.
+    # An older run has no such list; the weights that it started from may still be there.
     init = config.model.init and weights_file(config.model.init).parent
     return learnt | (learnt_by(init) if init and init != folder else set())
 
 
+def descent(config: Config) -> dict[str, object]:
+    """The files that a run starts from and learns from, with checksums, for environment.json.
+
+    Example:
+        `{"initial_weights": {"file": "heads/best.keras", "sha256": "…"}, "teachers": []}`;
+        without `model.init` the first is None.
+
+    Raises:
+        OSError, ConfigError: a file is not there.
+    """
+    init = config.model.init and weights_file(config.model.init)
+    weights = init and {"file": "/".join(init.parts[-2:]), "sha256": sha256_of(init)}
+    return {"initial_weights": weights, "teachers": teachers(config)}
+
+
+def other_ancestor(
+    there: Mapping[str, Any], here: Mapping[str, Any], keys: Iterable[str] = ANCESTORS
+) -> str | None:
+    """The first of `keys` whose files differ between two runs, by checksum; None where none does.
+
+    Args:
+        there: as `descent` gives it, or a run's environment.json.
+        here: likewise.
+        keys: of ANCESTORS.
+    """
+    return next((k for k in keys if _checksums(there.get(k)) != _checksums(here.get(k))), None)
+
+
+def _checksums(files: Any) -> list[str | None]:
+    """The checksums in an entry of `descent`, which is one file, a list or None."""
+    listed = [files] if isinstance(files, Mapping) else files or []
+    return [file.get("sha256") if isinstance(file, Mapping) else None for file in listed]
+
+
+def teachers(config: Config) -> list[dict[str, str]]:
+    """The model files that teach a run, with checksums; empty without `teacher`."""
+    found = []
+    for bundle in teacher_bundles(config):
+        file = bundle.manifest["files"][bundle.default_format]
+        found.append({"file": f"{bundle.name}/{file['path']}", "sha256": file["sha256"]})
+    return found
+
+
 def write_inherited(folder: Path, origins: Set[Origin]) -> None:
-    """Keep what the ancestors have learnt in a run or bundle: image ids by dataset, maybe none."""
+    """Write inherited.json into a run or bundle: for each dataset, the ids of the images."""
     by_dataset: dict[str, list[str]] = {}
     for dataset, id in sorted(origins):
         by_dataset.setdefault(dataset, []).append(id)
@@ -135,24 +179,21 @@ def write_inherited(folder: Path, origins: Set[Origin]) -> None:
 
 
 def read_inherited(folder: Path) -> set[Origin]:
-    """What `write_inherited` has kept.
+    """Read inherited.json.
 
     Raises:
-        FetalTFError: it is damaged.
+        FetalTFError: it is not there, or damaged.
     """
-    path = folder / INHERITED_NAME
-    try:
-        by_dataset = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FetalTFError(f"{path}: cannot be read: {error}") from error
-    lists = isinstance(by_dataset, dict) and all(isinstance(v, list) for v in by_dataset.values())
-    if not lists:
-        raise FetalTFError(f"{path}: damaged: an object of lists of image ids is expected")
+    by_dataset = read_object(folder / INHERITED_NAME)
+    if not all(isinstance(ids, list) for ids in by_dataset.values()):
+        raise FetalTFError(
+            f"{folder / INHERITED_NAME}: damaged: an object of lists of image ids is expected"
+        )
     return {(dataset, str(id)) for dataset, ids in by_dataset.items() for id in ids}
 
 
 def _origin(id: str, data: DataConfig) -> Origin:
-    """A sample's dataset and its id there, whether or not it was mixed with others."""
+    """A sample's dataset and its id there; samples of mixed datasets have ids like `heads:001`."""
     name, separator, rest = id.partition(SEPARATOR)
     if separator and name in data.mixed_with:
         return _images_of(str(data.sources[name].dataset)), rest

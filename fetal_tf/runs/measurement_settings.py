@@ -1,7 +1,7 @@
-"""The settings that a run's measurer was fitted to, kept in the run as `measurement.json`.
+"""RUN/measurement.json: the settings of the run's measurer that were fitted to its best.keras.
 
-They stand there with the checksum of the `best.keras` they were fitted to. A better epoch makes
-them stale; they are then fitted anew rather than used.
+The file holds the checksum of that best.keras. When a better epoch has replaced it, the settings
+are out of date: they are fitted again, not used.
 """
 
 import json
@@ -18,7 +18,7 @@ _SETTINGS = "settings"
 
 
 def read_settings(run: Path) -> dict[str, Any]:
-    """The settings that belong to the run's best.keras; empty where there are none.
+    """The settings that were fitted to the run's present best.keras; empty where there are none.
 
     Raises:
         FetalTFError: the file is damaged.
@@ -37,7 +37,7 @@ def read_settings(run: Path) -> dict[str, Any]:
 
 
 def write_settings(run: Path, settings: Mapping[str, Any]) -> None:
-    """Keep what was fitted to the run's best.keras.
+    """Write the settings that were fitted to the run's present best.keras.
 
     Raises:
         FetalTFError: the file cannot be written.

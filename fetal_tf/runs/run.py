@@ -1,4 +1,4 @@
-"""A run's folder: what training writes, and what evaluation and export open."""
+"""A run's folder: training creates or reopens it, evaluation and export open it."""
 
 import json
 import re
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -22,11 +21,17 @@ from fetal_tf.experiment import Experiment, open_experiment
 from fetal_tf.losses.class_pixels import ClassPixels
 from fetal_tf.models.predictor import KerasPredictor
 from fetal_tf.models.saving import load_model
-from fetal_tf.runs.environment import ANCESTORS, descent, environment, other_ancestor, teachers
+from fetal_tf.runs.environment import environment, read_environment
 from fetal_tf.runs.history import read_history
-from fetal_tf.runs.lineage import inherited, write_inherited
+from fetal_tf.runs.lineage import (
+    ANCESTORS,
+    descent,
+    inherited,
+    other_ancestor,
+    teachers,
+    write_inherited,
+)
 from fetal_tf.runs.measurement_settings import read_settings
-from fetal_tf.scores.rows import read_object
 from fetal_tf.tasks.task import Task
 
 
@@ -97,14 +102,14 @@ def create_run(
     class_pixels: ClassPixels | None = None,
     credits: Sequence[DataCredit] = (),
 ) -> None:
-    """Make the folder and write what is known before the first step.
+    """Make a run's folder and write what is known before the first step.
 
     Args:
         path: of the run.
         config: resolved.
         splits: of all samples.
         command: as typed.
-        class_pixels: what the training frames hold, for tasks that count it.
+        class_pixels: pixels of each class in the training frames, for tasks that count them.
         credits: whom to thank for the data, see `fetal_tf.data.credit`.
 
     Raises:
@@ -127,8 +132,8 @@ def create_run(
         save_config(config, folder / "config.yaml")
 
 
-# What may differ when a run is resumed, since it cannot change a batch. (That a teacher has only
-# moved is seen by its checksum.)
+# Keys that may differ when a run is resumed: they cannot change a batch. (A teacher may have moved;
+# its checksum says whether it is the same.)
 MOVABLE = (
     "data.root", "train.workers", "train.overlay_every",
     "model.init", "teacher.bundles", "tracking", "mlflow.", "published",
@@ -140,12 +145,11 @@ def _may_move(key: str) -> bool:
 
 
 def reopen_run(path: Path, experiment: Experiment, command: list[str]) -> dict[str, SplitRow]:
-    """A run is resumed with the config it was started with.
+    """Prepare a run's folder to be resumed, with the config that it was started with.
 
     `train.epochs` may have grown: the run goes on, and a schedule that depends on the number of
-    epochs is read anew from there. (A refit's may not: it has those of the measured run.) Data may
-    have moved, and there may be more threads. The resumption is noted in environment.json, beside
-    the start.
+    epochs follows the new one. (A refit's may not: it has the epochs of the measured run.) The keys
+    of `MOVABLE` may differ. The resumption is noted in environment.json, beside the start.
 
     Returns:
         The run's own split.
@@ -172,7 +176,7 @@ def reopen_run(path: Path, experiment: Experiment, command: list[str]) -> dict[s
             )
     splits = read_splits(path / "splits.csv", experiment.read_samples())
     record = read_environment(path)
-    # First weights no longer matter once an epoch is finished, and may be gone; teachers go on.
+    # Once an epoch is finished, the first weights no longer matter and may be gone.
     begun = (path / "last.keras").is_file()
     now = {"teachers": teachers(config)} if begun else descent(config)
     other = other_ancestor(record, now, now)
@@ -186,12 +190,3 @@ def reopen_run(path: Path, experiment: Experiment, command: list[str]) -> dict[s
     record.setdefault("resumed", []).append(environment(config, command, resumed=True))
     write_text_atomic(path / "environment.json", json.dumps(record, indent=2))
     return splits
-
-
-def read_environment(run: Path) -> dict[str, Any]:
-    """A run's environment.json.
-
-    Raises:
-        FetalTFError: it is not there, or damaged.
-    """
-    return read_object(run / "environment.json")

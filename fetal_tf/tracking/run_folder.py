@@ -20,10 +20,12 @@ from fetal_tf.data.phantom.writing import is_phantom
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.evaluation.negatives import ANSWERS
+from fetal_tf.runs.environment import read_environment
 from fetal_tf.runs.history import read_history
 from fetal_tf.scores.rows import read_object
 
 MEMORY_NAME = "mlflow.json"
+RUN_TAG = "fetal_tf.run"
 RESULT_FOLDERS = ("evaluation", "robustness", "uncertainty", "bundle")
 # Not settings of the experiment: where it is tracked, and its name, which the MLflow run has.
 UNLOGGED = ("mlflow", "name", "tracking", "version")
@@ -84,7 +86,7 @@ class RunFolder:
     @property
     def environment(self) -> dict[str, Any]:
         """Without the commands: they hold the paths of one machine, and the config says it all."""
-        record = read_object(self.path / "environment.json")
+        record = read_environment(self.path)
         for part in (record, *record.get("resumed", [])):
             part.pop("command", None)
         return record
@@ -115,7 +117,7 @@ class RunFolder:
         commit = record.get("git_commit")
         facts = {
             **NEUTRAL_TAGS,
-            "fetal_tf.run": self.key,
+            RUN_TAG: self.key,
             "mlflow.source.type": "LOCAL",
             "task": self.config.task.name,
             "dataset": self.config.data.names,
@@ -163,15 +165,15 @@ class RunFolder:
 
     def files(self) -> dict[str, Path]:
         """Files that go as they are, by their path in the folder."""
-        top = [p for p in self.path.iterdir() if p.suffix in (".csv", ".json")]
-        below = [p for name in RESULT_FOLDERS for p in (self.path / name).rglob("*")]
-        paths = {p.relative_to(self.path).as_posix(): p for p in (*top, *below) if p.is_file()}
-        hidden = re.compile(r"(^|/)\.")  # what is being written just now
+        patterns = ("*.csv", "*.json", *(f"{name}/**/*" for name in RESULT_FOLDERS))
+        paths = [p for pattern in patterns for p in self.path.glob(pattern) if p.is_file()]
+        names = {p.relative_to(self.path).as_posix(): p for p in paths}
         left_out = {MEMORY_NAME, *self.texts()}
+        being_written = "/."  # a part of the path that begins with a point
         return {
             name: path
-            for name, path in sorted(paths.items())
-            if name not in left_out and not hidden.search(name)
+            for name, path in sorted(names.items())
+            if name not in left_out and being_written not in f"/{name}"
         }
 
 

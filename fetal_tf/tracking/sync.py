@@ -14,14 +14,21 @@ from typing import TYPE_CHECKING
 
 from fetal_tf.edge.io.files import sha256_of
 from fetal_tf.runs.history import has_finished
-from fetal_tf.tracking.run_folder import NEUTRAL_TAGS, Figures, Memory, RunFolder, read_memory
+from fetal_tf.tracking.model import send_model
+from fetal_tf.tracking.run_folder import (
+    NEUTRAL_TAGS,
+    RUN_TAG,
+    Figures,
+    Memory,
+    RunFolder,
+    read_memory,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 SQLITE = "sqlite:///"
-RUN_TAG = "fetal_tf.run"
 PARENT_TAG = "fetal_tf.folds"
 VALUE_LENGTH = 500  # what every server since 1.28 takes; config.yaml holds the rest
 KEY_LENGTH = 250
@@ -44,8 +51,6 @@ def sync(folder: RunFolder, uri: str, experiment: str, status: str | None) -> It
         MlflowException: whatever the server or the network says.
         FetalTFError: a file in the folder that cannot be read.
     """
-    from fetal_tf.tracking.model import send_model  # imports Keras
-
     client = mlflow_client(uri)
     where = _experiment_id(client, uri, experiment)
     tags = folder.tags()

@@ -15,10 +15,10 @@ from fetal_tf.config.tree import Config
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, read_splits
 from fetal_tf.edge.errors import ConfigError
-from fetal_tf.runs.environment import ANCESTORS, descent, other_ancestor
+from fetal_tf.runs.environment import read_environment
 from fetal_tf.runs.history import has_finished, read_history
+from fetal_tf.runs.lineage import ANCESTORS, descent, other_ancestor
 from fetal_tf.runs.measurement_settings import read_settings
-from fetal_tf.runs.run import read_environment
 
 # What may differ from the measured run: nothing that a weight depends on. (Other nets that it
 # descends from are compared by their checksums, wherever they lie.)

@@ -10,7 +10,8 @@ from fetal_tf.data.splits import SplitRow
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.evaluation.target import open_subject
 from fetal_tf.experiment import open_experiment, select
-from fetal_tf.runs.run import KerasPredictor, create_run, open_run
+from fetal_tf.models.predictor import KerasPredictor
+from fetal_tf.runs.run import create_run, open_run
 
 CONFIG = """
 name: trial
