@@ -36,22 +36,21 @@ def send_model(
         return
     of_this_file = f"source_run_id = '{run_id}' AND tags.`{SHA_TAG}` = '{sha256}'"
     logged = next(iter(client.search_logged_models([experiment], of_this_file)), None)
-    if logged is None:  # made here: `log_model` would tell the user's name and the script's path
+    if logged is None:  # made here: `log_model` would add the user's name and the script's path
         tags = {SHA_TAG: sha256, **NEUTRAL_TAGS}
         logged = client.create_logged_model(experiment, "model", run_id, tags, model_type="keras")
     if logged.status != "READY":
         model = load_model(best)
         shapes = (model.input_shape, model.output_shape)
         frames, outputs = (np.zeros((1, *shape[1:]), np.float32) for shape in shapes)
-        mlflow.set_tracking_uri(memory.uri)
         mlflow.keras.log_model(
             model,
             model_id=logged.model_id,
             signature=mlflow.models.infer_signature(frames, outputs),
-            pip_requirements=_requirements(),  # else MLflow finds out in a minute
+            pip_requirements=_requirements(),  # without them MLflow searches for a minute
         )
-    linked = run.outputs.model_outputs if run.outputs else []
-    if logged.model_id not in [output.model_id for output in linked]:
+    now = client.get_run(run_id).outputs  # which MLflow 3.5 leaves out of a search
+    if logged.model_id not in [model.model_id for model in (now.model_outputs if now else [])]:
         history = read_history(folder.path / "metrics.csv")
         step = monitor_of(folder.config).best_epoch(history) + 1 if history else 0
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step)])

@@ -87,7 +87,10 @@ def set_network_limits(timeout_s: int, retries: int) -> None:
 
 
 def mlflow_client(uri: str) -> "MlflowClient":
-    """A client of `uri`. The folder of a local database is made."""
+    """A client of `uri`, which becomes MLflow's address in this process.
+
+    The folder of a local database is made.
+    """
     import mlflow
 
     for name in ("mlflow", "alembic"):
@@ -95,7 +98,8 @@ def mlflow_client(uri: str) -> "MlflowClient":
     database = local_database(uri)
     if database is not None:
         database.parent.mkdir(parents=True, exist_ok=True)
-    return mlflow.MlflowClient(tracking_uri=uri)
+    mlflow.set_tracking_uri(uri)  # not only here: `log_model` makes clients of its own
+    return mlflow.MlflowClient()
 
 
 def local_database(uri: str) -> Path | None:
