@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fetal_tf.data.audit.frame import AuditedFrame
-from fetal_tf.data.audit.landmark_row import USUAL_SHAPE
+from fetal_tf.data.audit.landmarks import USUAL_SHAPE
 from fetal_tf.edge.draw.head_overlay import BPD, ELLIPSE, MASK, OFD
 from fetal_tf.edge.draw.landmark_overlay import AXIS_COLORS, axis_calipers
 from fetal_tf.edge.draw.layers import TRUTH, Label, Outline

@@ -5,7 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from fetal_tf.data.audit.audit import Audit, AuditedFrame, Duplicates, Finding
+from fetal_tf.data.audit.audit import Audit
+from fetal_tf.data.audit.copies import Duplicates
+from fetal_tf.data.audit.frame import AuditedFrame, Finding
 from fetal_tf.data.fingerprint import look_at
 from fetal_tf.edge.draw.head_overlay import MASK, OFD
 from fetal_tf.edge.draw.layers import TRUTH

@@ -1,4 +1,4 @@
-"""Audits: every file of a dataset looked at before training, and what is good, suspect or wrong.
+"""Audits: every file of a dataset is checked before training, and called good, suspect or wrong.
 
 An audit is one file here with one `@AUDITS.register(name)` function, and one line below.
 """
@@ -8,4 +8,4 @@ from fetal_tf.data.audit import focus as focus
 from fetal_tf.data.audit import hc18 as hc18
 from fetal_tf.data.audit import landmarks as landmarks
 from fetal_tf.data.audit import planes as planes
-from fetal_tf.data.audit.registry import AUDITS as AUDITS
+from fetal_tf.data.audit.audit import AUDITS as AUDITS

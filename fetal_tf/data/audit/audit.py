@@ -1,27 +1,22 @@
-"""A dataset looked at file by file, before it is trained on: what is good, suspect or wrong.
+"""The audit of a dataset: all of its frames with their findings, and the figures over them.
 
-The audit of a dataset is one file here with one `@AUDITS.register(name)` function that takes the
-root and returns an `Audit`. It only reads.
+Each dataset has one file here with a table of checks and one `@AUDITS.register(name)` function that
+takes the root and returns an `Audit`. It only reads.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
-from fetal_tf.data.audit.copies import Duplicates, find_copies
-from fetal_tf.data.audit.frame import AuditedFrame, Finding
-from fetal_tf.data.fingerprint import describe_images, statistics
+from tqdm import tqdm
 
-__all__ = [
-    "VERDICTS",
-    "Audit",
-    "AuditedFrame",
-    "Duplicates",
-    "Extremes",
-    "Finding",
-    "audit_images",
-]
+from fetal_tf.config.registry import Registry
+from fetal_tf.data.audit.checks import check_within_groups
+from fetal_tf.data.audit.copies import Duplicates, find_copies
+from fetal_tf.data.audit.frame import AuditedFrame, Check, Files, check_frame
+from fetal_tf.data.fingerprint import describe_images, statistics
 
 VERDICTS = ("good", "suspect", "wrong")
 # Measures whose outermost frames are worth a look, and which end of them.
@@ -34,7 +29,7 @@ class Audit:
     """All frames of a dataset in the order of their files, and which of them are the same image.
 
     Attributes:
-        frames: all of them have one word for doubts.
+        frames: all have the same `doubt`.
         duplicates: byte-identical images.
         near_duplicates: other images that are nearly the same.
         extremes: measures whose outermost frames are worth a look.
@@ -137,7 +132,27 @@ class Audit:
         return record
 
 
-def audit_images(frames: Iterable[AuditedFrame], extremes: Extremes) -> Audit:
-    """The audit of frames that are images of their own, compared for copies."""
-    copies = find_copies(list(frames))
-    return Audit(copies.frames, copies.exact, copies.near, extremes)
+AUDITS: Registry[Audit] = Registry("audit")
+
+
+def audit_frames(
+    dataset: str,
+    root: Path,
+    frames: Sequence[tuple[AuditedFrame, Files]],
+    checks: Sequence[Check[Files]],
+    extremes: Extremes,
+) -> Audit:
+    """Run the checks over frames that are images of their own, then compare the frames.
+
+    Args:
+        dataset: its name, for the progress bar.
+        root: its folder.
+        frames: each with what the checks get beside it.
+        checks: of every frame, in order.
+        extremes: of the `Audit`.
+    """
+    bar = tqdm(frames, f"audit {dataset}", unit="frame", disable=None, leave=False)
+    audited = [check_frame(frame, files, checks, root) for frame, files in bar]
+    check_within_groups(audited)
+    duplicates, near_duplicates = find_copies(audited)
+    return Audit(audited, duplicates, near_duplicates, extremes)

@@ -1,9 +1,8 @@
-"""Which frames of a dataset show one image, and which of those lie where a split would leak."""
+"""Frames that show the same image, and whether a split would put them on both sides."""
 
 import itertools
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fetal_tf.data.audit.frame import AuditedFrame, Finding
 from fetal_tf.data.duplicates import identical_images, linked, near_pairs
@@ -14,10 +13,10 @@ _SAME_PX = 0.5  # copies of one image whose outlines are no further apart are an
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Frames that show one image, by file, and what they are spread over.
+    """Frames that show the same image.
 
     Attributes:
-        files: two and more.
+        files: their names, two and more.
         across_splits: they lie in several official splits.
         across_groups: they lie in several groups; None where the dataset tells none.
     """
@@ -37,66 +36,44 @@ class Duplicates:
         return record
 
 
-@dataclass(frozen=True)
-class Copies:
-    """The frames with what was found out about copies among them.
-
-    Attributes:
-        frames: in the order given.
-        exact: byte-identical files.
-        near: nearly identical images that are no identical files.
-    """
-
-    frames: Sequence[AuditedFrame]
-    exact: Sequence[Duplicates]
-    near: Sequence[Duplicates]
-
-
-def find_copies(frames: Sequence[AuditedFrame]) -> Copies:
-    """Compare all images that were looked at.
+def find_copies(frames: Sequence[AuditedFrame]) -> tuple[list[Duplicates], list[Duplicates]]:
+    """Compare all images that were looked at, and add what is found to the frames' findings.
 
     Identical files are a finding of each. Nearly identical images are one only across groups or
     official splits: frames of one examination may well resemble each other.
+
+    Returns:
+        Groups of byte-identical files; groups of other images that are nearly identical.
     """
-    findings: dict[int, list[Finding]] = defaultdict(list)
     places = {frame.image: i for i, frame in enumerate(frames) if frame.image}
     exact = [[places[path] for path in group] for group in identical_images(places)]
-    for group in exact:
-        for one in group:
-            for other in group:
-                if one != other:
-                    sentence = f"byte-identical with {_told(frames[one], frames[other])}"
-                    findings[one].append(Finding("duplicate", sentence, wrong=False))
-    near = []
-    alike = {frozenset(pair) for group in exact for pair in itertools.combinations(group, 2)}
+    alike = dict.fromkeys(pair for group in exact for pair in itertools.permutations(group, 2))
+    for one, other in alike:
+        sentence = f"byte-identical with {_told(frames[one], frames[other])}"
+        frames[one].findings += (Finding("duplicate", sentence),)
     hashes = [frame.look.hash if frame.look else None for frame in frames]
-    for one, other, bits in near_pairs(hashes):
-        if frozenset((one, other)) in alike:
-            continue
-        near.append((one, other))
-        if _across(frames[one], frames[other]):
-            for here, there in ((one, other), (other, one)):
+    near = [pair for pair in near_pairs(hashes) if pair[:2] not in alike]
+    for one, other, bits in near:
+        for here, there in ((frames[one], frames[other]), (frames[other], frames[one])):
+            if _place(here) != _place(there):
                 sentence = (
-                    f"nearly identical with {_told(frames[here], frames[there])} "
+                    f"nearly identical with {_told(here, there)} "
                     f"({bits} of 256 bits of the perceptual hash differ)"
                 )
-                findings[here].append(Finding("near_duplicate", sentence, wrong=False))
-    return Copies(
-        [
-            replace(frame, findings=(*frame.findings, *findings[i])) if i in findings else frame
-            for i, frame in enumerate(frames)
-        ],
+                here.findings += (Finding("near_duplicate", sentence),)
+    groups = linked((one, other) for one, other, _ in near)
+    return (
         [_summed([frames[i] for i in group]) for group in exact],
-        [_summed([frames[i] for i in sorted(group)]) for group in linked(near)],
+        [_summed([frames[i] for i in sorted(group)]) for group in groups],
     )
 
 
 def _told(frame: AuditedFrame, other: AuditedFrame) -> str:
+    """The file of `other`, and in what it differs from `frame`, which shows the same image."""
     return ", ".join([other.file, *_differences(frame, other)])
 
 
 def _differences(frame: AuditedFrame, other: AuditedFrame) -> Iterator[str]:
-    """What sets two frames of one image apart."""
     if frame.traits.get("split") != other.traits.get("split"):
         yield "in another official split"
     if frame.group != other.group:
@@ -107,8 +84,8 @@ def _differences(frame: AuditedFrame, other: AuditedFrame) -> Iterator[str]:
         yield f"annotated differently (up to {gap:.1f} px)"
 
 
-def _across(frame: AuditedFrame, other: AuditedFrame) -> bool:
-    return frame.group != other.group or frame.traits.get("split") != other.traits.get("split")
+def _place(frame: AuditedFrame) -> tuple[str | None, str | None]:
+    return frame.group, frame.traits.get("split")
 
 
 def _summed(frames: Sequence[AuditedFrame]) -> Duplicates:

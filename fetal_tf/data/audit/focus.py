@@ -1,15 +1,15 @@
-"""FOCUS under audit: every file decoded, and each kind of annotation held against the others."""
+"""The audit of FOCUS: every file is decoded, and the kinds of annotation are compared."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from fetal_tf.data.audit.audit import Audit, Extremes, audit_images
-from fetal_tf.data.audit.frame import AuditedFrame, Notes, borders, stray_pieces
-from fetal_tf.data.audit.registry import AUDITS
-from fetal_tf.data.fingerprint import ImageLook
+from fetal_tf.data.audit.audit import AUDITS, Audit, Extremes, audit_frames
+from fetal_tf.data.audit.checks import borders, check_image, check_pieces
+from fetal_tf.data.audit.frame import AuditedFrame, Check, Finding
 from fetal_tf.data.readers.focus_annotations import (
     ELLIPSES,
     FOLDERS,
@@ -46,152 +46,147 @@ _EXTREMES: Extremes = {
 }
 
 
+@dataclass
+class _Annotations:
+    """The files of one frame, and what the first checks read from them for the later ones.
+
+    Attributes:
+        masks: bool (height, width) by structure, those that can be read and fit the image.
+        ellipses, boxed: of the ellipse file and of the rectangle file, by structure.
+    """
+
+    files: FocusFiles
+    masks: dict[str, np.ndarray] = field(default_factory=dict)
+    ellipses: Mapping[str, Ellipse] = field(default_factory=dict)
+    boxed: Mapping[str, Ellipse] = field(default_factory=dict)
+
+
 @AUDITS.register("focus")
 def audit_focus(root: Path) -> Audit:
-    """Look at every frame below `root`; what is broken is a finding, and stops nothing.
+    """Check every frame below `root`; faults are findings and stop nothing.
 
     Raises:
         DataError: `root` holds none of the official folders, or one of them no images.
     """
     root = Path(root)
-    files = list_focus(root)
-    ids = tqdm(sorted(files), "audit focus", unit="frame", disable=None, leave=False)
-    return audit_images((_Frame(root, files[id]).audited() for id in ids), _EXTREMES)
-
-
-class _Frame(Notes):
-    """One frame, looked at check by check.
-
-    Attributes:
-        path: the image, or what lies there without one.
-        file: its place below the root.
-        split: the one that its folder prescribes.
-        image: what was seen of it, None where it cannot be decoded.
-        ellipses: outlines by structure, from the first kind of annotation that can be read.
-    """
-
-    def __init__(self, root: Path, files: FocusFiles):
-        super().__init__(root)
-        self._files = files
-        self._measures: dict[str, float] = {}
-        self._areas: dict[str, float] = {}
-        self.path = (files.paths.get(IMAGES) or files.all_annotations())[0]
-        self.file = self.path.relative_to(root).as_posix()
-        self.split = FOLDERS[files.folder.name]
-        self.image = self._seen()
-        masks = self._masks()
-        self.ellipses = self._ellipses(masks)
-        for structure, inside in masks.items():
-            if structure in self.ellipses:
-                self._compare(structure, inside)
-        self._outlines = {name: borders(inside) for name, inside in masks.items()}
-        self._check_anatomy()
-        self._check_complete()
-
-    def audited(self) -> AuditedFrame:
-        traits = {"split": self.split}
-        if self.image:
-            traits["size"] = f"{self.image.shape[1]}x{self.image.shape[0]}"
-        return AuditedFrame(
-            self.file,
-            tuple(self.findings),
-            traits,
-            self._measures,
-            image=self.path if self.image else None,
-            look=self.image,
-            areas_percent=self._areas,
-            ellipses=self.ellipses,
-            outlines=self._outlines,
+    frames = []
+    for _, files in sorted(list_focus(root).items()):
+        images = files.paths.get(IMAGES, [])
+        path = (images or files.all_annotations())[0]
+        frame = AuditedFrame(
+            path.relative_to(root).as_posix(),
+            traits={"split": FOLDERS[files.folder.name]},
+            image=path if len(images) == 1 else None,
         )
+        frames.append((frame, _Annotations(files)))
+    return audit_frames("focus", root, frames, _CHECKS, _EXTREMES)
 
-    def _seen(self) -> ImageLook | None:
-        if not self._files.paths.get(IMAGES):
-            self.note("no_image", self._files.without_image(), wrong=True)
-            return None
-        with self.noting("image"):
-            self._files.only(IMAGES)
-            return self.look(self.path)
-        return None
 
-    def _masks(self) -> dict[str, np.ndarray]:
-        """Masks that can be read and fit the image, bool (height, width), by structure."""
-        masks = {}
-        with self.noting("mask"):
-            self._files.check_labels()
-        for structure in LABELS:
-            with self.noting("mask"):
-                path = self._files.mask(structure)
-                if path is None:
-                    continue
-                inside = read_inside(path)
-                if self.image:
-                    check_mask_size(path, inside.shape[:2], self.image.shape)
-                masks[structure] = inside
-        return masks
+def _check_image(frame: AuditedFrame, found: _Annotations) -> Iterator[Finding]:
+    if found.files.only(IMAGES) is None:
+        yield Finding("no_image", found.files.without_image(), wrong=True)
+    yield from check_image(frame, found)
+    if frame.look:
+        frame.traits["size"] = f"{frame.look.shape[1]}x{frame.look.shape[0]}"
 
-    def _ellipses(self, masks: Mapping[str, np.ndarray]) -> Mapping[str, Ellipse]:
-        """Outlines of both structures, or nothing; two text files are held against each other."""
-        ellipses: Mapping[str, Ellipse] = {}
-        boxed: Mapping[str, Ellipse] = {}
-        path = boxes = None
-        with self.noting("ellipse"):
-            path = self._files.only(ELLIPSES)
-            ellipses = read_ellipses(path) if path else {}
-        with self.noting("rectangle"):
-            boxes = self._files.only(RECTANGLES)
-            boxed = read_rectangles(boxes) if boxes else {}
-        if path and ellipses and boxed:
-            for structure in LABELS:
-                gap = gap_px(boxed[structure], ellipses[structure])
-                self._measures[f"{structure}_rectangle_gap_px"] = gap
-                with self.noting("rectangle_disagrees"):
-                    check_agreement(path, structure, ellipses[structure], boxed[structure])
-        if ellipses or boxed:
-            return ellipses or boxed
-        if path is None and boxes is None and any(not self._files.masks.get(s) for s in LABELS):
-            self.note("no_annotation", self._files.without_annotation(), wrong=True)
-        if len(masks) == len(LABELS):
-            with self.noting("mask"):
-                return {s: fitted_ellipse(self._files.masks[s][0], masks[s]) for s in LABELS}
-        return {}
 
-    def _compare(self, structure: str, inside: np.ndarray) -> None:
-        """Hold a mask against its ellipse."""
-        ellipse = self.ellipses[structure]
-        iou = self._measures[f"{structure}_mask_iou"] = mask_iou(inside, ellipse)
-        path = self._files.masks[structure][0]
-        problem = disagreement(inside, ellipse)
-        if problem:
-            self.note("mask_disagrees", f"{path}: {problem}", wrong=True)
-        elif (stray := stray_pieces(inside))[0]:
-            pieces, area_px = stray
-            self.note("fragments", f"{path}: {pieces} further pieces, {area_px} px together")
+def _check_labels(frame: AuditedFrame, found: _Annotations) -> None:
+    found.files.check_labels()
+
+
+def _check_mask(frame: AuditedFrame, found: _Annotations, structure: str) -> None:
+    path = found.files.mask(structure)
+    if path is not None:
+        inside = read_inside(path)
+        if frame.look:
+            check_mask_size(path, inside.shape[:2], frame.look.shape)
+        found.masks[structure], frame.outlines[structure] = inside, borders(inside)
+
+
+def _check_ellipses(frame: AuditedFrame, found: _Annotations) -> None:
+    if path := found.files.only(ELLIPSES):
+        frame.ellipses = found.ellipses = read_ellipses(path)
+
+
+def _check_rectangles(frame: AuditedFrame, found: _Annotations) -> None:
+    if path := found.files.only(RECTANGLES):
+        found.boxed = read_rectangles(path)
+        frame.ellipses = found.ellipses or found.boxed
+
+
+def _check_agreement(frame: AuditedFrame, found: _Annotations, structure: str) -> None:
+    """Compare both text files."""
+    if found.ellipses and found.boxed:
+        boxed, ellipse = found.boxed[structure], found.ellipses[structure]
+        frame.measures[f"{structure}_rectangle_gap_px"] = gap_px(boxed, ellipse)
+        check_agreement(found.files.paths[ELLIPSES][0], structure, ellipse, boxed)
+
+
+def _check_annotated(frame: AuditedFrame, found: _Annotations) -> Iterator[Finding]:
+    """Without a text file that can be read, fit the outlines to the masks."""
+    if frame.ellipses:
+        return
+    files = found.files
+    texts = [kind for kind in (ELLIPSES, RECTANGLES) if len(files.paths.get(kind, ())) == 1]
+    if not texts and any(not files.masks.get(s) for s in LABELS):
+        yield Finding("no_annotation", files.without_annotation(), wrong=True)
+    if len(found.masks) == len(LABELS):
+        frame.ellipses = {s: fitted_ellipse(files.masks[s][0], found.masks[s]) for s in LABELS}
+
+
+def _compare_masks(frame: AuditedFrame, found: _Annotations) -> Iterator[Finding]:
+    for structure, inside in found.masks.items() if frame.ellipses else ():
+        ellipse, path = frame.ellipses[structure], found.files.masks[structure][0]
+        iou = frame.measures[f"{structure}_mask_iou"] = mask_iou(inside, ellipse)
+        if problem := disagreement(inside, ellipse):
+            yield Finding("mask_disagrees", f"{path}: {problem}", wrong=True)
+        elif fragments := list(check_pieces(path, inside)):
+            yield from fragments
         elif iou < _CLEAR_IOU:
-            self.note("mask_iou", f"{path}: IoU {iou:.2f} with its ellipse, {_CLEAR_IOU} is usual")
+            sentence = f"{path}: IoU {iou:.2f} with its ellipse, {_CLEAR_IOU} is usual"
+            yield Finding("mask_iou", sentence)
 
-    def _check_anatomy(self) -> None:
-        """The two outlines against each other and against the image."""
-        if not self.ellipses:
-            return
-        heart, thorax = self.ellipses["heart"], self.ellipses["thorax"]
-        if self.image:
-            height, width = self.image.shape
-            with self.noting("place"):
-                check_places(self.path, self.ellipses, self.image.shape)
-            for structure, ellipse in self.ellipses.items():
-                self._areas[structure] = 100 * ellipse.area / (height * width)
-        ctr = self._measures["ctr_diameter_percent"] = 100 * heart.semi_minor / thorax.semi_minor
+
+def _check_places(frame: AuditedFrame, found: _Annotations) -> None:
+    if frame.ellipses and frame.image and frame.look:
+        height, width = frame.look.shape
+        for structure, ellipse in frame.ellipses.items():
+            frame.areas_percent[structure] = 100 * ellipse.area / (height * width)
+        check_places(frame.image, frame.ellipses, frame.look.shape)
+
+
+def _check_ctr(frame: AuditedFrame, found: _Annotations) -> Iterator[Finding]:
+    if frame.ellipses:
+        ctr = 100 * frame.ellipses["heart"].semi_minor / frame.ellipses["thorax"].semi_minor
+        frame.measures["ctr_diameter_percent"] = ctr
         low, high = _USUAL_CTR_PERCENT
         if not low <= ctr <= high:
-            self.note("unusual_ctr", f"CTR by diameter is {ctr:.0f} %, {low:g} to {high:g} usual")
+            sentence = f"CTR by diameter is {ctr:.0f} %, {low:g} to {high:g} usual"
+            yield Finding("unusual_ctr", sentence)
 
-    def _check_complete(self) -> None:
-        """Note the kinds of annotation that the folder has, but this frame has not."""
-        files = self._files
-        absent = [
-            f"{kind}/{files.stem}.txt" for kind in (ELLIPSES, RECTANGLES) if kind not in files.paths
-        ]
-        absent += [f"{MASKS}/{mask_name(files.stem, s)}" for s in LABELS if s not in files.masks]
-        absent = [name for name in absent if (files.folder / name).parent.is_dir()]
-        if absent and files.all_annotations():
-            self.note("missing_file", f"no {', '.join(absent)} in {files.folder.name}/")
+
+def _check_complete(frame: AuditedFrame, found: _Annotations) -> Iterator[Finding]:
+    """Note the kinds of annotation that the folder has, but this frame has not."""
+    files = found.files
+    absent = [
+        f"{kind}/{files.stem}.txt" for kind in (ELLIPSES, RECTANGLES) if kind not in files.paths
+    ]
+    absent += [f"{MASKS}/{mask_name(files.stem, s)}" for s in LABELS if s not in files.masks]
+    absent = [name for name in absent if (files.folder / name).parent.is_dir()]
+    if absent and files.all_annotations():
+        yield Finding("missing_file", f"no {', '.join(absent)} in {files.folder.name}/")
+
+
+_CHECKS: tuple[Check[_Annotations], ...] = (
+    ("image", _check_image),
+    ("mask", _check_labels),
+    *(("mask", partial(_check_mask, structure=structure)) for structure in LABELS),
+    ("ellipse", _check_ellipses),
+    ("rectangle", _check_rectangles),
+    *(("rectangle_disagrees", partial(_check_agreement, structure=s)) for s in LABELS),
+    ("mask", _check_annotated),
+    ("mask_disagrees", _compare_masks),
+    ("place", _check_places),
+    ("unusual_ctr", _check_ctr),
+    ("missing_file", _check_complete),
+)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from fetal_tf.data.audit import AUDITS
-from fetal_tf.data.audit.audit import VERDICTS, Audit, AuditedFrame, Finding
+from fetal_tf.data.audit.audit import VERDICTS, Audit
 from fetal_tf.data.audit.focus import audit_focus
+from fetal_tf.data.audit.frame import AuditedFrame, Finding
 from fetal_tf.data.readers.focus import read_focus
 from fetal_tf.data.readers.focus_masks import mask_iou
 from fetal_tf.edge.errors import ConfigError, DataError

@@ -1,27 +1,13 @@
-"""Pieces of masks, and copies among frames."""
+"""Copies among frames: identical files, and images that are nearly the same."""
 
 import numpy as np
 
 from fetal_tf.data.audit.copies import find_copies
-from fetal_tf.data.audit.frame import AuditedFrame, stray_pieces
+from fetal_tf.data.audit.frame import AuditedFrame
 from fetal_tf.data.fingerprint import look_at
 from fetal_tf.data.phantom.hc18 import hc18_frame
 from fetal_tf.edge.geometry.ellipse import Ellipse
 from fetal_tf.edge.io.images import write_png
-
-
-def test_pieces_beside_the_largest_count_unless_the_edge_cuts_them():
-    inside = np.zeros((50, 60), bool)
-    assert stray_pieces(inside) == (0, 0)
-    inside[10:40, 10:40] = True
-    assert stray_pieces(inside) == (0, 0)
-    inside[5, 50:53] = inside[45, 45] = True
-    assert stray_pieces(inside) == (2, 4)
-    inside[45, 45] = False
-    inside[20:30, 58:] = inside[0, 5] = inside[49, 5] = inside[30, 0] = True
-    assert stray_pieces(inside) == (1, 3)
-    inside[4, 49] = inside[3, 48] = True  # a corner joins
-    assert stray_pieces(inside) == (1, 5)
 
 
 def _frame(folder, name, image, **kwargs):
@@ -38,32 +24,32 @@ def test_near_copies_are_findings_across_groups_and_splits_only(tmp_path):
         _frame(tmp_path, "3.png", other, group="b"),
         AuditedFrame("4.png", group="b"),
     ]
-    copies = find_copies(frames)
-    assert [frame.findings for frame in copies.frames] == [()] * 4
-    assert copies.exact == []
-    (near,) = copies.near
+    exact, (near,) = find_copies(frames)
+    assert [frame.findings for frame in frames] == [()] * 4
+    assert exact == []
     assert (near.files, near.across_groups, near.across_splits) == (
         ("1.png", "2.png"),
         False,
         False,
     )
     darker = (image * 0.7).astype(np.uint8)
-    copies = find_copies([*frames, _frame(tmp_path, "5.png", darker, group="c")])
-    assert copies.near[0].across_groups
-    assert [frame.codes() for frame in copies.frames] == [
+    frames.append(_frame(tmp_path, "5.png", darker, group="c"))
+    _, (near,) = find_copies(frames)
+    assert near.across_groups
+    assert [frame.codes() for frame in frames] == [
         ["near_duplicate"], ["near_duplicate"], [], [], ["near_duplicate"],
     ]  # fmt: skip
     assert (
-        copies.frames[0]
+        frames[0]
         .findings[0]
         .sentence.startswith("nearly identical with 5.png, of another group (c) (")
     )
     split = [_frame(tmp_path, f"{s}.png", i, traits={"split": s})
              for s, i in (("train", image), ("val", dim))]  # fmt: skip
-    copies = find_copies(split)
-    assert [frame.verdict for frame in copies.frames] == ["suspect", "suspect"]
-    assert copies.near[0].across_splits and copies.near[0].across_groups is None
-    assert copies.near[0].as_record() == {"files": ["train.png", "val.png"], "across_splits": True}
+    _, (near,) = find_copies(split)
+    assert [frame.verdict for frame in split] == ["suspect", "suspect"]
+    assert near.across_splits and near.across_groups is None
+    assert near.as_record() == {"files": ["train.png", "val.png"], "across_splits": True}
 
 
 def test_identical_files_are_told_with_their_other_annotation(tmp_path):
@@ -74,12 +60,12 @@ def test_identical_files_are_told_with_their_other_annotation(tmp_path):
         _frame(tmp_path, "2.png", image, group="a", ellipses={"head": head}),
         _frame(tmp_path, "3.png", image, group="b", ellipses={"head": moved}),
     ]
-    copies = find_copies(frames)
-    assert copies.near == []
-    assert [finding.sentence for finding in copies.frames[0].findings] == [
+    (exact,), near = find_copies(frames)
+    assert near == []
+    assert [finding.sentence for finding in frames[0].findings] == [
         "byte-identical with 2.png",
         "byte-identical with 3.png, of another group (b), annotated differently (up to 3.0 px)",
     ]
-    assert copies.exact[0].as_record() == {
+    assert exact.as_record() == {
         "files": ["1.png", "2.png", "3.png"], "across_splits": False, "across_groups": True,
     }  # fmt: skip
