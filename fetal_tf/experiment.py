@@ -9,7 +9,7 @@ import keras
 
 from fetal_tf.config.registry import nearest
 from fetal_tf.config.tree import Config, SourceConfig
-from fetal_tf.data.mixture import by_source, named_source, source_of, unnamed_source
+from fetal_tf.data.mixture import by_source, named_source, source_and_id, unnamed_source
 from fetal_tf.data.negatives import as_negatives
 from fetal_tf.data.pipeline.augment import Augmenter
 from fetal_tf.data.readers import DATASETS
@@ -106,7 +106,7 @@ class Experiment:
         samples = DATASETS.build("data", spec, root)
         if source.negative:
             samples = as_negatives(samples)
-        return named_source(samples, name) if name else samples
+        return named_source(samples, name, self.config.data.mixed_with)
 
     def samples_of(
         self,
@@ -338,8 +338,9 @@ def _check_source(key: str, source: SourceConfig) -> None:
 
 def negative_ids(config: Config, ids: Iterable[str]) -> set[str]:
     """Which of the ids belong to negatives of the config."""
-    negative = {name for name, source in config.data.mixed_with.items() if source.negative}
-    return {id for id in ids if source_of(id) in negative}
+    mixed = config.data.mixed_with
+    negative = {name for name, source in mixed.items() if source.negative}
+    return {id for id in ids if source_and_id(id, mixed)[0] in negative}
 
 
 def select(

@@ -6,7 +6,7 @@ from typing import Any
 
 from fetal_tf.config.portable import portable
 from fetal_tf.config.tree import Config
-from fetal_tf.data.mixture import source_of
+from fetal_tf.data.mixture import source_and_id
 from fetal_tf.experiment import negative_ids
 from fetal_tf.exporting.card_texts import CARD_TEXTS, CardText
 from fetal_tf.exporting.formats import FORMATS
@@ -169,7 +169,8 @@ def _data(bundle: Mapping[str, Any], run: Run, grouping: str) -> str:
     )
     if negative:
         parts = Counter(run.splits[id].split for id in negative)
-        names = ", ".join(sorted({source_of(id) for id in negative}))
+        mixed = run.config.data.mixed_with
+        names = ", ".join(sorted({source_and_id(id, mixed)[0] for id in negative}))
         table += (
             f"\n\nBeside them {parts['train']} frames of {names} were learnt as negatives, in "
             f"which there is nothing to find; {parts['val'] + parts['test']} others were held out."

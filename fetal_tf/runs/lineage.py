@@ -12,7 +12,7 @@ from typing import Any
 from fetal_tf.config.loading import load_config
 from fetal_tf.config.tree import Config, DataConfig
 from fetal_tf.data.credit import DataCredit, credits_of
-from fetal_tf.data.mixture import SEPARATOR
+from fetal_tf.data.mixture import source_and_id
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, read_splits
 from fetal_tf.edge.bundle.bundle import Bundle, resolve_bundle
@@ -194,11 +194,6 @@ def read_inherited(folder: Path) -> set[Origin]:
 
 def _origin(id: str, data: DataConfig) -> Origin:
     """A sample's dataset and its id there; samples of mixed datasets have ids like `heads:001`."""
-    name, separator, rest = id.partition(SEPARATOR)
-    if separator and name in data.mixed_with:
-        return _images_of(str(data.sources[name].dataset)), rest
-    return _images_of(data.dataset), id
-
-
-def _images_of(dataset: str) -> str:
-    return SAME_IMAGES.get(dataset, dataset)
+    source, own_id = source_and_id(id, data.mixed_with)
+    dataset = data.readers[source] if source else data.dataset
+    return SAME_IMAGES.get(dataset, dataset), own_id

@@ -16,7 +16,8 @@ import numpy as np
 from fetal_tf.edge.errors import DataError, FetalTFError
 
 Row = dict[str, float | str | None]  # of one image: numbers, texts, None for what is unknown
-TEXT_COLUMNS = ("id", "group", "flags", "refused", "error")  # whatever number a cell looks like
+# Text, even where a cell looks like a number.
+TEXT_COLUMNS = ("id", "group", "source", "flags", "refused", "error")
 
 
 def json_text(tree: Mapping[str, Any]) -> str:

@@ -174,6 +174,7 @@ class SegmentationTask(PlainTask):
         if predicted_mask is None:
             predicted_mask = raw_mask
         row: Row = {"id": sample.id, "group": sample.group, "mm_per_pixel": sample.mm_per_pixel}
+        row |= {"source": sample.source} if sample.source else {}
         row |= overlap_metrics(predicted_mask, truth_mask)
         raw = overlap_metrics(raw_mask, truth_mask)
         row |= {"mask_dice": raw["dice"], "mask_iou": raw["iou"]}

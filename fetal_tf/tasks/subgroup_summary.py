@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from fetal_tf.data.mixture import source_of
 from fetal_tf.scores.rows import Row
 from fetal_tf.scores.statistics import finite, summarise
 
@@ -62,7 +61,7 @@ def _size_name(place: int) -> str:
 
 
 def _source(row: Row) -> str:
-    return source_of(str(row["id"])) or FIRST_SOURCE
+    return str(row.get("source") or FIRST_SOURCE)
 
 
 def _described(groups: Mapping[str, Sequence[Row]], seed: int) -> dict[str, Any]:

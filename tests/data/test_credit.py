@@ -202,7 +202,7 @@ def test_the_second_centre_is_recognised_by_its_diameters(planes_samples):
 
 def test_a_dataset_is_recognised_as_a_further_source_too(hc18_samples, planes_samples):
     for samples, word in ((hc18_samples, "HC18"), (planes_samples, "FETAL_PLANES_DB")):
-        assert word in credit(named_source(samples, "other"), "other").trained_on
+        assert word in credit(named_source(samples, "other", ["other"]), "other").trained_on
 
 
 @pytest.mark.filterwarnings("ignore:.*cannot be the axes")
@@ -222,7 +222,7 @@ def test_hc18_is_credited_under_the_landmark_table_too(real_data, labels):
 
 
 def test_the_dataset_of_negatives_is_credited(real_data):
-    frames = named_source(as_negatives(read_focus(real_data / "focus")), "focus")
+    frames = named_source(as_negatives(read_focus(real_data / "focus")), "focus", ["focus"])
     assert any(
         "FOCUS" in line for line in credits_of(frames, {"focus": "focus"}, [])[0].attribution
     )

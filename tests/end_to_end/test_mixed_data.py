@@ -1,6 +1,7 @@
 """Two datasets in one run: `data: [..., ...]`, from the config to what `evaluate` judges."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import pytest
 from fetal_tf.config.loading import dump_config, load_config
 from fetal_tf.config.portable import portable
 from fetal_tf.data.phantom.writing import write_phantom
+from fetal_tf.data.splits import read_splits, write_splits
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.evaluate import main as evaluate
-from fetal_tf.experiment import open_experiment
+from fetal_tf.experiment import PARTS, negative_ids, open_experiment
 from fetal_tf.runs.run import open_run
+from fetal_tf.scores.rows import csv_text, read_rows
 from fetal_tf.train import main as train
 from fetal_tf.training.fit import load_frames
 
@@ -143,6 +146,48 @@ def test_each_dataset_can_be_judged_alone_or_both_together(run, capsys):
     assert judged["--dataset other"] == {id for id in held_out if id.startswith("other:")}
     assert judged["--data-root first"] == {id for id in held_out if ":" not in id}
     assert len({frozenset(ids) for ids in judged.values()}) == 3
+
+
+def rename_frame(root, new):
+    """Give the first frame of an HC18 phantom another id."""
+    table = root / "training_set_pixel_size_and_HC.csv"
+    old = table.read_text().splitlines()[1].split(".png")[0]
+    table.write_text(table.read_text().replace(f"{old}.png", f"{new}.png"))
+    for ending in (".png", "_Annotation.png"):
+        (root / "training_set" / f"{old}{ending}").rename(root / "training_set" / f"{new}{ending}")
+
+
+@pytest.mark.parametrize("name", ["other:900_HC", "scan:900_HC"])
+@pytest.mark.parametrize("mixed", [True, False])
+def test_an_image_with_a_colon_in_its_name_stays_in_its_dataset(place, tmp_path, name, mixed):
+    shutil.copytree(place / "first", tmp_path / "first")
+    rename_frame(tmp_path / "first", name)
+    changes = [f"data.root={tmp_path / 'first'}", *([] if mixed else ["data.mixed_with={}"])]
+    config = load_config(place / "mixed.yaml", changes)
+    experiment = open_experiment(config)
+    samples = experiment.read_samples()
+    (sample,) = (s for s in samples if s.image_path.stem == name)
+    assert sample.source == "" and (sample.id == name or mixed)
+    write_splits(tmp_path / "splits.csv", experiment.split(samples))
+    splits = read_splits(tmp_path / "splits.csv", samples)
+    parts = [s for part in PARTS for s in experiment.samples_of(part, splits)]
+    assert sorted(s.id for s in parts) == sorted(s.id for s in samples)
+
+    rows = []
+    for s in parts:
+        letterbox = Letterbox(*s.load_mask().shape, 32, 48)
+        truth = experiment.task.encode(experiment.task.target(s, letterbox))
+        rows.append({"id": s.id, "group": s.group} | experiment.task.evaluate(truth, s, letterbox))
+    (tmp_path / "rows.csv").write_text(csv_text(rows))
+    found = experiment.task.summarise(read_rows(tmp_path / "rows.csv"), seed=0)["subgroups"]
+    if mixed:
+        counts = {source: figures["n"] for source, figures in found["source"].items()}
+        assert counts == {"first": 12, "other": 8}
+        negative = load_config(place / "mixed.yaml", ["data.mixed_with.other.negative=true"])
+        others = {s.id for s in samples if s.source == "other"}
+        assert len(others) == 8 and negative_ids(negative, splits) == others
+    else:
+        assert "source" not in found
 
 
 def test_a_moved_dataset_does_not_hinder_resuming(run, place):

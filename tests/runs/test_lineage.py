@@ -77,6 +77,7 @@ def test_images_are_known_again_where_they_are_mixed_with_others(tmp_path):
     check_ancestors(config, rows({"heads:a": "train", "a": "val"}))
     with pytest.raises(ConfigError, match=r"holds out \(first: heads:a\)"):
         check_ancestors(config, rows({"heads:a": "val", "a": "train"}))
+    check_ancestors(config, rows({":heads:a": "val"}))  # FOCUS' own, whose file is called heads:a
 
 
 def test_what_an_ancestors_ancestor_has_learnt_is_known_too(tmp_path):

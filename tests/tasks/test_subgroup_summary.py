@@ -23,8 +23,8 @@ ROWS = [
     row("a_1", 80.0, -1.0),
     row("a_2", 99.9, 3.0),
     row("b_1", 100.0, -12.0, flags="uncertain: x"),
-    row("planes:c_1", 174.9, 2.0),
-    row("planes:d_1", 300.0, -4.0, refused="no_head: x"),
+    row("planes:c_1", 174.9, 2.0, source="planes"),
+    row("planes:d_1", 300.0, -4.0, refused="no_head: x", source="planes"),
     row("e_1", None, None),
 ]
 
