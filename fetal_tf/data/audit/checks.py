@@ -45,7 +45,7 @@ def check_pixel_size(frame: AuditedFrame, row: TableRow, column: str) -> Iterato
     Raises:
         DataError: it is no positive number.
     """
-    mm_per_pixel = row.positive(column)
+    mm_per_pixel = row.number(column, positive=True)
     least, most = MM_PER_PIXEL_RANGE
     if not least <= mm_per_pixel <= most:
         expected = f"from {least:g} to {most:g} mm are possible"

@@ -22,7 +22,6 @@ from fetal_tf.data.readers.focus_annotations import (
 )
 from fetal_tf.data.readers.focus_checks import (
     check_agreement,
-    check_mask_size,
     check_places,
     gap_px,
 )
@@ -34,6 +33,7 @@ from fetal_tf.data.readers.focus_masks import (
     mask_iou,
     read_inside,
 )
+from fetal_tf.data.readers.frames import check_mask_size
 from fetal_tf.edge.geometry.ellipse import Ellipse
 
 # In FOCUS' 250 training and validation frames no IoU is below 0.973, and CTR is 35 to 58 %.

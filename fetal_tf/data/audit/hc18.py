@@ -137,7 +137,7 @@ def _check_hc(frame: AuditedFrame, files: HC18Files) -> Iterator[Finding]:
     if "hc_mm" not in frame.measures or not files.rows[frame.id][0].text(HC_COLUMN):
         return
     row, drawn_mm = files.rows[frame.id][0], frame.measures["hc_mm"]
-    table_mm = row.positive(HC_COLUMN)
+    table_mm = row.number(HC_COLUMN, positive=True)
     percent = 100 * (drawn_mm / table_mm - 1)
     frame.measures["hc_difference_percent"] = abs(percent)
     if abs(percent) > _CLEAR_HC_PERCENT:

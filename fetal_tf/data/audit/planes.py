@@ -1,6 +1,6 @@
 """The audit of the second centre's planes: images, ends marked by experts, and pixel sizes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +8,13 @@ import numpy as np
 from fetal_tf.data.audit.audit import AUDITS, Audit, Extremes, audit_frames
 from fetal_tf.data.audit.checks import check_head_size, check_image, check_pixel_size
 from fetal_tf.data.audit.frame import AuditedFrame, Check, Finding
+from fetal_tf.data.readers.frames import visible_files
 from fetal_tf.data.readers.landmark_labels import judge
 from fetal_tf.data.readers.landmark_table import IMAGE_COLUMN, read_landmark_rows, row_points
 from fetal_tf.data.readers.planes import IMAGE_FOLDER, PIXEL_SIZE_COLUMN, SUBJECT_COLUMN, TABLE_NAME
 from fetal_tf.data.readers.tables import TableRow
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.geometry.landmarks import AXES, landmark_ellipse
-from fetal_tf.edge.io.images import IMAGE_SUFFIXES
 
 _EXTREMES: Extremes = {"hc_mm": "highest", "axis_ratio": "lowest", "mm_per_pixel": "highest"}
 Source = tuple[Sequence[TableRow], Path | None]  # rows and image of one frame
@@ -34,7 +34,7 @@ def audit_planes(root: Path) -> Audit:
     if not folder.is_dir():
         raise DataError(f"data.root: {root} holds no {IMAGE_FOLDER}/ beside {TABLE_NAME}.")
     table = read_landmark_rows(root / TABLE_NAME, (SUBJECT_COLUMN, PIXEL_SIZE_COLUMN))
-    paths = _list_images(folder)
+    paths = {path.stem: path for path in visible_files(folder)}
     frames = []
     for id in sorted(table.keys() | paths.keys()):
         rows, path = table.get(id, []), paths.get(id)
@@ -87,15 +87,6 @@ def _check_ends(frame: AuditedFrame, source: Source) -> Iterator[Finding]:
     if "mm_per_pixel" in frame.measures:
         for name, length_px in px.items():
             frame.measures[f"{name}_mm"] = length_px * frame.measures["mm_per_pixel"]
-
-
-def _list_images(folder: Path) -> Mapping[str, Path]:
-    """Images by id."""
-    return {
-        path.stem: path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    }
 
 
 _CHECKS: tuple[Check[Source], ...] = (

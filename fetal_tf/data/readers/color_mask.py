@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from fetal_tf.data.readers.frames import check_mask_size
 from fetal_tf.edge.errors import DataError, ImageError
 
 Color = tuple[int, int, int]  # red, green, blue, 0..255
@@ -129,11 +130,7 @@ def _describe_foreign(found: ColorLabels, palette: Palette) -> str:
 
 def _check(image: Image.Image, name: str, size: tuple[int, int]) -> None:
     """Judge the header alone."""
-    if (image.height, image.width) != size:
-        raise DataError(
-            f"{name}: mask is {image.height}x{image.width} (height x width), "
-            f"image is {size[0]}x{size[1]}"
-        )
+    check_mask_size(name, (image.height, image.width), size)
     if image.mode not in ("RGB", "RGBA", "P"):
         raise DataError(
             f"{name}: a mask in colours is expected, this one is gray (mode {image.mode!r})"

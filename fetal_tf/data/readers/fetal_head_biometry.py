@@ -40,7 +40,6 @@ from fetal_tf.data.readers.trans_thalamic import (
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.io.images import image_size
-from fetal_tf.edge.io.pixel_sizes import MM_PER_PIXEL_RANGE
 
 PALETTE: Palette = {
     "background": (0, 0, 0),
@@ -90,11 +89,11 @@ def read_fetal_head_biometry(
             foreign_px[id] = foreign
         return sample
 
-    ids = sorted((files.images.keys() | files.masks.keys()) - set(exclude))
+    ids = files.images.keys() | files.masks.keys()
     workers = min(8, os.cpu_count() or 1)
-    samples = read_frames(files.folder, ids, read, label="checking masks", workers=workers)
-    if not samples:
-        raise DataError(f"{files.folder}: no image is left; all are in `data.exclude`.")
+    samples = read_frames(
+        files.folder, ids, read, exclude=exclude, label="checking masks", workers=workers
+    )
     for doubt in (_foreign_doubt(files.folder, foreign_px), _pixel_size_doubt(files, samples)):
         if doubt:
             warnings.warn(doubt, stacklevel=2)
@@ -180,18 +179,9 @@ def _only_mask(masks: Sequence[MaskSource], image: Path) -> MaskSource:
 
 
 def _pixel_size(rows: Sequence[TableRow]) -> float | None:
-    values = [row.positive(PIXEL_SIZE_COLUMN) for row in rows]
-    if len(set(values)) > 1:
+    if len({row.number(PIXEL_SIZE_COLUMN, positive=True) for row in rows}) > 1:
         raise DataError(_contradiction(rows, PIXEL_SIZE_COLUMN))
-    if not values or values[0] is None:
-        return None
-    least, most = MM_PER_PIXEL_RANGE
-    if not least <= values[0] <= most:
-        raise DataError(
-            f"{rows[0].place}: {PIXEL_SIZE_COLUMN!r} is {values[0]:g}, from {least:g} to {most:g} "
-            "mm are plausible"
-        )
-    return values[0]
+    return rows[0].mm_per_pixel(PIXEL_SIZE_COLUMN) if rows else None
 
 
 def _condition(rows: Sequence[TableRow]) -> str | None:

@@ -29,10 +29,10 @@ from fetal_tf.data.readers.focus_annotations import (
     read_ellipses,
     read_rectangles,
 )
-from fetal_tf.data.readers.focus_checks import check_agreement, check_mask_size, check_places
+from fetal_tf.data.readers.focus_checks import check_agreement, check_places
 from fetal_tf.data.readers.focus_files import FocusFiles, list_focus
 from fetal_tf.data.readers.focus_masks import LABELS, fitted_ellipse, load_nested_mask, read_inside
-from fetal_tf.data.readers.frames import read_frames
+from fetal_tf.data.readers.frames import check_mask_size, read_frames
 from fetal_tf.data.readers.registry import DATASETS
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
@@ -62,11 +62,9 @@ def read_focus(root: Path, *, exclude: Sequence[str] = ()) -> list[Sample]:
     """
     root = Path(root)
     files = list_focus(root)
-    ids = sorted(files.keys() - set(exclude))
-    samples = read_frames(root, ids, lambda id: read_focus_frame(id, files[id]))
-    if not samples:
-        raise DataError(f"{root}: no image is left; all {len(files)} are in `data.exclude`.")
-    return _grouped(samples)
+    return _grouped(
+        read_frames(root, files, lambda id: read_focus_frame(id, files[id]), exclude=exclude)
+    )
 
 
 def read_focus_frame(id: str, files: FocusFiles) -> Sample:

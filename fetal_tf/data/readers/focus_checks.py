@@ -36,19 +36,6 @@ def check_agreement(path: Path, structure: str, ellipse: Ellipse, boxed: Ellipse
     )
 
 
-def check_mask_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) -> None:
-    """Hold the size of the mask `path`, (height, width), against its image's.
-
-    Raises:
-        DataError: they differ.
-    """
-    if found != expected:
-        raise DataError(
-            f"{path}: mask is {found[0]}x{found[1]} (height x width), "
-            f"image is {expected[0]}x{expected[1]}"
-        )
-
-
 def check_places(image: Path, ellipses: Mapping[str, Ellipse], shape: tuple[int, int]) -> None:
     """Check that both structures lie in the image, and the heart in the thorax.
 

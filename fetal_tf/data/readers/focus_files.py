@@ -1,7 +1,6 @@
 """Which files FOCUS has for each frame, in the official folders that are there."""
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from fetal_tf.data.readers.focus_annotations import (
     STRUCTURES,
     mask_name,
 )
-from fetal_tf.data.readers.frames import only_path
+from fetal_tf.data.readers.frames import only_path, visible_files
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.io.images import IMAGE_SUFFIXES
 
@@ -90,9 +89,9 @@ def list_focus(root: Path) -> dict[str, FocusFiles]:
             (ELLIPSES, (".txt",)),
             (RECTANGLES, (".txt",)),
         ):
-            for path in _visible(folder / kind, suffixes):
+            for path in visible_files(folder / kind, suffixes):
                 frame(folder, path.stem).paths[kind].append(path)
-        for path in _visible(folder / MASKS, IMAGE_SUFFIXES):
+        for path in visible_files(folder / MASKS, IMAGE_SUFFIXES):
             stem, _, label = path.stem.rpartition("-")
             structure = STRUCTURES.get(label.lower(), path.name)
             frame(folder, stem or path.stem).masks[structure].append(path)
@@ -109,7 +108,7 @@ def _locate(root: Path) -> list[Path]:
     if not folders:
         raise DataError(f"data.root: {root} holds no {_any_folder()}. {_where_instead(root)}")
     for folder in folders:
-        if not _visible(folder / IMAGES, IMAGE_SUFFIXES):
+        if not visible_files(folder / IMAGES, IMAGE_SUFFIXES):
             raise DataError(f"{folder / IMAGES}: no images; expected NNN.png and so on.")
         if not any((folder / kind).is_dir() for kind in (ELLIPSES, RECTANGLES, MASKS)):
             raise DataError(
@@ -135,9 +134,3 @@ def _where_instead(root: Path) -> str:
     return (
         f"Expected {root / 'training' / IMAGES}/001.png, {root / 'training' / ELLIPSES}/001.txt …"
     )
-
-
-def _visible(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    """Files by suffix, sorted; without the hidden ones that a Mac leaves in an archive."""
-    paths = folder.iterdir() if folder.is_dir() else ()
-    return sorted(p for p in paths if p.suffix.lower() in suffixes and not p.name.startswith("."))

@@ -1,4 +1,4 @@
-"""Frame by frame through a dataset: what can be used, or one error for all that cannot."""
+"""What all readers do: list images, read frame by frame, report all faults in one error."""
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
+from fetal_tf.edge.io.images import IMAGE_SUFFIXES
 
 _SHOWN_PROBLEMS = 5
 _SHOWN_IDS = 20
@@ -18,22 +19,28 @@ def read_frames(
     ids: Iterable[str],
     read: Callable[[str], Sample],
     *,
+    exclude: Iterable[str] = (),
     label: str | None = None,
     workers: int = 1,
 ) -> list[Sample]:
-    """Call `read` for each id, and report all that it refuses together.
+    """Call `read` for each id that is not excluded, and report all refusals together.
 
     Args:
         folder: where the frames lie, for the message.
-        ids: what to read, in the order of the result.
+        ids: what to read; the result is sorted by it.
         read: gives the checked sample, or raises a DataError that names file or line.
+        exclude: ids to leave out; one that is not there is no error.
         label: of a progress bar; without one there is no bar, nor is there in a log file.
         workers: threads that call `read` at the same time.
 
     Raises:
-        DataError: the first five refusals, how many there are, and how to leave the frames out.
+        DataError: the first five refusals, how many there are, and how to leave the frames out; or
+            all ids are excluded.
     """
-    ids = list(ids)
+    known = set(ids)
+    ids = sorted(known.difference(exclude))
+    if not ids:
+        raise DataError(f"{folder}: no image is left; all {len(known)} are in `data.exclude`.")
 
     def attempt(id: str) -> Sample | DataError:
         try:
@@ -49,6 +56,24 @@ def read_frames(
     if problems:
         raise DataError(_report(folder, problems, len(ids)))
     return [sample for sample in found if isinstance(sample, Sample)]
+
+
+def visible_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
+    """Files by suffix, sorted, of a folder that may be absent.
+
+    Hidden ones are passed over: `._010_HC.png` is what a Mac leaves beside the real file.
+    """
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return sorted(p for p in paths if p.suffix.lower() in suffixes and not p.name.startswith("."))
+
+
+def check_mask_size(mask: object, found: tuple[int, int], expected: tuple[int, int]) -> None:
+    """Raise a DataError where a mask has not its image's size; both are (height, width)."""
+    if found != expected:
+        raise DataError(
+            f"{mask}: mask is {found[0]}x{found[1]} (height x width), "
+            f"image is {expected[0]}x{expected[1]}"
+        )
 
 
 def only_path(paths: Sequence[Path], folder: Path, stem: str) -> Path | None:

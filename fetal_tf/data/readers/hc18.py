@@ -22,7 +22,7 @@ from fetal_tf.data.readers.ellipse_annotation import (
     load_ellipse_landmarks,
     load_ellipse_mask,
 )
-from fetal_tf.data.readers.frames import only_path, read_frames
+from fetal_tf.data.readers.frames import check_mask_size, only_path, read_frames
 from fetal_tf.data.readers.hc18_files import (
     ANNOTATION_ENDING,
     FILENAME_COLUMN,
@@ -58,14 +58,8 @@ def read_hc18(
             then the first five are named with their cause, and the way to leave them out.
     """
     files = list_hc18(Path(root))
-    ids = sorted(files.ids - set(exclude))
-    samples = read_frames(files.folder, ids, lambda id: _sample(id, files, annotation_line_px))
-    if not samples:
-        raise DataError(
-            f"{files.folder}: no image is left; {len(files.rows)} rows in {files.table.name}, all "
-            "in `data.exclude`."
-        )
-    return samples
+    read = functools.partial(_sample, files=files, line_px=annotation_line_px)
+    return read_frames(files.folder, files.ids, read, exclude=exclude)
 
 
 def _sample(id: str, files: HC18Files, line_px: float) -> Sample:
@@ -88,9 +82,9 @@ def _sample(id: str, files: HC18Files, line_px: float) -> Sample:
     annotation = only_path(files.annotations.get(id, []), files.folder, id + ANNOTATION_ENDING)
     if annotation is None:
         raise DataError(f"{files.folder / id}{ANNOTATION_ENDING}.png: missing annotation")
-    mm_per_pixel = row.positive(PIXEL_SIZE_COLUMN)
-    reference = {"hc_mm": row.positive(HC_COLUMN)} if row.text(HC_COLUMN) else {}
-    _check_same_size(image, annotation)
+    mm_per_pixel = row.number(PIXEL_SIZE_COLUMN, positive=True)
+    reference = {"hc_mm": row.number(HC_COLUMN, positive=True)} if row.text(HC_COLUMN) else {}
+    check_mask_size(annotation, image_size(annotation), image_size(image))
     return Sample(
         id=id,
         image_path=image,
@@ -100,13 +94,3 @@ def _sample(id: str, files: HC18Files, line_px: float) -> Sample:
         reference=reference,
         load_landmarks=functools.partial(load_ellipse_landmarks, annotation, line_px),
     )
-
-
-def _check_same_size(image: Path, annotation: Path) -> None:
-    image_height, image_width = image_size(image)
-    mask_height, mask_width = image_size(annotation)
-    if (image_height, image_width) != (mask_height, mask_width):
-        raise DataError(
-            f"{annotation}: mask is {mask_height}x{mask_width} (height x width), "
-            f"image is {image_height}x{image_width}"
-        )

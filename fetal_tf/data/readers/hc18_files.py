@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fetal_tf.data.readers.frames import visible_files
 from fetal_tf.data.readers.tables import TableRow, read_table
 from fetal_tf.edge.errors import DataError
-from fetal_tf.edge.io.images import IMAGE_SUFFIXES
 
 IMAGE_FOLDER = "training_set"
 TABLE_NAME = "training_set_pixel_size_and_HC.csv"
@@ -51,10 +51,7 @@ def list_hc18(root: Path) -> HC18Files:
     """
     folder, table = _locate(root)
     files = HC18Files(folder, table, _read_table(table))
-    for path in sorted(folder.iterdir()):
-        # Hidden: "._010_HC.png" is what a Mac leaves beside the real file in an archive.
-        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
-            continue
+    for path in visible_files(folder):
         if path.stem.endswith(ANNOTATION_ENDING):
             files.annotations[path.stem.removesuffix(ANNOTATION_ENDING)].append(path)
         else:

@@ -3,7 +3,7 @@
 Columns `image_name,ofd_1_x,ofd_1_y,ofd_2_x,ofd_2_y,bpd_1_x,bpd_1_y,bpd_2_x,bpd_2_y`, and others.
 """
 
-import math
+import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fetal_tf.data.readers.tables import TableRow, read_table
+from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.geometry.landmarks import LANDMARKS
 
@@ -54,17 +55,32 @@ def row_points(row: TableRow) -> np.ndarray:
     Raises:
         DataError: a cell is no finite number, or the line has more cells than the header.
     """
-    if row.overfull:
-        raise DataError(f"{row.place}: more cells than columns; are there decimal commas?")
-    return np.array([_number(row, column) for column in END_COLUMNS]).reshape(len(LANDMARKS), 2)
+    return np.array([row.number(column) for column in END_COLUMNS]).reshape(len(LANDMARKS), 2)
 
 
-def _number(row: TableRow, column: str) -> float:
-    text = row.text(column)
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise DataError(f"{row.place}: {column!r} is {text!r}, a number is expected")
-    return value
+def without_wrong_rows(
+    samples: Sequence[Sample], wrong: Mapping[str, str], table: Path, why: str = ""
+) -> list[Sample]:
+    """Leave out the samples whose rows cannot be the axes of a head, and warn of them.
+
+    Args:
+        samples: of all rows.
+        wrong: what is wrong, by id.
+        table: of the rows, for the message.
+        why: the option that leaves them out, for the message.
+
+    Raises:
+        DataError: none is left.
+    """
+    kept = [sample for sample in samples if sample.id not in wrong]
+    if wrong:
+        first = min(wrong)
+        doubt = (
+            f"{table}: {len(wrong)} of {len(samples)} rows cannot be the axes of a head and are "
+            f"left out{why}: {first} ({wrong[first]})"
+            + (f" and {len(wrong) - 1} more." if len(wrong) > 1 else ".")
+        )
+        if not kept:
+            raise DataError(doubt)
+        warnings.warn(doubt, stacklevel=3)
+    return kept

@@ -12,7 +12,6 @@ one the pair called OFD is the short axis, and three rows in ten have nothing to
 """
 
 import functools
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from fetal_tf.data.readers.landmark_table import (
     only_row,
     read_landmark_rows,
     row_points,
+    without_wrong_rows,
 )
 from fetal_tf.data.readers.registry import DATASETS
 from fetal_tf.data.readers.tables import TableRow
@@ -66,7 +66,7 @@ def read_landmarks(
     """
     path = _locate(Path(root), table)
     rows = read_landmark_rows(path)
-    ids = sorted(rows.keys() - set(exclude))
+    ids = rows.keys() - set(exclude)
     if not ids:
         raise DataError(f"{path}: no row is left; {len(rows)} images, all in `data.exclude`.")
     frames = {sample.id: sample for sample in read_hc18(root / IMAGE_ROOT, exclude=exclude)}
@@ -85,17 +85,8 @@ def read_landmarks(
             return frame
         return replace(frame, load_landmarks=_given(verdict.repaired))
 
-    samples = [sample for sample in read_frames(path, ids, read) if sample.id not in wrong]
-    if wrong:
-        first = min(wrong)
-        doubt = (
-            f"{path}: {len(wrong)} of {len(ids)} rows cannot be the axes of a head and are left "
-            f"out (data.options.labels: repaired). First: {first}, {wrong[first]}."
-        )
-        if not samples:
-            raise DataError(doubt)
-        warnings.warn(doubt, stacklevel=2)
-    return samples
+    samples = read_frames(path, ids, read)
+    return without_wrong_rows(samples, wrong, path, " (data.options.labels: repaired)")
 
 
 def _frame(frames: Mapping[str, Sample], id: str, row: TableRow) -> Sample:

@@ -13,8 +13,7 @@ arXiv 2512.16710 (CC BY 4.0 both).
 """
 
 import functools
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from fetal_tf.data.readers.landmark_table import (
     only_row,
     read_landmark_rows,
     row_points,
+    without_wrong_rows,
 )
 from fetal_tf.data.readers.registry import DATASETS
 from fetal_tf.data.readers.tables import TableRow
@@ -35,7 +35,6 @@ from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
 from fetal_tf.edge.geometry.landmarks import canonical, landmark_ellipse
 from fetal_tf.edge.io.images import image_size
-from fetal_tf.edge.io.pixel_sizes import MM_PER_PIXEL_RANGE
 
 IMAGE_FOLDER = "images"
 TABLE_NAME = "Head.csv"
@@ -68,14 +67,8 @@ def read_planes(root: Path, *, exclude: Sequence[str] = ()) -> list[Sample]:
             no_heads[id] = fault
         return sample
 
-    ids = sorted(rows.keys() - set(exclude))
-    samples = [s for s in read_frames(folder, ids, read) if s.id not in no_heads]
-    doubt = _no_head_doubt(table, no_heads, len(ids))
-    if not samples:
-        raise DataError(doubt or f"{table}: no image is left; all are in `data.exclude`.")
-    if doubt:
-        warnings.warn(doubt, stacklevel=2)
-    return samples
+    samples = read_frames(folder, rows, read, exclude=exclude)
+    return without_wrong_rows(samples, no_heads, table)
 
 
 def _locate(root: Path) -> tuple[Path, Path]:
@@ -105,7 +98,7 @@ def _sample(id: str, row: TableRow, folder: Path) -> tuple[Sample, str | None]:
             f"{row.place}: no {SUBJECT_COLUMN}; without it, frames of one subject cannot be kept "
             "together in a split"
         )
-    mm_per_pixel = _pixel_size(row)
+    mm_per_pixel = row.mm_per_pixel(PIXEL_SIZE_COLUMN)
     points, size = row_points(row), image_size(image)
     sample = Sample(id=id, image_path=image, group=subject, mm_per_pixel=mm_per_pixel)
     verdict = judge(points, size)
@@ -129,29 +122,6 @@ def _sample(id: str, row: TableRow, folder: Path) -> tuple[Sample, str | None]:
     ), None
 
 
-def _pixel_size(row: TableRow) -> float:
-    mm_per_pixel = row.positive(PIXEL_SIZE_COLUMN)
-    least, most = MM_PER_PIXEL_RANGE
-    if not least <= mm_per_pixel <= most:
-        raise DataError(
-            f"{row.place}: {PIXEL_SIZE_COLUMN!r} is {mm_per_pixel:g}, from {least:g} to {most:g} "
-            "mm are plausible"
-        )
-    return mm_per_pixel
-
-
 def _inside(head: Ellipse, size: tuple[int, int]) -> np.ndarray:
     """Pixels of the head, uint8 (height, width), 1 inside."""
     return rasterise(head, size).astype(np.uint8)
-
-
-def _no_head_doubt(table: Path, no_heads: Mapping[str, str], count: int) -> str | None:
-    """What to say of rows that are left out, None where none is."""
-    if not no_heads:
-        return None
-    first = min(no_heads)
-    return (
-        f"{table}: {len(no_heads)} of {count} rows cannot be the axes of a head and are left out: "
-        f"{first} ({no_heads[first]})"
-        + (f" and {len(no_heads) - 1} more." if len(no_heads) > 1 else ".")
-    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fetal_tf.edge.errors import DataError
+from fetal_tf.edge.io.pixel_sizes import MM_PER_PIXEL_RANGE
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class TableRow:
         """The cell under `column`, without blanks around it; empty where there is none."""
         return self.cells.get(_plain(column), "")
 
-    def positive(self, column: str) -> float:
-        """The cell under `column` as a number above zero.
+    def number(self, column: str, positive: bool = False) -> float:
+        """The cell under `column` as a finite number, where asked for above zero.
 
         Raises:
             DataError: it is none, or the line has more cells than the header.
@@ -47,9 +48,21 @@ class TableRow:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not (math.isfinite(value) and value > 0):
-            raise DataError(f"{self.place}: {column!r} is {text!r}, a positive number is expected")
+        if not math.isfinite(value) or (positive and value <= 0):
+            kind = "a positive number" if positive else "a number"
+            raise DataError(f"{self.place}: {column!r} is {text!r}, {kind} is expected")
         return value
+
+    def mm_per_pixel(self, column: str) -> float:
+        """The pixel size under `column`; raises DataError where none is of ultrasound."""
+        mm_per_pixel = self.number(column, positive=True)
+        least, most = MM_PER_PIXEL_RANGE
+        if not least <= mm_per_pixel <= most:
+            raise DataError(
+                f"{self.place}: {column!r} is {mm_per_pixel:g}, from {least:g} to {most:g} mm are "
+                "plausible"
+            )
+        return mm_per_pixel
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[TableRow]:

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fetal_tf.data.readers.frames import visible_files
 from fetal_tf.data.readers.mask_sources import ARCHIVE_ENDING, MASK_FOLDER, MaskSource, find_masks
 from fetal_tf.data.readers.tables import TableRow, read_table
 from fetal_tf.edge.errors import DataError
-from fetal_tf.edge.io.images import IMAGE_SUFFIXES
 
 PLANE = "Trans-thalamic"
 PIXEL_SIZE_TABLE = "Trans-Thalamic-Pixel-Size.csv"
@@ -91,10 +91,8 @@ def _no_masks(plane: Path) -> str:
 def _list_images(folder: Path) -> Mapping[str, list[Path]]:
     """Paths by id; two files of one id are both kept, to be reported."""
     images: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(folder.iterdir()):
-        # Hidden: "._Patient00168….png" is what a Mac leaves beside the real file in an archive.
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
-            images[path.stem].append(path)
+    for path in visible_files(folder):
+        images[path.stem].append(path)
     if not images:
         nested = folder / PLANE
         hint = f" They seem to lie in {nested}: move them up." if nested.is_dir() else ""
