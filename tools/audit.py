@@ -1,6 +1,6 @@
-"""Look at every file of a dataset before training: `python -m tools.audit focus --root DIR`.
+"""Check every file of a dataset before training: `python -m tools.audit focus --root DIR`.
 
-The dataset is only read. Exit code 0 says that the audit was made, whatever it found.
+The dataset is only read. Exit code 0 means that the audit was written, whatever it found.
 """
 
 import argparse

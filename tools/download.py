@@ -1,6 +1,6 @@
 """Fetch a public dataset: `python -m tools.download hc18 --root DIR`.
 
-A broken download is resumed by the same command; what is there already is left as it is.
+The same command resumes a broken download; files that are there stay.
 """
 
 import argparse

@@ -1,1 +1,1 @@
-"""Samples, splits and credits; readers, audits, phantoms and the pipeline have their folders."""
+"""Samples, splits and credits. Readers, audits, phantoms and the pipeline are folders here."""

@@ -1,9 +1,8 @@
-"""What a model was trained on, and whom to thank: recognised from the data, never from a folder's
-name.
+"""The datasets that a model was trained on, and the attribution that their licences ask for.
 
-A reader also reads phantoms and anybody's own frames in its layout; to credit HC18 for them would
-be wrong, and to leave out the credit for the real ones would break their licence. A run keeps its
-credits in `credits.json`, its own first, then those of the nets that it descends from.
+A dataset is recognised by its content, not by its folder's name: a reader also reads phantoms and
+other people's frames in the same layout. A run keeps its credits in `credits.json`: its own first,
+then those of the nets that it descends from.
 """
 
 import json
@@ -52,23 +51,23 @@ PLANES_ROWS: dict[str, tuple[float, float]] = {
     "Patient01282_Plane3_1_of_1": (65.76, 47.66),
     "Patient01482_Plane3_1_of_2": (83.32, 65.16),
 }
-# Read from a rectangle the same ellipse differs by 0.1 px, fitted to a mask by up to 1.4.
+# The same ellipse differs by 0.1 px if read from a rectangle, by up to 1.4 px if fitted to a mask.
 _SAME_ELLIPSE_PX = 2.0
 _SAME_MM = 0.01  # the rows above are rounded
 _BESIDE = ", and together with it "
 _BY_DESCENT = ", and, by the nets that it descends from, on "
-_KNOWN_ROWS = 2  # as many present and equal tell a dataset from one that only shares its names
+_KNOWN_ROWS = 2  # this many equal rows identify a dataset; equal names alone do not
 
 
 @dataclass(frozen=True)
 class DataCredit:
-    """How a bundle speaks of its training data.
+    """What a bundle says of its training data.
 
     Attributes:
         trained_on: one line for bundle.json and the head of the card.
         phantom: generated images, whose figures say nothing about patients.
         attribution: what must be shown wherever the model is used; empty for generated data.
-        grouping: what the split promises about persons, one sentence.
+        grouping: one sentence on whether the split separates patients.
     """
 
     trained_on: str
@@ -133,7 +132,12 @@ UNKNOWN_START = DataCredit(
 
 
 def credit(samples: Sequence[Sample], dataset: str) -> DataCredit:
-    """Recognise the origin of what `dataset` read: a phantom's marker, or a dataset's own rows."""
+    """Recognise where samples come from: by a phantom's marker file, or by known rows of a dataset.
+
+    Args:
+        samples: of one dataset.
+        dataset: the name of the reader that read them.
+    """
     if any(is_phantom(sample.image_path) for sample in samples):
         return PHANTOM
     for known, is_row in ((HC18, _is_hc18_row), (FOCUS, _is_focus_row), (PLANES, _is_planes_row)):
@@ -176,8 +180,8 @@ def credits_of(
     Args:
         samples: what is trained on.
         datasets: the name of their reader by `Sample.source`.
-        ancestors: folders of the runs or bundles that it starts from, or learns from; their
-            credits are inherited, for a model is derived from all that these have seen.
+        ancestors: folders of the runs or bundles that it starts from or learns from; the model
+            is derived from their data too, so it inherits their credits.
     """
     own = _together([credit(part, datasets[source]) for source, part in by_source(samples).items()])
     found = [own]
@@ -189,7 +193,7 @@ def credits_of(
 
 
 def _covers(inherited: DataCredit, credit: DataCredit) -> bool:
-    """Whether `credit` says all that `inherited` does: whom to thank, what was seen."""
+    """Whether `credit` names all datasets and attributions of `inherited`."""
     return (
         _origins(inherited) <= _origins(credit)
         and set(inherited.attribution) <= set(credit.attribution)
@@ -198,7 +202,7 @@ def _covers(inherited: DataCredit, credit: DataCredit) -> bool:
 
 
 def _origins(credit: DataCredit) -> set[str]:
-    """The datasets that one line names; older bundles called what came before otherwise."""
+    """The datasets that a `trained_on` line names; older bundles used other words between them."""
     between = "|".join(map(re.escape, (_BESIDE, _BY_DESCENT, ", and before that on ")))
     return set(re.split(between, credit.trained_on))
 
@@ -237,7 +241,7 @@ def read_credits(run: Path) -> list[DataCredit]:
 
 
 def _bundle_credits(folder: Path) -> list[DataCredit]:
-    """What a bundle says of the weights beside it, as the zoo's float models have it; else none."""
+    """The credit in the bundle.json of a folder, as the zoo's float models have one; else none."""
     path = folder / MANIFEST
     if not path.is_file():
         return []

@@ -1,7 +1,7 @@
-"""Images that are the same: one file under several names, or one picture stored anew.
+"""Find images that are the same: byte-identical files, and nearly identical pictures.
 
-A picture is known again by its perceptual hash, which rescaling, re-encoding, noise, burnt-in text,
-another brightness and a margin of one or two per cent leave much as it was.
+Pictures are compared by a perceptual hash. It changes little under rescaling, re-encoding, noise,
+burnt-in text, another brightness and a margin of one or two per cent.
 """
 
 from collections import defaultdict
@@ -14,22 +14,22 @@ import numpy as np
 
 from fetal_tf.edge.io.files import sha256_of
 
-# Half of what tells any two HC18 images of different examinations apart (787 images: 35 bits and
-# more; two centres' 110 images: 51). Of HC18's images, re-encoded, scaled by half, shifted by 4 px,
-# cut by 1 %, with noise or gamma 0.7 to 1.5, nine in ten stay within.
+# Two HC18 images of different examinations differ by at least 35 bits (787 images), two of the two
+# other hospitals by 51 (110 images). Of HC18's images, re-encoded, scaled by half, shifted by 4 px,
+# cut by 1 %, with noise or gamma 0.7 to 1.5, nine in ten differ from the original by no more.
 NEAR_BITS = 24
 _ROWS, _COLUMNS = 16, 16
-_LEVEL = 1  # gray levels between neighbours that rounding can make
-# Pictures with fewer differences are all alike; ultrasound has 113 and more of 256.
+_LEVEL = 1  # gray levels; rounding can make such a difference between neighbours
+# A picture with fewer differences is too plain to compare; ultrasound has 113 and more of 256.
 _LEAST_DIFFERENCES = 64
 
 Name = TypeVar("Name")
 
 
 def perceptual_hash(image: np.ndarray) -> np.ndarray | None:
-    """Where a gray image uint8 (H, W) gets brighter from left to right, bool [256].
+    """Compute the difference hash of a gray image uint8 (H, W), bool [256].
 
-    None where it is too plain to be known again.
+    A bit says whether the image gets brighter to the right. None where the image is too plain.
 
     Source: the difference hash of Krawetz 2013, "Kind of like that" (hackerfactor.com), on 16x16.
     """
@@ -41,7 +41,7 @@ def perceptual_hash(image: np.ndarray) -> np.ndarray | None:
 
 
 def identical_images(paths: Iterable[Path]) -> list[list[Path]]:
-    """Groups of two and more byte-identical files, in the order given.
+    """Group byte-identical files, two and more each, in the order given.
 
     Only files of one size are read.
     """
@@ -56,7 +56,7 @@ def identical_images(paths: Iterable[Path]) -> list[list[Path]]:
 
 
 def near_pairs(hashes: Sequence[np.ndarray | None]) -> list[tuple[int, int, int]]:
-    """Pairs of near copies as (index, later index, bits that differ), in ascending order."""
+    """Find pairs of near copies: (index, later index, bits that differ), in ascending order."""
     known = [index for index, bits in enumerate(hashes) if bits is not None]
     if len(known) < 2:
         return []
@@ -70,7 +70,7 @@ def near_pairs(hashes: Sequence[np.ndarray | None]) -> list[tuple[int, int, int]
 
 
 def linked(pairs: Iterable[tuple[Name, Name]]) -> list[list[Name]]:
-    """Names that pairs link, directly or by way of others, each group in order of appearance."""
+    """Join pairs into groups: names linked directly or through others, in order of appearance."""
     group_of: dict[Name, list[Name]] = {}
     for one, other in pairs:
         first, second = group_of.setdefault(one, [one]), group_of.setdefault(other, [other])

@@ -1,4 +1,4 @@
-"""What the images of a dataset are like, in numbers that tell two datasets or versions apart."""
+"""Statistics of a dataset's images, to tell two datasets or two versions of one apart."""
 
 import hashlib
 from collections import Counter
@@ -20,7 +20,7 @@ _PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 
 @dataclass(frozen=True)
 class ImageLook:
-    """What is kept of an image that was decoded once.
+    """What an audit keeps of a decoded image.
 
     Attributes:
         shape: (height, width), px.
@@ -42,7 +42,7 @@ class ImageLook:
 
 
 def look_at(path: Path) -> ImageLook:
-    """Decode an image and keep what the audit needs of it.
+    """Decode an image and compute its `ImageLook`.
 
     Raises:
         ImageError: as `read_gray`.
@@ -54,7 +54,7 @@ def look_at(path: Path) -> ImageLook:
 
 
 def statistics(values: Sequence[float]) -> dict[str, float]:
-    """n, min, mean, sd (of the values themselves), median and max of at least one value."""
+    """Compute n, min, mean, sd (population), median and max of at least one value."""
     return {
         "n": len(values),
         "min": float(min(values)),
@@ -66,9 +66,9 @@ def statistics(values: Sequence[float]) -> dict[str, float]:
 
 
 def describe_images(looks: Sequence[ImageLook]) -> dict[str, Any]:
-    """Sizes and gray levels, ready for JSON; `{"images": 0}` where there is none.
+    """Summarise sizes and gray levels, ready for JSON; `{"images": 0}` without images.
 
-    `sha256` is over the files' contents in any order, whatever they are called. Gray levels are
+    `sha256` depends on the files' contents only, not on their order or names. Gray levels are
     0..255 and pooled over all pixels; `image_mean` and `image_sd` are over images.
     """
     if not looks:

@@ -1,7 +1,7 @@
-"""Which groups a part of the data gets: in the order of their hashes, stratum by stratum.
+"""Draw the groups of a split or fold: in the order of their hashes, stratum by stratum.
 
-A group's place in line is a hash of the seed and its name alone, so that leaving a few groups out,
-or adding some, moves few of the others.
+The hash depends on the seed and the group's name alone. So leaving out or adding a few groups moves
+few of the others.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ _PARTS = 3  # train, val, test: with fewer groups a stratum cannot be in each
 
 
 def strata_by_structures(samples: Sequence[Sample]) -> Strata:
-    """Groups by the set of structures that their frames show together, the smallest stratum first.
+    """Put groups whose frames show the same set of structures into one stratum, smallest first.
 
-    Strata of one or two groups, too few to be in every part, are put together as one.
+    Strata of one or two groups cannot be in every part; they are joined to one.
 
     Raises:
         DataError: the dataset does not tell what some of its frames show.
@@ -38,7 +38,7 @@ def strata_by_structures(samples: Sequence[Sample]) -> Strata:
         by_structures[tuple(sorted(structures))].append(group)
     large = [groups for _, groups in sorted(by_structures.items()) if len(groups) >= _PARTS]
     rest = [group for groups in by_structures.values() if len(groups) < _PARTS for group in groups]
-    # What a small stratum got too much, or too little, a large one after it can make up for.
+    # A large stratum at the end can make up for rounding in the small ones.
     return sorted([*large, rest] if rest else large, key=len)
 
 
@@ -52,8 +52,8 @@ def draw_part(
 ) -> None:
     """Move groups from train to `name`, in the order of their hashes, up to its share.
 
-    Each stratum gives its share of images, and what the strata before it owe; of several, each
-    gives one group at least, and keeps one for every part that is drawn after this one.
+    Each stratum gives its share of images, corrected by the rounding of the strata before it. Where
+    there are several, each gives at least one group and keeps one for every part drawn later.
 
     Args:
         split: part of each group, changed in place.
@@ -61,7 +61,7 @@ def draw_part(
         fraction: of all images.
         sizes: images of each group.
         seed: another seed, another order.
-        strata: every group once; a single stratum is a draw without strata.
+        strata: every group once; a single stratum means no stratification.
 
     Raises:
         DataError: there are too few groups for train and `name`.
@@ -87,7 +87,7 @@ def draw_part(
 def draw_folds(
     split: Mapping[str, str], folds: int, sizes: Mapping[str, int], seed: int, strata: Strata
 ) -> dict[str, int]:
-    """Fold of each group outside test: most go where their hash says.
+    """Assign each group outside test to a fold; for most, the hash decides.
 
     In every stratum the folds differ by at most its largest group.
 
@@ -115,7 +115,7 @@ def draw_folds(
                 total[wanted] += sizes[group]
         for group in groups:
             if group not in fold:
-                # Where this stratum is short; where it is equally short, where all of them are.
+                # The fold with the fewest images of this stratum; among equals, of all strata.
                 fold[group] = min(range(folds), key=lambda f: (filled[f], total[f]))
                 filled[fold[group]] += sizes[group]
                 total[fold[group]] += sizes[group]
@@ -128,7 +128,7 @@ def in_line(groups: Iterable[str], seed: int) -> list[str]:
 
 
 def _take(waiting: Sequence[str], target: int, sizes: Mapping[str, int], most: int) -> list[str]:
-    """The first groups, at most `most`, that together come as near to `target` images as can be."""
+    """The first groups, at most `most`, with together as nearly `target` images as possible."""
     taken: list[str] = []
     left_over = []
     missing = target
@@ -138,8 +138,8 @@ def _take(waiting: Sequence[str], target: int, sizes: Mapping[str, int], most: i
             missing -= sizes[group]
         else:
             left_over.append(group)
-    # What is left over is larger than what is missing: one more only if that comes nearer, or if
-    # nothing else fits at all.
+    # All that are left over are larger than what is missing: take one only if the sum comes nearer,
+    # or if nothing was taken at all.
     if missing and left_over and len(taken) < most:
         smallest = min(left_over, key=lambda group: sizes[group])
         if sizes[smallest] - missing < missing or missing == target:
@@ -148,5 +148,5 @@ def _take(waiting: Sequence[str], target: int, sizes: Mapping[str, int], most: i
 
 
 def _hash(seed: int, purpose: str, group: str) -> int:
-    # Not `hash`, which differs from one Python process to the next.
+    # Python's `hash` differs from one process to the next.
     return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{group}".encode()).digest()[:8], "big")

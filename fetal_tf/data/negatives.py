@@ -1,7 +1,7 @@
-"""Frames of something else: what a net has to see to learn that nothing is to be found there.
+"""Negatives: frames of another plane, learnt with an empty mask.
 
-A net for heads that has seen only heads finds one in every round thing. Frames of another plane,
-learnt with an empty mask, teach it to answer with nothing, which the measurement refuses.
+A net that has seen only heads finds a head in every round object. Negatives teach it to answer with
+an empty mask, which the measurement refuses.
 """
 
 import functools
@@ -17,11 +17,11 @@ from fetal_tf.edge.io.images import image_size
 
 
 def as_negatives(samples: Iterable[Sample]) -> list[Sample]:
-    """The frames as negatives: nothing is left to learn of what their own dataset annotates.
+    """Turn samples into negatives, without their own annotations.
 
     Returns:
         Samples with `negative`: an empty mask without labels, landmarks that are nowhere (NaN).
-        What is known of the frame is kept; its dataset is credited by `reference` and `ellipses`.
+        `reference` and `ellipses` stay: the dataset is recognised by them for its credit.
     """
     return [
         replace(

@@ -1,4 +1,4 @@
-"""One annotated frame, whatever dataset it comes from."""
+"""One annotated frame of any dataset."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from fetal_tf.edge.geometry.ellipse import Ellipse
 
 @dataclass(frozen=True)
 class Sample:
-    """A frame, its expert's truth and what must stay together in a split.
+    """A frame, its annotation by an expert, and its group for the split.
 
     Attributes:
         id: unique within its dataset, and stable: `splits.csv` and `data.exclude` use it.

@@ -1,7 +1,7 @@
-"""Train, validation, test and folds by group, drawn by a seed and kept in `splits.csv`.
+"""Split samples by group into train, validation, test and folds; kept in `splits.csv`.
 
-A group (patient, examination) is never divided. Leaving a few images out, or adding some, moves few
-of the others. A draw can be stratified by the structures that a group's frames show.
+A group (patient, examination) is never divided. Leaving out or adding a few images moves few of the
+others. The draw can be stratified by the structures that a group's frames show.
 """
 
 import csv
@@ -42,13 +42,13 @@ def split_groups(
     """Assign every sample to train, val or test, and with `folds` all but test to a fold.
 
     Sizes are counted in images and come as near to the fractions as whole groups allow. The test
-    split does not depend on `val`, nor on `folds`. Where every sample has an `official_split`,
-    that one holds; val is drawn from its training part only where the dataset prescribes none.
+    split does not depend on `val` or `folds`. Where every sample has an `official_split`, that one
+    is used; val is drawn from its training part only where the dataset has no val.
 
-    Stratified, each set of structures that groups show (`Sample.present` of all their frames
-    together) is divided by the same fractions, as nearly as its groups allow. Where at least three
-    groups show it, it is in every part, and in every fold where there are as many as folds; the
-    few groups of rarer sets are drawn as if they showed the same.
+    With `stratify`, groups that show the same set of structures (`Sample.present` of all their
+    frames together) are divided by the same fractions, as nearly as possible. A set that at least
+    three groups show is in every part, and in every fold if it has as many groups as there are
+    folds. The groups of rarer sets are drawn together.
 
     Args:
         samples: of one dataset, ids unique.
@@ -116,7 +116,7 @@ def write_splits(path: Path, rows: Mapping[str, SplitRow]) -> None:
 
 
 def read_splits(path: Path, samples: Sequence[Sample] | None = None) -> dict[str, SplitRow]:
-    """Read what `write_splits` wrote; with `samples`, make sure that it speaks of just these.
+    """Read a split file; with `samples`, check that it was written for just these.
 
     Raises:
         DataError: missing, damaged, dividing a group, or written for other samples.

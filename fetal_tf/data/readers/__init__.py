@@ -1,4 +1,4 @@
-"""Readers: from the files of a dataset to samples.
+"""Readers: turn the files of a dataset into samples.
 
 A dataset is one file here with one `@DATASETS.register(name)` function, and one line below.
 """

@@ -1,4 +1,4 @@
-"""Masks painted in colours, one for each class: from a PNG's bytes to class indices."""
+"""Decode coloured masks, one colour a class, from a PNG's bytes to class indices."""
 
 import io
 import struct
@@ -23,7 +23,7 @@ _DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struc
 
 @dataclass(frozen=True)
 class ColorLabels:
-    """A coloured mask as class indices, and what in it was no class's colour.
+    """A coloured mask as class indices, and the colours in it that belong to no class.
 
     Attributes:
         labels: uint8 [H, W], indices into the palette; a foreign pixel has the nearest colour's.
@@ -129,7 +129,7 @@ def _describe_foreign(found: ColorLabels, palette: Palette) -> str:
 
 
 def _check(image: Image.Image, name: str, size: tuple[int, int]) -> None:
-    """Judge the header alone."""
+    """Check size and mode by the header, before decoding."""
     check_mask_size(name, (image.height, image.width), size)
     if image.mode not in ("RGB", "RGBA", "P"):
         raise DataError(

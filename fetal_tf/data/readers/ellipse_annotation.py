@@ -1,4 +1,4 @@
-"""Annotations drawn along an ellipse, outline or filled: back to that ellipse, and from it."""
+"""Fit the ellipse of a drawn annotation, an outline or filled; and draw one."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ _MIN_IOU = 0.9
 
 
 def load_ellipse_mask(path: Path, line_px: float = ANNOTATION_LINE_PX) -> np.ndarray:
-    """Inside of the caliper ellipse of an annotation file, uint8 (height, width), 1 inside.
+    """Mask of the caliper ellipse of an annotation file, uint8 (height, width), 1 inside.
 
     Raises:
         ImageError, DataError: as `load_ellipse`.

@@ -1,8 +1,8 @@
-"""FOCUS's text annotations: two ellipses an image, as axes or as boxes around them.
+"""Read and write FOCUS's text annotations: two ellipses an image, as axes or as boxes.
 
 A line of an ellipse file is ``cx cy a b theta label``: a centre and two **semi**-axes in pixels,
-and the direction of `a` in degrees from +x towards +y. `a` need not be the longer one: of the 500
-real lines 36 have a < b, and are right as they stand. A line of a rectangle file is
+and the direction of `a` in degrees from +x towards +y. `a` may be the shorter one: 36 of the 500
+real lines have a < b, and are correct. A line of a rectangle file is
 ``x1 y1 x2 y2 x3 y3 x4 y4 label 0``: four corners; the first side is 2a long and has a's direction,
 the next is 2b long.
 """
@@ -80,7 +80,7 @@ def ellipse_from_axes(
 
 
 def turned(ellipse: Ellipse) -> Ellipse:
-    """The ellipse with its two semi-axes exchanged: what a swap in the file makes of it."""
+    """The ellipse with its two semi-axes exchanged, as a swap in the file would make it."""
     return ellipse_from_axes(
         ellipse.center_x,
         ellipse.center_y,
@@ -164,7 +164,7 @@ def _inscribed(values: list[float]) -> Ellipse:
     if min(twice_a, twice_b) <= 0:
         raise ValueError(f"a rectangle of {twice_a:g} x {twice_b:g} px, both are expected above 0")
     _check_right_angles(corners)
-    # The longer side tells the direction best.
+    # The longer side gives the direction more exactly.
     long_side = along if twice_a >= twice_b else across
     center_x, center_y = map(float, corners.mean(axis=0))
     return Ellipse(

@@ -1,4 +1,4 @@
-"""Whether the annotations of one FOCUS frame can all be true."""
+"""Check that the annotations of one FOCUS frame agree with each other and with the image."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ _OUTLINE_POINTS = 360
 
 
 def check_agreement(path: Path, structure: str, ellipse: Ellipse, boxed: Ellipse) -> None:
-    """Hold the ellipse of the file `path` against the one that its rectangle holds, `boxed`.
+    """Compare the ellipse of the file `path` with `boxed`, the one of its rectangle file.
 
     Raises:
         DataError: their outlines are more than 3 px apart; says where the semi-axes look swapped.

@@ -1,4 +1,4 @@
-"""Which files FOCUS has for each frame, in the official folders that are there."""
+"""List the files of each FOCUS frame, in the official folders that are there."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from fetal_tf.edge.io.images import IMAGE_SUFFIXES
 
 @dataclass
 class FocusFiles:
-    """What lies on disk for one frame; two files of one kind are both kept, to be reported.
+    """The files of one frame; two of one kind are both kept, to be reported.
 
     Attributes:
         folder: the official folder.
@@ -58,13 +58,13 @@ class FocusFiles:
         return [path for paths in (*lists, *self.masks.values()) for path in paths]
 
     def without_image(self) -> str:
-        """What to say where there are annotations, but no image."""
+        """The message for annotations without an image."""
         return f"{self.folder / IMAGES / self.stem}.png: missing, but there is " + str(
             self.all_annotations()[0]
         )
 
     def without_annotation(self) -> str:
-        """What to say where no kind of annotation is complete."""
+        """The message for a frame without a complete annotation of any kind."""
         missing = [mask_name(self.stem, s) for s in ("heart", "thorax") if not self.masks.get(s)]
         return (
             f"{self.folder / IMAGES / self.stem}.png: no annotation; expected {self.stem}.txt "

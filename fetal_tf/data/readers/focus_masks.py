@@ -1,4 +1,4 @@
-"""FOCUS's masks: two filled outlines an image, into one index image, and back to ellipses."""
+"""FOCUS's masks: join the two of an image to an index image, compare and fit ellipses."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +14,8 @@ from fetal_tf.edge.io.images import read_mask
 
 LABELS = ("thorax", "heart")
 MIN_IOU = 0.9  # of a mask and its ellipse; of 500 real pairs none is below 0.973
-# Measured on FOCUS (500 masks): a mask's border lies 0.39 px (sd 0.21) outside its ellipse; the
-# program that filled it counted the pixels that the outline runs through.
+# Measured on FOCUS (500 masks): a mask's border lies 0.39 px (sd 0.21) outside its ellipse, for the
+# pixels that the outline runs through were filled too.
 MASK_BORDER_PX = 0.4
 
 
@@ -24,8 +24,8 @@ def load_nested_mask(
 ) -> np.ndarray:
     """Index image of both structures, uint8 (height, width): 0 outside, 1 thorax, 2 heart.
 
-    The annotation is the ellipse: it is what is drawn. A mask file is held against it first; its
-    own border lies `MASK_BORDER_PX` further out, which is 0.4 % of Dice for a heart.
+    The index image is drawn from the ellipses. Mask files are only compared with them: a mask's
+    border lies `MASK_BORDER_PX` further out, which is 0.4 % of Dice for a heart.
 
     Args:
         id: the frame, for the way out of an error.
@@ -55,7 +55,7 @@ def _way_out(id: str) -> str:
 
 
 def read_inside(path: Path) -> np.ndarray:
-    """What a mask file fills, bool (height, width).
+    """Read the inside of a mask file, bool (height, width).
 
     Raises:
         ImageError: it cannot be decoded.
@@ -99,7 +99,7 @@ def mask_iou(inside: np.ndarray, ellipse: Ellipse) -> float:
 
 
 def disagreement(inside: np.ndarray, ellipse: Ellipse) -> str | None:
-    """What is wrong between a mask, bool (height, width), and its ellipse; None if they agree."""
+    """How a mask, bool (height, width), and its ellipse differ; None if they agree."""
     iou = mask_iou(inside, ellipse)
     if iou >= MIN_IOU:
         return None

@@ -1,4 +1,4 @@
-"""What lies where in HC18's layout: images, annotations and rows of the CSV, by id."""
+"""List the images, annotations and CSV rows of HC18's layout by id."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ FILENAME_COLUMN, PIXEL_SIZE_COLUMN, HC_COLUMN = (
 
 @dataclass
 class HC18Files:
-    """What the folder holds, by id; several of one id are all kept, to be reported.
+    """Files and rows by id; several of one id are all kept, to be reported.
 
     Attributes:
         folder: of the images.

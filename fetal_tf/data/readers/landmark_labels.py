@@ -1,8 +1,8 @@
-"""Whether a row of OFD and BPD ends can be the axes of a head, and what can be put right in it.
+"""Judge whether OFD and BPD ends can be the axes of a head, and repair swapped names and ends.
 
-Only the row itself is looked at, so that labels without any annotation can be judged and repaired.
-Limits are chosen by 490 rows of a published table for HC18's images, of which HC18's own ellipses
-call 152 wrong (`judge_against`), and by what HC18's ellipses themselves span.
+Only the four points are used, so that labels without any other annotation can be judged. The limits
+come from 490 rows of a published table for HC18's images, 152 of which are wrong by HC18's own
+ellipses (`judge_against`), and from the range of HC18's ellipses.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from fetal_tf.edge.geometry.landmarks import LANDMARKS, canonical, ellipse_landm
 
 Verdict = Literal["good", "repairable", "wrong"]
 
-# From this share on, ends have nothing to do with the annotated head: most of the 490 rows stay
-# below 0.1, the others spread from 0.2 to 2.
+# Ends that are farther off do not belong to the annotated head: most of the 490 rows stay below
+# 0.1, the others spread from 0.2 to 2.
 FAR_SHARE = 0.2
 
-# What the axes of a head keep to. Of the 152 rows that HC18's ellipses call wrong, 147 break one of
-# these limits; so do 19 of the other 338, whose ends are 0.11 to 0.19 of the head's size off.
+# Limits for the axes of a head. Of the 152 rows that are wrong by HC18's ellipses, 147 break one of
+# them; so do 19 of the other 338, whose ends are 0.11 to 0.19 of the head's size off.
 # Degrees from perpendicular: the other rows' median is 4, three in a hundred have more.
 _MAX_TILT_DEG = 25.0
 # Distance of the axes' middles, in mean lengths of the axes: the other rows' median is 0.045.
@@ -35,7 +35,7 @@ _MAX_OUTSIDE_SHARE = 0.05
 
 @dataclass(frozen=True)
 class LabelVerdict:
-    """What one row is worth.
+    """The verdict on one row.
 
     Attributes:
         verdict: `good`: the axes of a head, named and ordered as they should be; `repairable`:
@@ -94,10 +94,10 @@ def judge(points: np.ndarray, image_size: tuple[int, int]) -> LabelVerdict:
 
 
 def judge_against(points: np.ndarray, ellipse: Ellipse) -> float:
-    """How far four ends lie from those of an annotated ellipse, in mean lengths of its axes.
+    """Mean distance of four ends from those of an annotated ellipse, in mean lengths of its axes.
 
-    The mean over the four, under whichever names and in whichever order they fit best: names and
-    order can be repaired. From FAR_SHARE on, a row is wrong.
+    Names and order of the ends are chosen so that they fit best, for both can be repaired. From
+    FAR_SHARE on, a row is wrong.
 
     Args:
         points: finite [4, 2], (x, y) px of the image that the ellipse lies in.

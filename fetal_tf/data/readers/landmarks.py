@@ -1,14 +1,12 @@
-"""HC18's images with OFD and BPD ends from a table beside them: as they are, repaired, or its own.
+"""HC18's images with OFD and BPD ends: of a table, of the table repaired, or of HC18's ellipses.
 
 Layout::
 
     ROOT/landmarks/role_challenge_dataset_ground_truth.csv     or any other single CSV there
-    ROOT/hc18/training_set/010_HC.png …                        HC18, see
-    `fetal_tf.data.readers.hc18`
+    ROOT/hc18/training_set/010_HC.png …                        HC18, see `hc18.py`
 
 The table has the columns of `fetal_tf.data.readers.landmark_table`. Its labels are noisy: in the
-published
-one the pair called OFD is the short axis, and three rows in ten have nothing to do with the head.
+published one the pair called OFD is the short axis, and three rows in ten do not lie on the head.
 """
 
 import functools
@@ -54,7 +52,7 @@ def read_landmarks(
         root: the folder that holds `landmarks/` and `hc18/`.
         exclude: ids (file names without suffix) to leave out before anything of them is checked;
             an id that is not there is no error, so that one config serves several copies.
-        labels: `noisy`: the table at its word, names and order of the ends as it has them;
+        labels: `noisy`: the table as it is, with its names and order of the ends;
             `repaired`: the longer axis as OFD, ends in canonical order, rows that cannot be the
             axes of a head left out, which a warning counts; HC18's annotations are not looked at;
             `clean`: the ends of HC18's ellipses for the images of the table.

@@ -1,4 +1,4 @@
-"""Where a mask's PNG lies: a file in a folder, or a member of a zip that is never unpacked."""
+"""Find and read mask PNGs: files in a folder, or members of a zip, which is not unpacked."""
 
 import functools
 import os

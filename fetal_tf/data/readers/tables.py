@@ -1,4 +1,4 @@
-"""The CSV that comes with a dataset: its lines as text, each value checked where it is used."""
+"""Read the CSV of a dataset: lines as text, each value is checked where it is used."""
 
 import csv
 import math
@@ -54,7 +54,7 @@ class TableRow:
         return value
 
     def mm_per_pixel(self, column: str) -> float:
-        """The pixel size under `column`; raises DataError where none is of ultrasound."""
+        """The pixel size under `column`; raises DataError outside MM_PER_PIXEL_RANGE."""
         mm_per_pixel = self.number(column, positive=True)
         least, most = MM_PER_PIXEL_RANGE
         if not least <= mm_per_pixel <= most:

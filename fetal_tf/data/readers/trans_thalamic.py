@@ -1,4 +1,4 @@
-"""The folders, zips and tables of the trans-thalamic plane: what lies where, by id."""
+"""List the frames, masks and table rows of the trans-thalamic plane by id."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ FRAME_NAME = "PatientNNNNN_PlaneK_i_of_n.png"
 
 @dataclass(frozen=True)
 class PlaneFiles:
-    """What the folder holds, by id; several of one id are all kept, to be reported."""
+    """Files and rows by id; several of one id are all kept, to be reported."""
 
     folder: Path
     images: Mapping[str, list[Path]]

@@ -1,4 +1,4 @@
-"""Zips from elsewhere: every member is checked before one is read, a folder is whole or absent."""
+"""Unpack downloaded zips safely: check all members first, leave a whole folder or none."""
 
 import secrets
 import shutil

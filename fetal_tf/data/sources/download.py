@@ -1,4 +1,4 @@
-"""Public datasets: where they come from, on what terms, and how they get to a folder."""
+"""Download public datasets: their addresses, licences and citations."""
 
 import json
 import urllib.parse
@@ -52,7 +52,7 @@ SOURCES = {
 
 
 def download(source: Source, root: Path, *, progress: bool = False) -> list[str]:
-    """Bring all files of `source` to `root`; what is there and right is left as it is.
+    """Download all files of `source` to `root`; files that are there stay.
 
     Returns:
         The names that were fetched; empty where all were there.
@@ -83,7 +83,7 @@ def download(source: Source, root: Path, *, progress: bool = False) -> list[str]
 
 
 def _is_there(root: Path, name: str) -> bool:
-    """Files and folders are moved into place when complete, so what is there is complete."""
+    """Whether a file is there; files and folders get their names only when they are complete."""
     path = root / name
     return path.with_suffix("").is_dir() if path.suffix == ".zip" else path.is_file()
 

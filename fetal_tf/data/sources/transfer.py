@@ -1,4 +1,4 @@
-"""Files over HTTP: resumed where the connection broke, verified before they take their name."""
+"""Download files over HTTP: resumed after a broken connection, verified before renamed."""
 
 import hashlib
 import shutil
@@ -19,7 +19,7 @@ from fetal_tf.edge.errors import DataError
 _TIMEOUT_S = 30
 _CHUNK_BYTES = 1 << 18
 _TRIES = 5  # in a row without a single new byte
-# Tried again: overloaded and passing conditions, not "not found" or "forbidden".
+# Statuses that may pass, and are tried again; "not found" and "forbidden" are not.
 _PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
 
 
@@ -34,13 +34,13 @@ class RemoteFile:
 
 
 def get(url: str, max_bytes: int) -> bytes:
-    """The first `max_bytes` of what lies at `url`; DataError where there is no connection."""
+    """Get the first `max_bytes` from `url`; raises DataError without a connection."""
     with _explained(url), _opened(url) as response:
         return response.read(max_bytes)
 
 
 def fetch(file: RemoteFile, path: Path, *, progress: bool = False) -> bool:
-    """Download `file` to `path`, going on with `path`.part where there is one.
+    """Download `file` to `path`; continue with `path`.part if there is one.
 
     Returns:
         False where `path` was there with the right checksum, so that nothing was done.
@@ -168,7 +168,7 @@ def _check_sum(file: RemoteFile, path: Path, way_out: str) -> None:
 
 
 def _hasher(algorithm: str) -> Callable[[], "hashlib._Hash"]:
-    # Here a checksum finds damage, it guards no secret: md5 is what Zenodo publishes.
+    # The checksum only finds damage; md5 is what Zenodo publishes.
     return lambda: hashlib.new(algorithm, usedforsecurity=False)
 
 
