@@ -1,21 +1,16 @@
 """From a config to the things it names: the only file that knows every registry."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from fetal_tf.config.registry import nearest
-from fetal_tf.config.tree import Config, SourceConfig
-from fetal_tf.data.mixture import by_source, named_source, source_and_id, unnamed_source
-from fetal_tf.data.negatives import as_negatives
+from fetal_tf.config.tree import Config
+from fetal_tf.data.configured import ConfiguredData, check_data
 from fetal_tf.data.pipeline.augment import Augmenter
-from fetal_tf.data.readers import DATASETS
-from fetal_tf.data.sample import Sample
-from fetal_tf.data.splits import SplitRow, split_groups, validate_on_fold
-from fetal_tf.edge.errors import ConfigError, DataError
+from fetal_tf.edge.errors import ConfigError
 from fetal_tf.losses import LOSSES
 from fetal_tf.losses.class_pixels import ClassPixels
 from fetal_tf.models import MODELS
@@ -25,8 +20,6 @@ from fetal_tf.scores.columns import better
 from fetal_tf.scores.monitor import Monitor
 from fetal_tf.tasks import TASKS
 from fetal_tf.tasks.task import Task
-
-PARTS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -38,144 +31,14 @@ class Experiment:
     augmenter: Augmenter
 
     @property
+    def data(self) -> ConfiguredData:
+        """The config's datasets and how they are divided."""
+        return ConfiguredData(self.config.data, self.config.split, self.config.train.refit)
+
+    @property
     def input_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of the network's input; ultrasound is gray."""
         return (*self.config.data.image_size, 1)
-
-    def read_samples(
-        self,
-        data_root: Path | None = None,
-        dataset: str | None = None,
-        negative: bool | None = None,
-    ) -> list[Sample]:
-        """Every annotated frame under the config's roots, or those under another one.
-
-        `exclude` and `options` of the config belong to one of its datasets: they are applied to
-        its root alone, and the options to any root of the same dataset.
-
-        Args:
-            data_root: another root; None takes the config's.
-            dataset: the layout there. One of the datasets that the config mixes is read alone;
-                without either argument all of them are.
-            negative: True reads the config's negatives alone, False all but them; the others' roots
-                are not looked at.
-
-        Raises:
-            ConfigError: the root does not exist.
-            DataError: what is wrong with the dataset.
-        """
-        sources = self.config.data.sources
-        wanted = {n: s for n, s in sources.items() if negative in (None, s.negative)}
-        chosen = self._source(dataset)
-        if data_root is None and (dataset is None or (chosen is not None and len(sources) > 1)):
-            names = wanted if dataset is None else [n for n in wanted if n == chosen]
-            return [sample for name in names for sample in self._read(name, sources[name])]
-        if data_root is not None and not data_root.is_dir():
-            raise ConfigError(f"--data-root: {data_root} is not a folder")
-        if chosen is None:
-            root = data_root or self.config.data.root
-            return [] if negative else DATASETS.build("data", {"name": dataset}, root)
-        return self._read(chosen, sources[chosen], data_root) if chosen in wanted else []
-
-    def is_own(self, data_root: Path | None, dataset: str | None = None) -> bool:
-        """Whether these are the config's data, of which `splits.csv` speaks."""
-        chosen = self._source(dataset)
-        if chosen is None:
-            return False
-        root = self.config.data.sources[chosen].root
-        return data_root is None or data_root.resolve() == root.resolve()
-
-    def _source(self, dataset: str | None) -> str | None:
-        """Which of the config's datasets is meant; the first where none is named."""
-        sources = self.config.data.sources
-        if dataset is None:
-            return ""
-        if dataset in sources:
-            return dataset
-        return next((name for name, s in sources.items() if s.dataset == dataset), None)
-
-    def _read(self, name: str, source: SourceConfig, data_root: Path | None = None) -> list[Sample]:
-        root = data_root or source.root
-        if not root.is_dir():
-            way_out = "train with --set KEY=DIR, evaluate and export with --data-root DIR"
-            key = f"data.mixed_with.{name}.root" if name else "data.root"
-            raise ConfigError(f"{key}: {root} is not a folder; {way_out.replace('KEY', key)}")
-        spec = {"name": source.dataset, **source.options}
-        if root.resolve() == source.root.resolve():
-            spec["exclude"] = source.exclude
-        samples = DATASETS.build("data", spec, root)
-        if source.negative:
-            samples = as_negatives(samples)
-        return named_source(samples, name, self.config.data.mixed_with)
-
-    def samples_of(
-        self,
-        part: str,
-        splits: Mapping[str, SplitRow],
-        data_root: Path | None = None,
-        dataset: str | None = None,
-    ) -> list[Sample]:
-        """Samples of train, val, test or all, from the config's root or from another one.
-
-        Without negatives: there is nothing to measure on them, see `negatives_of`. None at all
-        where `dataset` is one of them.
-
-        Raises:
-            DataError: there are none, or a refit is asked for its validation frames.
-        """
-        samples = self.read_samples(data_root, dataset, negative=False)
-        chosen = self._source(dataset)
-        if chosen is not None and self.config.data.sources[chosen].negative:
-            return []
-        refit = self.config.train.refit
-        if refit is not None and part == "val" and chosen is not None:
-            raise DataError(
-                f"{data_root or self.config.data.root}: no sample belongs to the split 'val': the "
-                f"net has learnt the validation frames too; {refit.name} was measured on them "
-                "before, and the card of the bundle states its figures"
-            )
-        return select(samples, splits, part, str(data_root or self.config.data.root))
-
-    def negatives_of(
-        self,
-        part: str,
-        splits: Mapping[str, SplitRow],
-        data_root: Path | None = None,
-        dataset: str | None = None,
-    ) -> list[Sample]:
-        """The config's negatives of a part, see `fetal_tf.data.negatives`; there may be none.
-
-        They choose no epoch and fit no threshold: val and test are both all that is held out.
-        """
-        samples = self.read_samples(data_root, dataset, negative=True)
-        source = str(data_root or self.config.data.root)
-        held_out = ("val", "test")
-        parts = held_out if part in held_out else (part,)
-        return [s for p in parts for s in belonging_to(samples, splits, p, source)]
-
-    def split(self, samples: list[Sample]) -> dict[str, SplitRow]:
-        """Assign every sample to train, val or test, whole groups at a time, each source by itself.
-
-        Negatives are drawn by the names that they have alone: where another run learns their
-        dataset, as a net that this one starts from may have done, both hold out the same frames.
-        """
-        split = self.config.split
-        rows: dict[str, SplitRow] = {}
-        for name, part in by_source(samples).items():
-            negative = self.config.data.sources[name].negative
-            drawn = split_groups(
-                [unnamed_source(sample) for sample in part] if negative else part,
-                val=split.val,
-                test=split.test,
-                seed=split.seed,
-                folds=split.folds,
-                stratify=split.stratify,
-            )
-            rows |= {
-                s.id: replace(r, id=s.id, group=s.group)
-                for s, r in zip(part, drawn.values(), strict=True)
-            }
-        return rows if split.fold is None else validate_on_fold(rows, split.fold)
 
     def build_model(self) -> keras.Model:
         """The model with fresh weights from `seed`, under the configured precision.
@@ -281,8 +144,7 @@ def open_experiment(
     _check_aspect_ratio(config)
     _check_conventions(config)
     data = config.data
-    for name, source in data.sources.items():
-        _check_source(f"data.mixed_with.{name}" if name else "data", source)
+    check_data(data)
     task = TASKS.build("task", config.task.spec(), measurement_settings or {})
     for name, source in data.sources.items():
         if source.negative and not task.learns_negatives:
@@ -324,56 +186,3 @@ def _check_conventions(config: Config) -> None:
                 f"task.conventions: found {name!r}{nearest(name, known)}; data.mixed_with has "
                 f"{', '.join(known) or 'no dataset'}"
             )
-
-
-def _check_source(key: str, source: SourceConfig) -> None:
-    name, known = str(source.dataset), DATASETS.names()
-    if name not in known:
-        raise ConfigError(
-            f"{key}.dataset: unknown dataset {name!r}{nearest(name, known)}; "
-            f"allowed: {', '.join(known)}"
-        )
-    DATASETS.check(f"{key}.options", {"name": name, **source.options})
-
-
-def negative_ids(config: Config, ids: Iterable[str]) -> set[str]:
-    """Which of the ids belong to negatives of the config."""
-    mixed = config.data.mixed_with
-    negative = {name for name, source in mixed.items() if source.negative}
-    return {id for id in ids if source_and_id(id, mixed)[0] in negative}
-
-
-def select(
-    samples: list[Sample], splits: Mapping[str, SplitRow], part: str, source: str
-) -> list[Sample]:
-    """The samples that `belonging_to` finds; raises DataError also where there are none."""
-    chosen = belonging_to(samples, splits, part, source)
-    if part != "all" and not chosen:
-        raise DataError(f"{source}: no sample belongs to the split {part!r}")
-    return chosen
-
-
-def belonging_to(
-    samples: list[Sample], splits: Mapping[str, SplitRow], part: str, source: str
-) -> list[Sample]:
-    """The samples of one part (train, val, test), or all of them.
-
-    A sample that the run has never seen belongs to the part that its dataset prescribes: an
-    official test set may be added after training. It stays with its group, so that the copy of a
-    training image is none of the test; where the training images are not at hand, nobody can tell.
-
-    Raises:
-        DataError: a sample of which neither the split file nor the dataset knows the part.
-    """
-    if part == "all":
-        return samples
-    by_group = {s.group: splits[s.id].split for s in samples if s.id in splits}
-    parts = {s.id: s.official_split and by_group.get(s.group, s.official_split) for s in samples}
-    parts |= {s.id: splits[s.id].split for s in samples if s.id in splits}
-    unknown = [id for id, known in parts.items() if known is None]
-    if unknown:
-        raise DataError(
-            f"{source}: {len(unknown)} samples are not in the run's splits.csv "
-            f"(first: {unknown[0]}); evaluate other data with --split all"
-        )
-    return [s for s in samples if parts[s.id] == part]

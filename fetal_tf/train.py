@@ -93,10 +93,10 @@ def _train(config: "Config", resume: bool) -> int:
 
 def _next_command(config: "Config", splits) -> str:
     """What shows how good the run is: on test frames, else on those of validation."""
-    from fetal_tf.experiment import negative_ids
+    from fetal_tf.data.configured import negative_ids
 
     run = f"runs/{config.name}"
-    negative = negative_ids(config, splits)
+    negative = negative_ids(config.data, splits)
     parts = {row.split for id, row in splits.items() if id not in negative}
     if "test" in parts:
         return f"fetal_tf.evaluate {run}"
@@ -185,9 +185,9 @@ def _overfit_batch(config: "Config") -> int:
 
 
 def _sizes(config: "Config", splits) -> str:
-    from fetal_tf.experiment import negative_ids
+    from fetal_tf.data.configured import negative_ids
 
-    negative = negative_ids(config, splits)
+    negative = negative_ids(config.data, splits)
     parts: dict[str, list[str]] = {}
     for id, row in splits.items():
         if id not in negative:

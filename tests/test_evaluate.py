@@ -181,7 +181,7 @@ def real_run(tmp_path_factory):
     config = parse_config(tree, "test")
     experiment = open_experiment(config)
     run = folder / "run"
-    create_run(run, config, experiment.split(experiment.read_samples()), ["test"])
+    create_run(run, config, experiment.data.split(experiment.data.read()), ["test"])
     (run / "metrics.csv").write_text("epoch,loss,val_loss,val_dice\n1,0.7,0.6,0.3\n2,0.5,0.5,0.4\n")
     experiment.build_model().save(run / "best.keras")
     return run

@@ -20,6 +20,8 @@ SPLITS = ("train", "val", "test")
 COLUMNS = ("id", "group", "split", "fold")
 _SHOWN_IDS = 5
 
+PARTS = ("train", "val", "test")
+
 
 @dataclass(frozen=True)
 class SplitRow:
@@ -200,3 +202,39 @@ def _check_matches(path: Path, rows: Mapping[str, SplitRow], samples: Sequence[S
 
 def _some(ids: Sequence[str]) -> str:
     return ", ".join(ids[:_SHOWN_IDS]) + (", …" if len(ids) > _SHOWN_IDS else "")
+
+
+def select(
+    samples: list[Sample], splits: Mapping[str, SplitRow], part: str, source: str
+) -> list[Sample]:
+    """The samples that `belonging_to` finds; raises DataError also where there are none."""
+    chosen = belonging_to(samples, splits, part, source)
+    if part != "all" and not chosen:
+        raise DataError(f"{source}: no sample belongs to the split {part!r}")
+    return chosen
+
+
+def belonging_to(
+    samples: list[Sample], splits: Mapping[str, SplitRow], part: str, source: str
+) -> list[Sample]:
+    """The samples of one part (train, val, test), or all of them.
+
+    A sample that the run has never seen belongs to the part that its dataset prescribes: an
+    official test set may be added after training. It stays with its group, so that the copy of a
+    training image is none of the test; where the training images are not at hand, nobody can tell.
+
+    Raises:
+        DataError: a sample of which neither the split file nor the dataset knows the part.
+    """
+    if part == "all":
+        return samples
+    by_group = {s.group: splits[s.id].split for s in samples if s.id in splits}
+    parts = {s.id: s.official_split and by_group.get(s.group, s.official_split) for s in samples}
+    parts |= {s.id: splits[s.id].split for s in samples if s.id in splits}
+    unknown = [id for id, known in parts.items() if known is None]
+    if unknown:
+        raise DataError(
+            f"{source}: {len(unknown)} samples are not in the run's splits.csv "
+            f"(first: {unknown[0]}); evaluate other data with --split all"
+        )
+    return [s for s in samples if parts[s.id] == part]

@@ -48,7 +48,7 @@ def count_learnt(
 
     None elsewhere, where nobody knows: ids of two datasets may coincide.
     """
-    if not (subject.splits and subject.experiment.is_own(data_root, dataset)):
+    if not (subject.splits and subject.experiment.data.is_own(data_root, dataset)):
         return None
     return sum(s.id in subject.splits and subject.splits[s.id].split == "train" for s in samples)
 

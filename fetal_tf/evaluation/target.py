@@ -42,13 +42,13 @@ class Subject:
         self, part: str, data_root: Path | None = None, dataset: str | None = None
     ) -> list[Sample]:
         """Samples of a part, from the subject's own data or from another root."""
-        return self.experiment.samples_of(part, self.splits, data_root, dataset)
+        return self.experiment.data.samples_of(part, self.splits, data_root, dataset)
 
     def negatives(
         self, part: str, data_root: Path | None = None, dataset: str | None = None
     ) -> list[Sample]:
-        """Its frames of something else, see `Experiment.negatives_of`."""
-        return self.experiment.negatives_of(part, self.splits, data_root, dataset)
+        """Its frames of something else, see `ConfiguredData.negatives_of`."""
+        return self.experiment.data.negatives_of(part, self.splits, data_root, dataset)
 
     def default_out(
         self,
@@ -66,7 +66,7 @@ class Subject:
         parts = [part, self.format]
         if dataset and (dataset != self.config.data.dataset or self.config.data.mixed_with):
             parts.append(dataset)
-        if data_root and not self.experiment.is_own(data_root, dataset):
+        if data_root and not self.experiment.data.is_own(data_root, dataset):
             parts.append(data_root.resolve().name)
         parts += ["negative"] * negative
         name = "-".join([*parts, *([tta] if tta else [])])

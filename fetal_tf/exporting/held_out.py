@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.splits import read_splits
+from fetal_tf.data.splits import read_splits, select
 from fetal_tf.edge.errors import FetalTFError
-from fetal_tf.experiment import select
 from fetal_tf.runs.environment import read_environment
 from fetal_tf.runs.measurement_settings import read_settings
 from fetal_tf.runs.run import Run

@@ -6,8 +6,8 @@ from typing import Any
 
 from fetal_tf.config.portable import portable
 from fetal_tf.config.tree import Config
+from fetal_tf.data.configured import negative_ids
 from fetal_tf.data.mixture import source_and_id
-from fetal_tf.experiment import negative_ids
 from fetal_tf.exporting.card_texts import CARD_TEXTS, CardText
 from fetal_tf.exporting.formats import FORMATS
 from fetal_tf.exporting.held_out import MEASURED_BY
@@ -157,7 +157,7 @@ def _conventions(bundle: Mapping[str, Any]) -> str:
 
 
 def _data(bundle: Mapping[str, Any], run: Run, grouping: str) -> str:
-    negative = negative_ids(run.config, run.splits)
+    negative = negative_ids(run.config.data, run.splits)
     rows = [row for id, row in run.splits.items() if id not in negative]
     images = Counter(row.split for row in rows)
     groups = Counter(split for split, _ in {(row.split, row.group) for row in rows})

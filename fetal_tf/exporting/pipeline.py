@@ -10,12 +10,11 @@ import numpy as np
 from fetal_tf.config.loading import save_config
 from fetal_tf.config.portable import portable
 from fetal_tf.data.credit import joined, read_credits
-from fetal_tf.data.splits import write_splits
+from fetal_tf.data.splits import select, write_splits
 from fetal_tf.edge.bundle.bundle import Bundle
 from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.edge.io.folders import staged_folder
 from fetal_tf.edge.io.images import read_gray
-from fetal_tf.experiment import select
 from fetal_tf.exporting.benchmark import benchmark
 from fetal_tf.exporting.bundle_folder import write_checksums, write_json
 from fetal_tf.exporting.bundle_record import bundle_record

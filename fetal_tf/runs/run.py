@@ -67,11 +67,11 @@ class Run:
         self, part: str, data_root: Path | None = None, dataset: str | None = None
     ) -> list[Sample]:
         """Samples of train, val, test or all, from the run's own data or from another root."""
-        return self.experiment.samples_of(part, self.splits, data_root, dataset)
+        return self.experiment.data.samples_of(part, self.splits, data_root, dataset)
 
     def negatives(self, part: str, data_root: Path | None = None) -> list[Sample]:
-        """Its frames of something else, see `Experiment.negatives_of`."""
-        return self.experiment.negatives_of(part, self.splits, data_root)
+        """Its frames of something else, see `ConfiguredData.negatives_of`."""
+        return self.experiment.data.negatives_of(part, self.splits, data_root)
 
     def keras_model(self) -> keras.Model:
         """The best model, read in safe mode."""
@@ -174,7 +174,7 @@ def reopen_run(path: Path, experiment: Experiment, command: list[str]) -> dict[s
                 f"{path}: {key} was {old!r} when the run started and is {new!r} "
                 "now; resume with the run's own config.yaml, or choose another --name"
             )
-    splits = read_splits(path / "splits.csv", experiment.read_samples())
+    splits = read_splits(path / "splits.csv", experiment.data.read())
     record = read_environment(path)
     # Once an epoch is finished, the first weights no longer matter and may be gone.
     begun = (path / "last.keras").is_file()

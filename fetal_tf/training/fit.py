@@ -21,10 +21,10 @@ from fetal_tf.data.pipeline.mixing import Mixer
 from fetal_tf.data.pipeline.sampler import oversampling_weights
 from fetal_tf.data.pipeline.teacher import Teacher, check_bundles
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.splits import SplitRow
+from fetal_tf.data.splits import SplitRow, belonging_to, select
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.edge.io.files import write_text_atomic
-from fetal_tf.experiment import Experiment, belonging_to, select
+from fetal_tf.experiment import Experiment
 from fetal_tf.losses.class_pixels import ClassPixels
 from fetal_tf.models.predictor import KerasPredictor
 from fetal_tf.optimizers import Schedule
@@ -78,7 +78,7 @@ def load_frames(experiment: Experiment, splits: dict[str, SplitRow] | None = Non
         FetalTFError: what is wrong with the dataset or with single frames, by file.
     """
     config = experiment.config
-    samples = experiment.read_samples()
+    samples = experiment.data.read()
     rows = _drawn_split(experiment, samples) if splits is None else splits
     caches = []
     for part, label in (("train", "training frames"), ("val", "validation frames")):
@@ -100,7 +100,7 @@ def load_frames(experiment: Experiment, splits: dict[str, SplitRow] | None = Non
 def _drawn_split(experiment: Experiment, samples: list[Sample]) -> dict[str, SplitRow]:
     refit = experiment.config.train.refit
     if refit is None:
-        return experiment.split(samples)
+        return experiment.data.split(samples)
     return refit_split(experiment.config, refit, samples)
 
 
@@ -285,7 +285,7 @@ def overfit_batch(
         The loss of the first step and of the last one.
     """
     config = experiment.config
-    samples = _telling(experiment.read_samples(), config.train.batch_size)
+    samples = _telling(experiment.data.read(), config.train.batch_size)
     cache = _cache(experiment, samples)
     cache.fill("one batch", config.train.workers)
     pixels = _class_pixels(experiment, cache)

@@ -10,12 +10,13 @@ import pytest
 
 from fetal_tf.config.loading import dump_config, load_config
 from fetal_tf.config.portable import portable
+from fetal_tf.data.configured import negative_ids
 from fetal_tf.data.phantom.writing import write_phantom
-from fetal_tf.data.splits import read_splits, write_splits
+from fetal_tf.data.splits import PARTS, read_splits, write_splits
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.evaluate import main as evaluate
-from fetal_tf.experiment import PARTS, negative_ids, open_experiment
+from fetal_tf.experiment import open_experiment
 from fetal_tf.runs.run import open_run
 from fetal_tf.scores.rows import csv_text, read_rows
 from fetal_tf.train import main as train
@@ -101,15 +102,15 @@ def test_an_unknown_reader_or_a_missing_folder_is_named_by_its_key(tmp_path, pla
         open_experiment(unknown)
     nowhere = load_config(place / "mixed.yaml", ["data.mixed_with.other.root=nowhere"])
     with pytest.raises(ConfigError, match=r"data\.mixed_with\.other\.root: nowhere is not"):
-        open_experiment(nowhere).read_samples()
+        open_experiment(nowhere).data.read()
 
 
 def test_each_dataset_is_divided_as_if_it_were_alone(place):
     experiment = open_experiment(load_config(place / "mixed.yaml"))
-    samples = experiment.read_samples()
-    rows = experiment.split(samples)
+    samples = experiment.data.read()
+    rows = experiment.data.split(samples)
     alone = open_experiment(load_config(place / "mixed.yaml", ["data.mixed_with={}"]))
-    own = alone.read_samples()
+    own = alone.data.read()
     assert {id: row for id, row in rows.items() if ":" not in id} == alone.split(own)
     other = Counter(row.split for id, row in rows.items() if id.startswith("other:"))
     assert set(other) == {"train", "val", "test"} and sum(other.values()) == 8
@@ -125,8 +126,8 @@ def test_the_heavier_dataset_is_drawn_more_often(place):
 def test_a_single_training_frame_cannot_be_mixed(place):
     alone = ["data.mixed_with={}", "mix.mixup=0.5"]
     experiment = open_experiment(load_config(place / "mixed.yaml", alone))
-    ids = [sample.id for sample in experiment.read_samples()]
-    rows = experiment.split(experiment.read_samples())
+    ids = [sample.id for sample in experiment.data.read()]
+    rows = experiment.data.split(experiment.data.read())
     spare = [id for id in ids if rows[id].split == "train"][1:]
     few = load_config(place / "mixed.yaml", [*alone, f"data.exclude={spare}"])
     with pytest.raises(ConfigError, match="mix: found one training frame"):
@@ -165,12 +166,12 @@ def test_an_image_with_a_colon_in_its_name_stays_in_its_dataset(place, tmp_path,
     changes = [f"data.root={tmp_path / 'first'}", *([] if mixed else ["data.mixed_with={}"])]
     config = load_config(place / "mixed.yaml", changes)
     experiment = open_experiment(config)
-    samples = experiment.read_samples()
+    samples = experiment.data.read()
     (sample,) = (s for s in samples if s.image_path.stem == name)
     assert sample.source == "" and (sample.id == name or mixed)
-    write_splits(tmp_path / "splits.csv", experiment.split(samples))
+    write_splits(tmp_path / "splits.csv", experiment.data.split(samples))
     splits = read_splits(tmp_path / "splits.csv", samples)
-    parts = [s for part in PARTS for s in experiment.samples_of(part, splits)]
+    parts = [s for part in PARTS for s in experiment.data.samples_of(part, splits)]
     assert sorted(s.id for s in parts) == sorted(s.id for s in samples)
 
     rows = []
@@ -185,7 +186,7 @@ def test_an_image_with_a_colon_in_its_name_stays_in_its_dataset(place, tmp_path,
         assert counts == {"first": 12, "other": 8}
         negative = load_config(place / "mixed.yaml", ["data.mixed_with.other.negative=true"])
         others = {s.id for s in samples if s.source == "other"}
-        assert len(others) == 8 and negative_ids(negative, splits) == others
+        assert len(others) == 8 and negative_ids(negative.data, splits) == others
     else:
         assert "source" not in found
 
@@ -226,7 +227,7 @@ def test_centres_of_different_conventions_are_trained_and_judged_together(place)
     write_phantom("planes", place / "planes", 10, seed=4)
     (place / "centres.yaml").write_text(TWO_CENTRES)
     experiment = open_experiment(load_config(place / "centres.yaml"))
-    frames = load_frames(experiment, experiment.split(experiment.read_samples()))
+    frames = load_frames(experiment, experiment.data.split(experiment.data.read()))
     task, cache = experiment.task, frames.train
     for index, sample in enumerate(cache.samples):
         letterbox = Letterbox(*sample.load_mask().shape, 32, 48)

@@ -88,7 +88,7 @@ def row(flags="", refused="", error="", numbers=0):
 
 
 def test_nothing_is_left_of_what_their_own_dataset_annotates(place):
-    heads = opened("heads.yaml").read_samples(dataset="planes")
+    heads = opened("heads.yaml").data.read(dataset="planes")
     for own, negative in zip(heads, as_negatives(heads), strict=True):
         assert (negative.id, negative.group, negative.mm_per_pixel) == (
             own.id,
@@ -192,9 +192,7 @@ def test_they_can_be_judged_alone(run, tmp_path, capsys, where):
 
 
 def test_a_frame_that_cannot_be_read_is_counted_as_failed(place, tmp_path):
-    samples = as_negatives(
-        opened("heads.yaml").read_samples(dataset="hc18", data_root=place / "hc18")
-    )
+    samples = as_negatives(opened("heads.yaml").data.read(dataset="hc18", data_root=place / "hc18"))
     broken = tmp_path / "broken.png"
     broken.write_bytes(samples[0].image_path.read_bytes()[:200])
     spoilt = [
@@ -260,9 +258,9 @@ def test_the_bundle_keeps_their_figures_and_the_card_says_them(place, run, capsy
 def test_a_dataset_is_divided_as_where_it_is_learnt(place):
     """Or a net that starts from that run would be judged on frames that it knows."""
     hearts = opened("hearts.yaml")
-    alone = opened("heads.yaml", "data.mixed_with={}", "split={}").read_samples()
-    own = opened("heads.yaml", "data.mixed_with={}", "split={}").split(alone)
-    mixed = hearts.split(hearts.read_samples())
+    alone = opened("heads.yaml", "data.mixed_with={}", "split={}").data.read()
+    own = opened("heads.yaml", "data.mixed_with={}", "split={}").data.split(alone)
+    mixed = hearts.data.split(hearts.data.read())
     assert {id.removeprefix("hc18:"): r.split for id, r in mixed.items() if "hc18:" in id} == {
         id: r.split for id, r in own.items()
     }

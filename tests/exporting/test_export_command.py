@@ -82,7 +82,7 @@ def make_run(folder, images=IMAGES, val=0.2, **export):
     config = parse_config(tree, "test")
     save_config(config, run / "config.yaml")
     experiment = open_experiment(config)
-    write_splits(run / "splits.csv", experiment.split(experiment.read_samples()))
+    write_splits(run / "splits.csv", experiment.data.split(experiment.data.read()))
     bright_is_head().save(run / "best.keras")
     return run
 

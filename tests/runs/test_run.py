@@ -6,10 +6,10 @@ import pytest
 from fetal_tf.config.loading import load_config, save_config
 from fetal_tf.data.phantom.writing import write_phantom
 from fetal_tf.data.sample import Sample
-from fetal_tf.data.splits import SplitRow
+from fetal_tf.data.splits import SplitRow, select
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.evaluation.target import open_subject
-from fetal_tf.experiment import open_experiment, select
+from fetal_tf.experiment import open_experiment
 from fetal_tf.models.predictor import KerasPredictor
 from fetal_tf.runs.run import create_run, open_run
 
@@ -43,7 +43,7 @@ def run_path(tmp_path, phantoms):
     config = load_config(config_file)
     path = tmp_path / "runs" / "trial"
     experiment = open_experiment(config)
-    create_run(path, config, experiment.split(experiment.read_samples()), ["train"])
+    create_run(path, config, experiment.data.split(experiment.data.read()), ["train"])
     experiment.build_model().save(path / "best.keras")
     return path
 

@@ -242,7 +242,7 @@ def test_a_run_on_a_phantom_says_so(tmp_path, capsys):
     config = fake_config("tiny", tmp_path / "phantom", split={"val": 0.2, "test": 0.4})
     experiment = open_experiment(config)
     run = tmp_path / "runs" / "tiny"
-    create_run(run, config, experiment.split(experiment.read_samples()), ["test"])
+    create_run(run, config, experiment.data.split(experiment.data.read()), ["test"])
     experiment.build_model().save(run / "best.keras")
 
     assert main([str(run), "--limit", "2"]) == 0

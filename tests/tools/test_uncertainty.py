@@ -139,7 +139,7 @@ def test_both_methods_on_a_run_with_dropout(tmp_path, capsys):
     config = fake_config("teller", root, split={"val": 0.2, "test": 0.4}, data=data)
     experiment = open_experiment(config)
     run = tmp_path / "runs" / "teller"
-    create_run(run, config, experiment.split(experiment.read_samples()), ["test"])
+    create_run(run, config, experiment.data.split(experiment.data.read()), ["test"])
     ellipse_teller(96, 128).save(run / "best.keras")
     assert main([str(run), "--split", "all", "--method", "both", "--samples", "4"]) == 0
     printed = capsys.readouterr().out
