@@ -18,10 +18,8 @@ MAY_IMPORT_TENSORFLOW = (
 # JAX traces every layer at any width; these are narrower than their defaults.
 PARAMETERS = {
     "attention_unet": {"base": 8},
-    "deeplabv3plus_resnet50": {"base": 8},
     "efficientnetb3_regressor": {"backbone": "b0"},
     "mobile_unet": {"widths": [8, 16]},
-    "resnet34_unet": {"base": 16},
     "unet": {"base": 8},
 }
 PROGRAM = """
@@ -39,7 +37,8 @@ for name in sorted({*LOSSES.names()} - others):
     pixels = ClassPixels(("background",), (1,), (1,))
     loss = LOSSES.build("loss", {"name": name}, pixels)(truth, np.full_like(truth, 0.3))
     assert np.isfinite(float(loss)), name
-for name in MODELS.names():
+# keras-cv itself imports TensorFlow: tests/models/test_keras_cv_encoder.py loads a file of these.
+for name in [name for name in MODELS.names() if not name.startswith("keras_cv")]:
     parameters = json.loads(sys.argv[1]).get(name, {})
     model = MODELS.build("model", {"name": name, **parameters}, (32, 64, 1), 2)
     answer = (2, 2) if name == "efficientnetb3_regressor" else (32, 64, 2)

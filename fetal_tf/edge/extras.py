@@ -11,6 +11,7 @@ EXTRAS = {
         "tensorflow", "yaml",
     ),
     "export": ("onnx", "onnxruntime", "tf2onnx"),
+    "keras-cv": ("keras_cv",),
     "mlflow": ("mlflow",),
 }  # fmt: skip
 

@@ -1,7 +1,7 @@
-"""The Attention U-Net: a U-Net whose skips pass through gates that the coarser level steers.
+"""The Attention U-Net: a U-Net with an attention gate on each skip, driven by the coarser level.
 
 Source: Oktay et al. 2018, "Attention U-Net: Learning Where to Look for the Pancreas",
-arXiv 1804.03999, in two dimensions and with what int8 needs (ReLU6, static size).
+arXiv 1804.03999; here in two dimensions, with ReLU6 and a static size for int8.
 """
 
 from typing import Annotated, Literal
@@ -41,26 +41,26 @@ def attention_unet(
 ) -> keras.Model:
     """A U-Net with an additive attention gate on every skip but the topmost.
 
-    The topmost skip goes through ungated, as in the paper: its features are too poor to be judged
-    against the gating signal. Gates are numbered like their level, so the first one is `gate_1`;
+    The topmost skip has no gate, as in the paper: its features are too simple to compare with the
+    gating signal. Gates are numbered by level, so the first one is `gate_1`;
     `fetal_tf.training.attention_maps` reads and draws their maps.
 
     Parameters with the defaults, one input channel and four classes: 31,568,327, of which the gates
     have 516,995; with `convs_per_block=1` 15,852,487. A master's thesis that segments the fetal
-    brain with an Attention U-Net of base 64 and depth 4 states 15.1 M: the single convolutions.
+    brain with an Attention U-Net of base 64 and depth 4 states 15.1 M, as with single ones.
 
     Args:
         input_shape: (height, width, channels), height and width multiples of 2**depth.
         classes: number of output channels.
         base: filters of the first level; each level below doubles them.
-        depth: how often the size is halved; at least 2, for with 1 nothing would be gated.
+        depth: how often the size is halved; at least 2, because with 1 there is no gate.
         convs_per_block: 3x3 convolutions per block.
-        max_filters: where the doubling stops.
+        max_filters: upper limit of the doubling.
         norm: of the convolution blocks, see `blocks.norm_relu6`; the gates have none.
-        dropout: rate of spatial dropout at the deep end, see `blocks.contracting_path`.
+        dropout: rate of spatial dropout at the deepest levels, see `blocks.contracting_path`.
         upsampling: see `unet.unet`.
         head: see `blocks.probabilities`.
-        input_range: what the first layer scales the pixels to.
+        input_range: of the pixels after the first layer.
 
     Returns:
         (N, H, W, C) float32 pixels 0..255 to (N, H, W, classes) float32 probabilities.
@@ -82,11 +82,11 @@ def attention_unet(
 
 
 def attention_gate(skip: KerasTensor, signal: KerasTensor, *, name: str) -> KerasTensor:
-    """The skip, each pixel weighted by how much the coarser level asks for it.
+    """Additive attention gate: the skip, each pixel times a weight from skip and coarser level.
 
     With x the skip and g the signal: a = sigmoid(psi(relu6(W_x x + W_g g + b_g)) + b_psi), and the
-    result is x times a. W_x and W_g map to half of the skip's channels, W_x takes every second
-    pixel, so that all of this happens on the signal's grid; a is interpolated to the skip's.
+    result is x times a. W_x and W_g map to half of the skip's channels. W_x takes every second
+    pixel, so a is computed on the signal's grid; it is then interpolated to the skip's.
 
     Args:
         skip: x, (N, 2h, 2w, c).
@@ -99,8 +99,8 @@ def attention_gate(skip: KerasTensor, signal: KerasTensor, *, name: str) -> Kera
     Source: Oktay et al. 2018, eq. 1-2, the gate's grid from figure 2. ReLU6 instead of ReLU.
     """
     between = max(1, skip.shape[-1] // 2)
-    # Every second pixel, taken before the convolution: the gradient of a strided 1x1 convolution
-    # corrupts memory in TensorFlow 2.21 on the CPU for fewer than 16 channels and odd batches.
+    # Pooling instead of a strided 1x1 convolution, whose gradient corrupts memory in TensorFlow
+    # 2.21 on the CPU for fewer than 16 channels and odd batches.
     every_second = layers.MaxPooling2D(1, strides=2, name=f"{name}_every_second")(skip)
     of_skip = layers.Conv2D(
         between, 1, use_bias=False, kernel_initializer="he_normal", name=f"{name}_wx"

@@ -1,4 +1,4 @@
-"""A convolutional autoencoder: what a frame looks like when it has to pass through a small code."""
+"""A convolutional autoencoder: reconstructs a frame from a small code."""
 
 from typing import Annotated
 
@@ -29,7 +29,7 @@ def autoencoder(
     code: PositiveInt = 8,
     upsampling: Upsampling = "transpose",
 ) -> keras.Model:
-    """The U-Net's two halves without its skips: all that comes out has passed the code.
+    """A U-Net without skips: the output is computed from the code alone.
 
     One 3x3 convolution, batch norm and ReLU6 per level. The code has `code` channels at 1/2**depth
     of the size: 256x256 pixels become 16x16x8 = 2048 numbers in 0..6, one for 32 pixels.

@@ -1,4 +1,4 @@
-"""Layers that more than one model is made of: checked input, convolution blocks, output head."""
+"""Layers that several models share: checked input, convolution blocks, output head."""
 
 from collections.abc import Sequence
 from math import gcd
@@ -23,7 +23,7 @@ def scaled_input(
 ) -> tuple[KerasTensor, KerasTensor]:
     """The model's input (N, H, W, C), float32 0..255, and the same scaled to 0..1 or -1..1.
 
-    The scaling stays in float32 under every policy: bfloat16 cannot hold 1/255.
+    The scaling is computed in float32 under every dtype policy: bfloat16 cannot hold 1/255.
 
     Raises:
         ConfigError: if height or width is not a multiple of `multiple`.
@@ -31,8 +31,8 @@ def scaled_input(
     _check_size(input_shape, multiple)
     x = pixels = Input(input_shape, name="pixels")
     if input_range == "minus_one_one":
-        # Shifted before it is scaled: int8 then holds every gray level, and the factor folds into
-        # the convolution. As one Rescaling(1/127.5, -1) it would keep two levels out of three.
+        # The shift comes first: int8 then holds every gray level, and the factor folds into the
+        # convolution. One Rescaling(1/127.5, -1) would keep two gray levels out of three.
         x = layers.Rescaling(1.0, -127.5, dtype="float32", name="shift")(x)
         x = layers.Rescaling(1 / 127.5, dtype="float32", name="scale_minus1_1")(x)
     else:
@@ -43,45 +43,53 @@ def scaled_input(
 def imagenet_input(
     input_shape: tuple[int, int, int], multiple: int = 1
 ) -> tuple[KerasTensor, KerasTensor]:
-    """The model's input (N, H, W, 1 or 3), float32 0..255, and (N, H, W, 3) as ImageNet has it.
+    """The input (N, H, W, 1 or 3), float32 0..255, and (N, H, W, 3) normalized for ImageNet.
 
-    Red, green and blue less their ImageNet mean, divided by their ImageNet standard deviation; gray
-    is repeated for the three. In float32 under every policy, as in `scaled_input`.
+    Subtracts the ImageNet mean of red, green and blue and divides by their standard deviation; gray
+    is repeated for the three. Computed in float32 under every policy, as in `scaled_input`.
 
     Raises:
         ConfigError: if height or width is not a multiple of `multiple`.
         ValueError: if there are neither one nor three channels.
     """
-    channels = input_shape[2]
-    if channels not in (1, 3):
-        raise ValueError(f"an ImageNet encoder takes 1 or 3 channels, found {channels}")
     _check_size(input_shape, multiple)
-    # One shift for all channels comes first, and before the repetition: int8 then holds every gray
-    # level. With three shifts behind it, the converter gives the pixels the range -124..255.
+    # One shift for all channels comes before the gray channel is repeated: int8 then holds every
+    # gray level. With three shifts after it, the converter gives the pixels the range -124..255.
     middle = sum(IMAGENET_MEAN) / 3
     pixels = Input(input_shape, name="pixels")
     x = layers.Rescaling(1.0, -middle, dtype="float32", name="imagenet_shift")(pixels)
-    if channels == 1:
-        x = layers.Concatenate(dtype="float32", name="gray_to_rgb")([x, x, x])
+    x = gray_to_rgb(x)
     scale = [1 / std for std in IMAGENET_STD]
     rest = [(middle - m) / std for m, std in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)]
     return pixels, layers.Rescaling(scale, rest, dtype="float32", name="imagenet_scale")(x)
 
 
+def gray_to_rgb(x: KerasTensor) -> KerasTensor:
+    """(N, H, W, 1), repeated for red, green and blue, or (N, H, W, 3) as it is; float32.
+
+    Raises:
+        ValueError: if there are neither one nor three channels.
+    """
+    if x.shape[-1] == 3:
+        return x
+    if x.shape[-1] != 1:
+        raise ValueError(f"an ImageNet encoder takes 1 or 3 channels, found {x.shape[-1]}")
+    return layers.Concatenate(dtype="float32", name="gray_to_rgb")([x, x, x])
+
+
 def contracting_path(
     x: KerasTensor, widths: Sequence[int], *, convs_per_block: int, norm: Norm, dropout: float
 ) -> tuple[list[KerasTensor], KerasTensor]:
-    """A U-Net's left half: a block of convolutions per level, max-pooling between them.
+    """The encoder of a U-Net: one block of convolutions per level, max-pooling between them.
 
     Args:
         x: (N, H, W, C), height and width multiples of 2**(levels - 1).
-        widths: filters per level, the last of them the bottleneck's.
+        widths: filters per level; the last number is the bottleneck's.
         convs_per_block: 3x3 convolutions per block.
         norm: see `norm_relu6`.
         dropout: rate of spatial dropout (whole feature maps) after the bottleneck and after the
-            deepest encoder block, before its skip: the end of the contracting path, as in
-            Ronneberger's paper. The fine levels are left alone: there it would blur the border we
-            measure.
+            deepest encoder block, before its skip, as in Ronneberger's paper. The fine levels have
+            none: it would blur the border that we measure.
 
     Returns:
         The skips, finest first, skip i being (N, H / 2**i, W / 2**i, widths[i]), and the
@@ -130,15 +138,15 @@ def conv_norm_relu6(
 
 
 def norm_relu6(x: KerasTensor, *, name: str, norm: Norm) -> KerasTensor:
-    """Normalization and ReLU6, whose fixed range 0..6 is what int8 quantizes best.
+    """Normalization and ReLU6, whose fixed range 0..6 suits int8.
 
-    Batch norm folds into the convolution before it on export. Group norm does not: it leaves
-    fourteen more operators per layer in the TFLite file and, in int8, cuts the delegate's part
-    into pieces. Train with it where batches are tiny; do not ship it to a tablet.
+    On export, batch norm folds into the convolution before it. Group norm does not: it adds
+    fourteen operators per layer to the TFLite file, and in int8 they split the part that a delegate
+    runs. Train with it where batches are tiny; do not ship it to a tablet.
     """
     if norm == "batch":
-        # 0.9, not Keras' 0.99: an epoch here has about 100 steps, and validation after the first
-        # one must not run on statistics that still remember their initial values.
+        # Momentum 0.9, not Keras' 0.99: an epoch here has about 100 steps, and the statistics must
+        # have left their initial values before the first validation.
         x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
     elif norm == "group":
         x = layers.GroupNormalization(groups=gcd(8, x.shape[-1]), name=f"{name}_norm")(x)
@@ -148,9 +156,9 @@ def norm_relu6(x: KerasTensor, *, name: str, norm: Norm) -> KerasTensor:
 def double_size(
     x: KerasTensor, filters: int, *, norm: Norm, upsampling: Upsampling, name: str
 ) -> KerasTensor:
-    """(N, h, w, c) to (N, 2h, 2w, filters), in 0..6 like the skip that it will be joined with.
+    """(N, h, w, c) to (N, 2h, 2w, filters), with values in 0..6 like the skip to join it with.
 
-    One range on both sides lets the int8 concatenation copy instead of rescale.
+    If both have one range, the int8 concatenation copies instead of rescaling.
     """
     if upsampling == "bilinear":
         # The 1x1 convolution comes first: at a quarter of the pixels it costs a quarter.
@@ -179,16 +187,16 @@ def probabilities(
 
     `sigmoid` gives independent channels, which may overlap (heart inside thorax) and need no
     background channel. `softmax` gives channels that sum to one, background among them. The bias
-    starts at zero: behind normalized features it finds a rare class's rate within some steps.
+    starts at zero: after normalized features it learns the rate of a rare class in a few steps.
 
     Args:
         x: (N, H / enlarge, W / enlarge, any), the decoder's last features.
         classes: channels of the output.
         head: see above.
-        enlarge: for a decoder that ends on a coarser grid: the logits are brought back by this
-            factor, before the activation.
-        enlarging: `bilinear` interpolates them; `sub_pixel` gives each of the enlarge x enlarge
-            pixels of a cell logits of its own, which is finer, and faster on a tablet: TFLite
+        enlarge: for a decoder that ends on a coarser grid: the logits are enlarged by this factor,
+            before the activation.
+        enlarging: `bilinear` interpolates the logits. `sub_pixel` computes logits of their own for
+            the enlarge x enlarge pixels of a cell, which is finer, and faster on a tablet: TFLite
             interpolates few channels slowly.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Landmarks as coordinates: an EfficientNet that looks at the whole frame and answers in numbers.
+"""Landmarks as coordinates: an EfficientNet encoder and a dense layer for the whole frame.
 
 Source of the encoder: Tan, Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional
 Neural Networks", arXiv 1905.11946, as keras.applications has it.
@@ -29,25 +29,25 @@ def efficientnetb3_regressor(
     dense_units: PositiveInt = 256,
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3,
 ) -> keras.Model:
-    """EfficientNet-B3, global average pooling, a dense layer with dropout, two numbers a landmark.
+    """EfficientNet-B3, global average pooling, a dense layer with dropout, x and y per landmark.
 
     The encoder has 10,783,528 parameters with "b3" (the paper's 12 M less the classifier) and
-    4,049,564 with "b0"; the dense layers add 395,528 and 329,992 at four landmarks. Its batch norms
-    remember 0.9 instead of 0.99 of their past, as in `blocks.norm_relu6` and for that reason.
+    4,049,564 with "b0"; the dense layers add 395,528 and 329,992 at four landmarks. The momentum of
+    its batch norms is 0.9 instead of 0.99, for the reason given in `blocks.norm_relu6`.
 
     Args:
         input_shape: (height, width, channels), height and width at least 32, channels 1 or 3.
         classes: number of landmarks.
-        backbone: "b3" as published; "b0" for a quarter of the work.
+        backbone: "b3" as published, or "b0", a quarter of the computation.
         weights: of the encoder: "imagenet" from Keras' cache, the path of a .h5 or .keras file, or
             null for random ones; see `pretrained.load_encoder`.
         dense_units: neurons between the pooled features and the coordinates.
-        dropout: rate behind them.
+        dropout: rate after the dense layer.
 
     Returns:
         (N, H, W, C) float32 pixels 0..255 to (N, classes, 2) float32, x and y as shares of width
-        and height; the output layer is called "landmarks" and is linear. A fresh model answers
-        near (0.5, 0.5).
+        and height; the output layer is called "landmarks" and is linear. An untrained model
+        answers near (0.5, 0.5).
 
     Raises:
         ConfigError: a frame below 32x32, or weights of something else.
@@ -67,7 +67,7 @@ def efficientnetb3_regressor(
     # In float32 under every policy: bfloat16 would round to two pixels in a frame of 512.
     x = layers.Dense(
         2 * classes,
-        # Small weights about the middle: Glorot's would throw the first answers out of the frame.
+        # With Glorot's larger weights the first answers would lie outside of the frame.
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
         bias_initializer=keras.initializers.Constant(0.5),
         dtype="float32",
@@ -79,10 +79,10 @@ def efficientnetb3_regressor(
 
 
 def _encoder(backbone: Literal["b0", "b3"], input_shape: tuple[int, int, int]) -> keras.Model:
-    """keras.applications' net from its stem on, without its scaling.
+    """keras.applications' net without its rescaling layers, which `imagenet_input` replaces.
 
-    That scaling is right only together with the ImageNet file, whose arrays hold the means, and it
-    computes in half precision under a mixed policy; `imagenet_input` has taken its place.
+    Those are right only with the ImageNet file, which holds the means, and compute in half
+    precision under a mixed policy.
     """
     builders = {"b0": keras.applications.EfficientNetB0, "b3": keras.applications.EfficientNetB3}
     whole = builders[backbone](include_top=False, weights=None, input_shape=(*input_shape[:2], 3))

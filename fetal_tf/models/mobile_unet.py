@@ -1,14 +1,13 @@
-"""A U-Net for tablets: the full grid is left at once and comes back in the last layer alone.
+"""A U-Net for tablets, which works at 1/2 or 1/4 of the frame's resolution.
 
 An ordinary U-Net spends most of its time on its first level, where features are few and pixels
-many. Here a convolution of stride 2 or 4 makes the frame's grid coarser first, and what the decoder
-says on that grid is brought back as logits, interpolated or one by one for each pixel: a
-measurement that fits an ellipse to a contour between the pixels loses little by it. What is saved
-goes into width and depth, or into a larger frame.
+many. Here a convolution of stride 2 or 4 reduces the frame first, and the last layer enlarges the
+decoder's logits to the frame's size. An ellipse fitted to a sub-pixel contour loses little by it.
+The time saved pays for more filters and levels, or for a larger frame.
 
-Source of the parts: Ronneberger, Fischer, Brox 2015, arXiv 1505.04597, for encoder, decoder and
-skips; Sandler et al. 2018, arXiv 1801.04381, for the stem of stride 2 and ReLU6; Shi et al. 2016,
-arXiv 1609.05158, for pixels from channels.
+Sources: Ronneberger, Fischer, Brox 2015, arXiv 1505.04597, for encoder, decoder and skips; Sandler
+et al. 2018, arXiv 1801.04381, for the stem of stride 2 and ReLU6; Shi et al. 2016, arXiv
+1609.05158, for sub-pixel enlarging.
 """
 
 from typing import Annotated, Literal
@@ -54,13 +53,13 @@ def mobile_unet(
         input_shape: (height, width, channels), height and width multiples of
             stem_stride * 2**(len(widths) - 1).
         classes: number of output channels.
-        widths: filters per level, the first on the stem's grid; the last is the bottleneck's.
+        widths: filters per level, finest first; the last number is the bottleneck's.
         convs_per_block: 3x3 convolutions per level of the encoder.
-        decoder_convs: likewise of the decoder.
-        stem_stride: pixels of the frame to one of the finest level; with 4 the stem looks at each
-            4x4 pixels apart from the rest.
-        stem_filters: of the stem; none for as many as the first level has.
-        dropout: rate of spatial dropout at the deep end, see `blocks.contracting_path`.
+        decoder_convs: 3x3 convolutions per level of the decoder.
+        stem_stride: by how much the stem reduces height and width; with 4 its 4x4 kernels do not
+            overlap.
+        stem_filters: filters of the stem; null for as many as the first level has.
+        dropout: rate of spatial dropout at the deepest levels, see `blocks.contracting_path`.
         upsampling: see `unet`.
         enlarging: of the logits to the frame's grid, see `blocks.probabilities`.
         head: see `blocks.probabilities`.

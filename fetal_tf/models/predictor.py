@@ -1,11 +1,11 @@
-"""A Keras model behind the protocol that exported files fulfil as well."""
+"""A Keras model as a predictor: the protocol that exported files fulfil too."""
 
 import keras
 import numpy as np
 
 
 class KerasPredictor:
-    """A Keras model behind the predictor protocol: uint8 [N, h, w, C] → float32 [N, h, w, K]."""
+    """A Keras model as a predictor: uint8 [N, h, w, C] → float32 [N, h, w, K]."""
 
     def __init__(self, model: keras.Model, batch_size: int = 8):
         self.model = model
@@ -13,7 +13,7 @@ class KerasPredictor:
         self._batch_size = batch_size
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Probabilities of uint8 frames, a batch at a time."""
+        """Probabilities of uint8 frames, computed batch by batch."""
         parts = [
             self.model.predict_on_batch(images[i : i + self._batch_size].astype(np.float32))
             for i in range(0, len(images), self._batch_size)

@@ -1,4 +1,4 @@
-"""The registry of models: a builder takes the input's shape and the number of classes."""
+"""The registry of models: a builder takes input_shape and classes, and returns a Keras model."""
 
 import keras
 

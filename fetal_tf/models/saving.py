@@ -1,4 +1,4 @@
-"""Reading `.keras` files in safe mode, and building models under a precision."""
+"""Reading `.keras` files in safe mode, and a dtype policy for a `with` block."""
 
 import zipfile
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from fetal_tf.edge.errors import FetalTFError
 
 
 def load_model(path: Path, *, with_optimizer: bool = False) -> keras.Model:
-    """Read a `.keras` file in safe mode: it may hold weights and known layers, never code.
+    """Read a `.keras` file in safe mode: weights and known layers are loaded, code is refused.
 
     Args:
         path: the file.
-        with_optimizer: compile the model as it was saved; to predict, nobody needs that.
+        with_optimizer: compile the model as it was saved; predicting does not need it.
 
     Raises:
-        FetalTFError: missing, damaged, or holding something that safe mode refuses.
+        FetalTFError: the file is missing, damaged, or holds something that safe mode refuses.
     """
     import fetal_tf.losses
     import fetal_tf.metrics.classes
@@ -38,7 +38,7 @@ def load_model(path: Path, *, with_optimizer: bool = False) -> keras.Model:
 
 @contextmanager
 def dtype_policy(name: str) -> Iterator[None]:
-    """Build or load models under another precision, for the length of a `with` block."""
+    """Set Keras' global dtype policy inside a `with` block, e.g. "mixed_float16"."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:

@@ -1,7 +1,7 @@
-"""U-Nets for segmentation: the small one of the student study, and one with every size in config.
+"""U-Nets for segmentation: the small one of the student study, and one of any size.
 
-Source of the architecture: Ronneberger, Fischer, Brox 2015, arXiv 1505.04597, with "same" padding
-so that the output has the size of the input.
+Source: Ronneberger, Fischer, Brox 2015, arXiv 1505.04597, with "same" padding, so that the output
+has the size of the input.
 """
 
 from typing import Annotated
@@ -27,10 +27,10 @@ from fetal_tf.models.registry import MODELS
 def small_unet(
     input_shape: tuple[int, int, int], classes: int, *, head: Head = "sigmoid"
 ) -> keras.Model:
-    """The student study's U-Net: filters 16-32, bottleneck 64, back 32-16; 0.12 M parameters.
+    """The student study's U-Net: filters 16-32, bottleneck 64, then 32-16; 0.12 M parameters.
 
     Two 3x3 convolutions with ReLU per block, max-pooling, 2x2 transposed convolutions, no
-    normalization. Kept as published, for comparison; `unet` is the one to build on.
+    normalization. Kept as published, for comparison; use `unet` for new work.
 
     Args:
         input_shape: (height, width, channels), height and width multiples of 4.
@@ -71,7 +71,7 @@ def unet(
     upsampling: Upsampling = "transpose",
     head: Head = "sigmoid",
 ) -> keras.Model:
-    """A U-Net made to be quantized: bias-free convolution, batch norm, ReLU6, static size.
+    """A U-Net for quantization: bias-free convolution, batch norm, ReLU6, static size.
 
     Args:
         input_shape: (height, width, channels), height and width multiples of 2**depth.
@@ -79,9 +79,9 @@ def unet(
         base: filters of the first level; each level below doubles them.
         depth: how often the size is halved.
         convs_per_block: 3x3 convolutions per block.
-        max_filters: where the doubling stops.
-        norm: "group" for tiny batches, but it does not quantize: see `blocks.norm_relu6`.
-        dropout: rate of spatial dropout at the deep end, see `blocks.contracting_path`.
+        max_filters: upper limit of the doubling.
+        norm: "group" for tiny batches, but it quantizes badly: see `blocks.norm_relu6`.
+        dropout: rate of spatial dropout at the deepest levels, see `blocks.contracting_path`.
         upsampling: "transpose" learns a 2x2 kernel; "bilinear" interpolates after a 1x1
             convolution, with fewer parameters and no checkerboard.
         head: see `blocks.probabilities`.

@@ -9,7 +9,7 @@ from fetal_tf.edge.errors import MissingExtraError
 from fetal_tf.edge.extras import EXTRAS, missing_modules, require
 
 # What pip calls a package and what Python imports.
-MODULES = {"pyyaml": "yaml", "tensorflow-cpu": "tensorflow"}
+MODULES = {"pyyaml": "yaml", "tensorflow-cpu": "tensorflow", "keras-cv": "keras_cv"}
 
 
 def test_an_extra_that_is_not_there_is_answered_with_its_pip_line(monkeypatch):
@@ -30,6 +30,7 @@ def test_the_extras_are_those_of_the_package():
 
     assert set(EXTRAS["train"]) == modules("train", "keras")
     assert set(EXTRAS["export"]) == modules("export")
+    assert set(EXTRAS["keras-cv"]) == modules("keras-cv")
     assert set(EXTRAS["mlflow"]) == modules("mlflow")
 
 

@@ -22,10 +22,10 @@ def test_nor_is_it_said_where_a_folder_lies_from_here():
 
 
 def test_of_a_file_of_weights_the_last_name_is_kept():
-    model = "model={name: resnet34_unet, weights: /home/somebody/resnet34.safetensors}"
+    model = "model={name: keras_cv_unet, weights: /home/somebody/resnet34.weights.h5}"
     config = portable(load_config(QUICKSTART, [model]))
-    assert config.model.spec()["weights"] == "resnet34.safetensors"
-    release = load_config(QUICKSTART, ["model={name: resnet34_unet, weights: imagenet}"])
+    assert config.model.spec()["weights"] == "resnet34.weights.h5"
+    release = load_config(QUICKSTART, ["model={name: efficientnetb3_regressor, weights: imagenet}"])
     assert portable(release).model.spec()["weights"] == "imagenet"
 
 

@@ -21,18 +21,25 @@ from fetal_tf.edge.errors import ConfigError
 from fetal_tf.models import MODELS
 
 SHAPE = (64, 96, 1)
+# A ResNet of one block a stage, as narrow as its stem allows.
+KERAS_CV = {
+    "backbone": "resnet18",
+    "arguments": {"stackwise_filters": [64, 16, 16, 32], "stackwise_blocks": [1, 1, 1, 1]},
+}
 # For a model whose defaults do not suit one class, or are too large to be trained in a test.
 PARAMETERS: dict[str, dict] = {
     "attention_unet": {"base": 8, "head": "sigmoid"},
-    "deeplabv3plus_resnet50": {"base": 8},
     "efficientnetb3_regressor": {"backbone": "b0"},
-    "resnet34_unet": {"base": 8},
+    "keras_cv_deeplabv3plus": KERAS_CV,
+    "keras_cv_unet": KERAS_CV,
 }
 # Models whose answer is (N, classes, 2), x and y as shares of the frame.
 COORDINATES = ("efficientnetb3_regressor",)
 
 
 def build(name: str, shape: tuple[int, int, int] = SHAPE, classes: int = 1) -> keras.Model:
+    if name.startswith("keras_cv"):
+        pytest.importorskip("keras_cv", reason="needs the extra keras-cv")
     return MODELS.build("model", {"name": name, **PARAMETERS.get(name, {})}, shape, classes)
 
 

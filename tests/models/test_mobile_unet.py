@@ -7,6 +7,7 @@ import pytest
 
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.models import MODELS
+from fetal_tf.models.blocks import probabilities
 from tests.models.int8_operators import int8_operators
 
 SHAPE = (32, 48, 1)
@@ -187,3 +188,21 @@ def test_int8_holds_nothing_but_convolutions_and_their_glue():
 def test_int8_turns_cells_into_pixels_without_arithmetic():
     model = mobile(classes=3, stem_stride=4, enlarging="sub_pixel")
     assert int8_operators(model) == {"CONV_2D", "RESHAPE", "TRANSPOSE", *GLUE}
+
+
+def test_logits_are_enlarged_before_the_activation():
+    x = keras.Input((2, 3, 5))
+    model = keras.Model(x, probabilities(x, 2, "softmax", enlarge=4))
+    features = np.random.default_rng(0).normal(0, 3, (1, 2, 3, 5)).astype(np.float32)
+    kernel, bias = (np.asarray(w) for w in model.get_layer("logits").weights)
+    logits = features @ kernel[0, 0] + bias
+    output = np.asarray(model(features))
+    assert output.shape == (1, 8, 12, 2)
+    np.testing.assert_allclose(output.sum(axis=-1), 1, atol=1e-6)
+    # Pixel (2, 2) lies 1/8 of a coarse pixel beyond the centre of (0, 0), in both directions.
+    weights = np.outer([7 / 8, 1 / 8], [7 / 8, 1 / 8])
+    between = (weights[..., None] * logits[0, :2, :2]).sum(axis=(0, 1))
+    expected = np.exp(between) / np.exp(between).sum()
+    np.testing.assert_allclose(output[0, 2, 2], expected, atol=1e-5)
+    with pytest.raises(ConfigError, match="softmax over one class"):
+        probabilities(x, 1, "softmax", enlarge=4)
