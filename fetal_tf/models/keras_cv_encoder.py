@@ -272,6 +272,8 @@ def _plain(model: keras.Model) -> keras.Model:
             (x,) = args
             size = (layer.height // x.shape[1], layer.width // x.shape[2])
             return layers.UpSampling2D(size, interpolation=layer.interpolation)(x)
+        if type(layer).__name__ in ("ConvertToTensor", "Cast"):  # left by calls of inner models
+            return args[0]
         if not _is_composed(layer):
             return layer(*args, **kwargs)
         excite = getattr(layer, "excite_conv", None)  # of squeeze and excite in MobileNetV3
@@ -289,6 +291,7 @@ def _is_composed(layer: keras.Layer) -> bool:
 
 def _rebuilt(model: keras.Model, backbone: str) -> keras.Model:
     """The model from its own config, as a file gives it back: each layer belongs to one graph."""
+    model = _plain(model)
     try:
         rebuilt = keras.Model.from_config(model.get_config())
     except (TypeError, ValueError) as error:
