@@ -51,7 +51,7 @@ def subject(tmp_path, monkeypatch):
         predictor=BrightnessPredictor(),
         task=BrightnessTask(),
         config=config,
-        experiment=SimpleNamespace(is_own=is_own),
+        experiment=SimpleNamespace(data=SimpleNamespace(is_own=is_own)),
         splits={
             s.id: SplitRow(s.id, s.group, "train" if i else "test") for i, s in enumerate(samples)
         },

@@ -111,7 +111,7 @@ def test_each_dataset_is_divided_as_if_it_were_alone(place):
     rows = experiment.data.split(samples)
     alone = open_experiment(load_config(place / "mixed.yaml", ["data.mixed_with={}"]))
     own = alone.data.read()
-    assert {id: row for id, row in rows.items() if ":" not in id} == alone.split(own)
+    assert {id: row for id, row in rows.items() if ":" not in id} == alone.data.split(own)
     other = Counter(row.split for id, row in rows.items() if id.startswith("other:"))
     assert set(other) == {"train", "val", "test"} and sum(other.values()) == 8
 

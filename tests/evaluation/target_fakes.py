@@ -38,7 +38,9 @@ def fake_subject(run_path, samples, *, task=None, predictor=None, seed=0, **sect
         predictor=predictor or BrightnessPredictor(),
         task=task,
         config=config,
-        experiment=SimpleNamespace(config=config, task=task, is_own=lambda *_: True),
+        experiment=SimpleNamespace(
+            config=config, task=task, data=SimpleNamespace(is_own=lambda *_: True)
+        ),
         splits={s.id: SplitRow(s.id, s.group, "test") for s in samples},
         run_path=run_path,
         history=[],

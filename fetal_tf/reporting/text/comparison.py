@@ -48,7 +48,8 @@ def comparison_markdown(comparison: Comparison, bar: str = r"\|") -> str:
     if comparison.tests:
         first = comparison.tests[0].against
         parts += [f"## Each run against {first}, image by image"]
-        parts += [markdown_table(_tests_table(comparison), bar=bar), _how_to_read(comparison)]
+        parts += [markdown_table(_tests_table(comparison), text_columns=2, bar=bar)]
+        parts += [_how_to_read(comparison)]
     parts += [f"Note: {note}" for note in comparison.notes]
     return "\n\n".join(parts) + "\n"
 
