@@ -59,7 +59,7 @@ def _train(config: "Config", resume: bool) -> int:
     from fetal_tf.runs.run import create_run, open_run, reopen_run
     from fetal_tf.tracking.tracker import tracked
     from fetal_tf.training.fit import load_frames, prepare_model, train
-    from fetal_tf.training.fit_measurer import calibrated
+    from fetal_tf.training.fit_measurer import with_fitted_measurer
 
     run = Path("runs") / config.name
     experiment = open_experiment(config)
@@ -79,7 +79,7 @@ def _train(config: "Config", resume: bool) -> int:
         outcome = train(
             experiment, model, frames, run, resume=resume, verbose=verbose, after_epoch=after_epoch
         )
-        calibrated(open_run(run))
+        with_fitted_measurer(open_run(run))
     best = outcome.history[outcome.best_epoch]
     monitor = config.train.monitor
     why = "stopped early" if outcome.stopped_early else "finished"

@@ -1,5 +1,7 @@
 """Size, latency and memory of every file beside Keras, measured in one run on one machine."""
 
+import os
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,9 @@ import numpy as np
 from fetal_tf.edge.bundle.measurers import Measurer
 from fetal_tf.exporting.formats import FORMATS
 from fetal_tf.exporting.latency import interleaved_latency_ms, net_alone, percentiles, whole_way
-from fetal_tf.exporting.machine import machine_facts
 from fetal_tf.exporting.macs import count_macs
 from fetal_tf.exporting.peak_memory import peak_memory_mib
-from fetal_tf.exporting.runtimes import open_predictor
+from fetal_tf.runs.environment import versions
 
 SCHEMA = 1
 THREADS = (1, 2)
@@ -43,7 +44,7 @@ def benchmark(
     contenders: dict[tuple[str, str], Callable[[], object]] = {}
     for name, path in files.items():
         for threads in THREADS:
-            predictor = open_predictor(FORMATS[name].runtime, path, threads)
+            predictor = FORMATS[name].open(path, threads)
             contenders[name, f"threads_{threads}"] = net_alone(predictor, frames)
             if threads == 1:
                 contenders[name, "whole_way"] = whole_way(predictor, images, measurer)
@@ -75,6 +76,28 @@ def benchmark(
             for name, path in files.items()
         },
     }
+
+
+def machine_facts() -> dict[str, object]:
+    """What latency depends on: processor model, usable cores, system, versions; no host name."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+    return {
+        "cpu": _cpu_model(),
+        "cores": len(affinity(0)) if affinity else os.cpu_count() or 1,
+        "architecture": platform.machine(),
+        "system": platform.system(),
+        "versions": versions(),
+    }
+
+
+def _cpu_model() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() in ("model name", "Model", "Hardware"):
+                return value.strip()
+    return platform.processor() or "unknown"
 
 
 def _ratio(one: Mapping[str, float], other: Mapping[str, float] | None) -> float | None:

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fetal_tf.edge.bundle.seal import MANIFEST, SEAL
 from fetal_tf.edge.errors import BundleError
 from fetal_tf.edge.io.files import sha256_of, write_text_atomic
 from fetal_tf.edge.io.folders import is_replaceable
-
-CHECKSUMS = "SHA256SUMS"
 
 
 def check_replaceable(target: Path) -> None:
@@ -18,7 +17,7 @@ def check_replaceable(target: Path) -> None:
     Raises:
         BundleError: something else is there.
     """
-    if not is_replaceable(target, "bundle.json"):
+    if not is_replaceable(target, MANIFEST):
         raise BundleError(
             f"{target}: exists and is not a bundle (no bundle.json in it); "
             "name another folder with --out, or remove it"
@@ -36,6 +35,6 @@ def write_checksums(folder: Path) -> None:
 
     A gate's folder has a seal of its own, whose checksum stands in bundle.json.
     """
-    files = sorted(p for p in folder.iterdir() if p.is_file() and p.name != CHECKSUMS)
+    files = sorted(p for p in folder.iterdir() if p.is_file() and p.name != SEAL)
     lines = [f"{sha256_of(path)}  {path.name}\n" for path in files]
-    write_text_atomic(folder / CHECKSUMS, "".join(lines))
+    write_text_atomic(folder / SEAL, "".join(lines))

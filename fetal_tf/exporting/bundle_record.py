@@ -26,7 +26,7 @@ def bundle_record(
     run: Run,
     files: Mapping[str, Path],
     comparison: Comparison,
-    calibration: Mapping[str, Any],
+    ranges: Mapping[str, Any],
     quantities: Iterable[str],
     data: DataCredit,
     gate: Mapping[str, Any] | None = None,
@@ -37,7 +37,7 @@ def bundle_record(
         run: what was exported.
         files: format → file, already complete.
         comparison: every format against Keras.
-        calibration: seed and image ids.
+        ranges: seed and ids of the images that set the ranges of the 8-bit formats.
         quantities: names that a measurement's record has, units in them.
         data: what it was trained on.
         gate: what `export.gate.embed` says of the gate, where there is one.
@@ -76,7 +76,7 @@ def bundle_record(
             "split": comparison.split,
             "failures": comparison.failures,
         },
-        "calibration": dict(calibration),
+        "calibration": dict(ranges),
         "attribution": list(data.attribution),
         "trained_on": data.trained_on,
         "phantom": data.phantom,

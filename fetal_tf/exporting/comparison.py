@@ -16,7 +16,6 @@ from fetal_tf.evaluation.negatives import negatives_section
 from fetal_tf.exporting.formats import FORMATS
 from fetal_tf.exporting.int8_ranges import read_frames
 from fetal_tf.exporting.parity import Parity, compare, limits_for
-from fetal_tf.exporting.runtimes import open_predictor
 from fetal_tf.scores.rows import Row
 from fetal_tf.tasks.task import Task
 
@@ -98,7 +97,7 @@ def compare_files(
     parities: dict[str, Parity] = {}
     measured: dict[str, dict[str, Any]] = {}
     for name, path in files.items():
-        predictor = open_predictor(FORMATS[name].runtime, path, threads=1)
+        predictor = FORMATS[name].open(path, threads=1)
         rows = _rows(predictor, samples, task, name)
         deltas = np.abs(predictor.predict(frames) - expected)
         limits = limits_for(FORMATS[name], task.parity_limits, config_limits)

@@ -13,34 +13,35 @@ from fetal_tf.edge.io.files import write_bytes_atomic
 from fetal_tf.exporting.convert_onnx import quantized_onnx, write_onnx
 from fetal_tf.exporting.float_model import float32_model, static_batch_model
 from fetal_tf.exporting.formats import Format
+from fetal_tf.exporting.int8_ranges import full_range
 
 
 class ConversionError(FetalTFError):
     """A model that a format cannot hold, or a converter that lost something on the way."""
 
 
-def convert(model: keras.Model, form: Format, folder: Path, calibration: np.ndarray) -> Path:
+def convert(model: keras.Model, form: Format, folder: Path, range_frames: np.ndarray) -> Path:
     """Write `model` in one format with a static batch of 1 and return the file's path.
 
     Args:
         model: input (N, height, width, channels) of 0..255, output probabilities; any precision.
         form: what to write.
         folder: where `form.file_name` is put.
-        calibration: uint8 [N, height, width, channels], N ≥ 1, letterboxed training images; only
-            the calibrated formats look at it.
+        range_frames: uint8 [N, height, width, channels], N ≥ 1, letterboxed training images; only
+            formats of fixed ranges need them.
 
     Raises:
         ConversionError: an operation the format has no kernel for, or a file without its weights.
     """
     path = folder / form.file_name
     static = static_batch_model(float32_model(model))
-    calibration = full_range(calibration) if form.calibrated else calibration
+    frames = full_range(range_frames) if form.fixed_ranges else range_frames
     with captured_noise() as noise:
         try:
             if form.runtime == "litert":
-                write_bytes_atomic(path, _tflite(static, form, calibration))
-            elif form.calibrated:
-                quantized_onnx(static, path, calibration)
+                write_bytes_atomic(path, _tflite(static, form, frames))
+            elif form.fixed_ranges:
+                quantized_onnx(static, path, frames)
             else:
                 write_onnx(static, path)
         except FetalTFError:
@@ -49,19 +50,6 @@ def convert(model: keras.Model, form: Format, folder: Path, calibration: np.ndar
             raise ConversionError(_explain(form, error, noise())) from error
     _check_weights_are_inside(path, static, form)
     return path
-
-
-def full_range(frames: np.ndarray) -> np.ndarray:
-    """Copy `frames` with 0 and 255 each present at least once.
-
-    The int8 input then has scale 1 and zero point 0: a tablet passes raw pixels, and a frame
-    brighter than any calibration frame is not clipped. Two corner pixels of the first frame carry
-    the values, so no other layer's range is touched noticeably.
-    """
-    frames = frames.copy()
-    frames[0, 0, 0, :] = 0
-    frames[0, -1, -1, :] = 255
-    return frames
 
 
 def _tflite(static: keras.Model, form: Format, frames: np.ndarray) -> bytes:
@@ -80,7 +68,7 @@ def _tflite(static: keras.Model, form: Format, frames: np.ndarray) -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if form.name == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if form.calibrated:
+    if form.fixed_ranges:
         converter.representative_dataset = representative
     if form.name == "int8":
         converter.target_spec.supported_ops = [ops.TFLITE_BUILTINS_INT8]

@@ -24,7 +24,7 @@ def write_onnx(static: keras.Model, path: Path) -> None:
     write_bytes_atomic(path, model.SerializeToString())
 
 
-def quantized_onnx(static: keras.Model, path: Path, calibration: np.ndarray) -> None:
+def quantized_onnx(static: keras.Model, path: Path, frames: np.ndarray) -> None:
     """Write ONNX with 8-bit weights (signed, per channel) and activations (unsigned).
 
     Signed activations were slower than float in onnxruntime on x86; unsigned ones are faster.
@@ -32,7 +32,7 @@ def quantized_onnx(static: keras.Model, path: Path, calibration: np.ndarray) -> 
     Args:
         static: the model, input (1, height, width, channels).
         path: the file to write.
-        calibration: uint8 [N, height, width, channels].
+        frames: uint8 [N, height, width, channels], which set the ranges of the activations.
     """
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -45,7 +45,7 @@ def quantized_onnx(static: keras.Model, path: Path, calibration: np.ndarray) -> 
     class Frames(CalibrationDataReader):
         def __init__(self) -> None:
             self._feeds: Iterator[dict[str, np.ndarray]] = (
-                {"image": frame[None].astype(np.float32)} for frame in calibration
+                {"image": frame[None].astype(np.float32)} for frame in frames
             )
 
         def get_next(self) -> dict[str, np.ndarray] | None:

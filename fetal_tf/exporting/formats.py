@@ -2,10 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from fetal_tf.config.registry import nearest
 from fetal_tf.edge.errors import ConfigError, MissingExtraError
 from fetal_tf.edge.extras import missing_modules
+from fetal_tf.edge.inference.predictor import Predictor
+from fetal_tf.edge.inference.runtimes import LiteRTPredictor, OnnxPredictor
+from fetal_tf.edge.io.captured_output import captured_noise
 from fetal_tf.scores.columns import Precision
 
 
@@ -16,56 +20,40 @@ class Format:
     Attributes:
         name: what `--formats`, the config and bundle.json call it.
         file_name: its name inside the bundle.
-        runtime: "litert" or "onnx", the predictor that runs it.
         precision: how it computes; tasks limit each kind, see `Task.parity_limits`.
-        calibrated: whether conversion needs training images.
+        fixed_ranges: whether conversion needs training images, to fix the activations' ranges.
         bytes_per_weight: the least that one convolution weight takes in the file.
         summary: one line for the model card.
     """
 
     name: str
     file_name: str
-    runtime: str
     precision: Precision
-    calibrated: bool
+    fixed_ranges: bool
     bytes_per_weight: int
     summary: str
 
+    @property
+    def runtime(self) -> str:
+        """The library that runs the file: "litert" or "onnx"."""
+        return "onnx" if self.file_name.endswith(".onnx") else "litert"
 
-FORMATS: dict[str, Format] = {
-    f.name: f
-    for f in (
-        Format(
-            "float32", "model_float32.tflite", "litert", "full", False, 4, "TFLite, 32-bit floats"
-        ),
-        Format(
-            "float16", "model_float16.tflite", "litert", "half", False, 2, "TFLite, 16-bit weights"
-        ),
-        Format(
-            "dynamic",
-            "model_dynamic.tflite",
-            "litert",
-            "quantized",
-            False,
-            1,
-            "TFLite, 8-bit weights",
-        ),
-        Format(
-            "int8", "model_int8.tflite", "litert", "quantized", True, 1, "TFLite, 8-bit throughout"
-        ),
-        Format(
-            "int16x8",
-            "model_int16x8.tflite",
-            "litert",
-            "quantized",
-            True,
-            1,
-            "TFLite, 16-bit activations",
-        ),
-        Format("onnx", "model.onnx", "onnx", "full", False, 4, "ONNX, 32-bit floats"),
-        Format("onnx-int8", "model_int8.onnx", "onnx", "quantized", True, 1, "ONNX QDQ, 8-bit"),
-    )
-}
+    def open(self, path: Path, threads: int) -> Predictor:
+        """The predictor that a tablet would run the file with, without the runtime's greeting."""
+        with captured_noise():
+            return (LiteRTPredictor if self.runtime == "litert" else OnnxPredictor)(path, threads)
+
+
+_ALL = (
+    Format("float32", "model_float32.tflite", "full", False, 4, "TFLite, 32-bit floats"),
+    Format("float16", "model_float16.tflite", "half", False, 2, "TFLite, 16-bit weights"),
+    Format("dynamic", "model_dynamic.tflite", "quantized", False, 1, "TFLite, 8-bit weights"),
+    Format("int8", "model_int8.tflite", "quantized", True, 1, "TFLite, 8-bit throughout"),
+    Format("int16x8", "model_int16x8.tflite", "quantized", True, 1, "TFLite, 16-bit activations"),
+    Format("onnx", "model.onnx", "full", False, 4, "ONNX, 32-bit floats"),
+    Format("onnx-int8", "model_int8.onnx", "quantized", True, 1, "ONNX QDQ, 8-bit"),
+)
+FORMATS = {form.name: form for form in _ALL}
 
 # The first of these that passed parity is what `predict` takes unless told otherwise.
 PREFERENCE = ("int8", "float16", "float32", "onnx-int8", "onnx", "int16x8", "dynamic")

@@ -1,4 +1,4 @@
-"""Which training images set the ranges of the 8-bit formats."""
+"""The training images that set the ranges of the 8-bit formats, and the frames made of them."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from fetal_tf.edge.errors import DataError
 from fetal_tf.evaluation.evaluate import Frame
 
 
-def choose_calibration(training: Sequence[Sample], count: int, seed: int) -> list[Sample]:
+def choose_range_samples(training: Sequence[Sample], count: int, seed: int) -> list[Sample]:
     """Draw `count` of the training samples, or all where there are fewer.
 
     The draw depends on the ids and the seed, not on the order in which files were found.
@@ -36,4 +36,17 @@ def read_frames(samples: Sequence[Sample], input_shape: tuple[int, int, int]) ->
     frames = np.empty((len(samples), *input_shape), np.uint8)
     for index, sample in enumerate(samples):
         frames[index] = Frame.read(sample.image_path, input_shape).pixels
+    return frames
+
+
+def full_range(frames: np.ndarray) -> np.ndarray:
+    """Copy `frames` [N, height, width, C], uint8, and make sure that 0 and 255 both occur.
+
+    The int8 input then has scale 1 and zero point 0: a tablet passes raw pixels, and a frame
+    brighter than all of these is not clipped. Two corner pixels of the first frame carry
+    the values, so no other layer's range is touched noticeably.
+    """
+    frames = frames.copy()
+    frames[0, 0, 0, :] = 0
+    frames[0, -1, -1, :] = 255
     return frames

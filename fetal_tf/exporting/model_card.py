@@ -403,16 +403,16 @@ def _failures(parity: Mapping[str, Any], text: CardText) -> str:
 
 
 def _reproduce(bundle: Mapping[str, Any], config: Config) -> str:
-    run, calibration = f"runs/{bundle['name']}", bundle["calibration"]
+    run, ranges = f"runs/{bundle['name']}", bundle["calibration"]
     commands = (
         "python -m fetal_tf.train --config config.yaml",
         f"python -m fetal_tf.evaluate {run}",
         f"python -m export {run}",
     )
     images = (
-        f"\n\nThe 8-bit files were calibrated on {len(calibration['images'])} training images "
-        f"(seed {calibration['seed']}), listed in `bundle.json`."
-        if calibration["images"]
+        f"\n\nThe 8-bit files were calibrated on {len(ranges['images'])} training images "
+        f"(seed {ranges['seed']}), listed in `bundle.json`."
+        if ranges["images"]
         else ""
     )
     start = ""

@@ -1,6 +1,6 @@
 """What one model file adds to a process's peak memory.
 
-`python -m fetal_tf.exporting.peak_memory FILE RUNTIME` measures in a process of its own: a peak
+`python -m fetal_tf.exporting.peak_memory FILE FORMAT` measures in a process of its own: a peak
 never falls again, and TensorFlow's would hide all others.
 """
 
@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from fetal_tf.edge.errors import FetalTFError
-from fetal_tf.exporting.formats import Format
-from fetal_tf.exporting.runtimes import open_predictor
+from fetal_tf.exporting.formats import FORMATS, Format
 
 INFERENCES = 5
 RUNTIME_MODULES = {"litert": "ai_edge_litert.interpreter", "onnx": "onnxruntime"}
@@ -33,7 +32,7 @@ def peak_memory_mib(path: Path, form: Format) -> float:
         "-m",
         "fetal_tf.exporting.peak_memory",
         str(path.resolve()),
-        form.runtime,
+        form.name,
     ]
     checkout = Path(__file__).resolve().parents[2]
     done = subprocess.run(command, cwd=checkout, capture_output=True, text=True)
@@ -58,11 +57,12 @@ def _peak_mib() -> float:
     return peak / 2**20 if sys.platform == "darwin" else peak / 1024
 
 
-def main(path: str, runtime: str) -> None:
-    """Print the added peak, MiB."""
-    importlib.import_module(RUNTIME_MODULES[runtime])  # the baseline has it imported
+def main(path: str, name: str) -> None:
+    """Print the peak memory that the file of format `name` adds, MiB."""
+    form = FORMATS[name]
+    importlib.import_module(RUNTIME_MODULES[form.runtime])  # the baseline has it imported
     before = _peak_mib()
-    predictor = open_predictor(runtime, Path(path), threads=1)
+    predictor = form.open(Path(path), threads=1)
     frame = np.zeros((1, *predictor.input_shape), np.uint8)
     for _ in range(INFERENCES):
         predictor.predict(frame)

@@ -29,14 +29,14 @@ from fetal_tf.exporting.held_out import (
     judged_samples,
     with_held_out_figures,
 )
-from fetal_tf.exporting.int8_ranges import choose_calibration, read_frames
+from fetal_tf.exporting.int8_ranges import choose_range_samples, read_frames
 from fetal_tf.exporting.latency import whole_way
 from fetal_tf.exporting.model_card import benchmark_table, model_card, parity_table
 from fetal_tf.models.predictor import KerasPredictor
 from fetal_tf.reporting.text.table import text_table
 from fetal_tf.runs.lineage import INHERITED_NAME, credits_due, read_inherited, write_inherited
 from fetal_tf.runs.run import Run
-from fetal_tf.training.fit_measurer import calibrated
+from fetal_tf.training.fit_measurer import with_fitted_measurer
 
 
 def export_run(
@@ -63,7 +63,7 @@ def export_run(
     Raises:
         FetalTFError: nothing was written.
     """
-    run = calibrated(run, data_root)
+    run = with_fitted_measurer(run, data_root)
     config = run.config
     split = parity_split or config.export.parity_split
     measured = held_out_record(run, split, [form.name for form in formats])
@@ -71,16 +71,16 @@ def export_run(
     samples = run.samples("all", data_root)
     training = select(samples, run.splits, "train", str(root))
     judged = judged_samples(run, samples, split, str(root))
-    needed = config.export.calibration_images if any(f.calibrated for f in formats) else 0
+    needed = config.export.calibration_images if any(f.fixed_ranges for f in formats) else 0
     learnt = [*training, *run.negatives("train", data_root)]  # ranges of all that was learnt
     judged_ids = {sample.id for sample in judged}  # a refit has learnt them as well
-    calibration = choose_calibration(
+    range_samples = choose_range_samples(
         [sample for sample in learnt if sample.id not in judged_ids], needed, config.seed
     )
     model = float32_model(run.keras_model())
 
     with staged_folder(target) as folder:
-        files = _convert(model, formats, folder, read_frames(calibration, run.input_shape))
+        files = _convert(model, formats, folder, read_frames(range_samples, run.input_shape))
         comparison = compare_files(
             KerasPredictor(model),
             files,
@@ -104,7 +104,7 @@ def export_run(
             run,
             files,
             comparison,
-            {"split": "train", "seed": config.seed, "images": [s.id for s in calibration]},
+            {"split": "train", "seed": config.seed, "images": [s.id for s in range_samples]},
             measure().as_record(),
             data,
             None if gate is None else embed(gate, folder),
@@ -129,12 +129,12 @@ def _keep_inherited(run: Path, folder: Path) -> None:
 
 
 def _convert(
-    model: keras.Model, formats: Sequence[Format], folder: Path, calibration: np.ndarray
+    model: keras.Model, formats: Sequence[Format], folder: Path, range_frames: np.ndarray
 ) -> dict[str, Path]:
     files = {}
     for form in formats:
         start = time.perf_counter()
-        path = convert(model, form, folder, calibration)
+        path = convert(model, form, folder, range_frames)
         seconds = time.perf_counter() - start
         size = f"{path.stat().st_size / 1000:.0f} KB"
         print(f"convert  {form.name:<9}  {size:>8}  {seconds:4.1f} s", flush=True)

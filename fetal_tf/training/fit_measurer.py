@@ -1,4 +1,4 @@
-"""Fit a trained run's measurer: reference shapes and thresholds from its own images."""
+"""Fit the measurer of a trained run: reference shapes and thresholds from the run's own images."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,28 +12,28 @@ from fetal_tf.runs.run import Run, open_run
 from fetal_tf.training.refit import settings_of
 
 
-def calibrated(run: Run, data_root: Path | None = None) -> Run:
-    """The run with its measurer fitted, which costs a pass over training truth and validation.
+def with_fitted_measurer(run: Run, data_root: Path | None = None) -> Run:
+    """The run with its measurer fitted; this predicts every validation image.
 
-    A run that holds settings for its best.keras is returned as it is, and so is one of a task that
-    fits nothing: its data are not even listed.
+    A run that already has settings for its best.keras is returned unchanged. So is a run whose task
+    fits nothing; its data are not read.
     """
-    if not run.task.fits_measurer or read_settings(run.path) or not fit_settings(run, data_root):
+    if not run.task.fits_measurer or read_settings(run.path) or not fit_measurer(run, data_root):
         return run
     return open_run(run.path)
 
 
-def fit_settings(run: Run, data_root: Path | None = None) -> dict[str, Any]:
-    """Fit the run's measurer to its training truth and validation measurements, and keep it.
+def fit_measurer(run: Run, data_root: Path | None = None) -> dict[str, Any]:
+    """Fit the measurer to training masks and validation measurements; write measurement.json.
 
-    A refit has no validation images of its own: it takes what the run that it refits was fitted to.
+    A refit has no validation images. It copies the settings of the run that it refits.
 
     Args:
-        run: trained; what it was fitted to before plays no part.
+        run: trained. Earlier settings are ignored.
         data_root: where the run's data are, if not where its config says.
 
     Returns:
-        The settings; empty, and nothing is written, for a task that fits none.
+        The settings. They are empty, and nothing is written, where the task fits nothing.
     """
     refit = run.config.train.refit
     settings = (
@@ -51,7 +51,7 @@ def fit_settings(run: Run, data_root: Path | None = None) -> dict[str, Any]:
 def _validation_measurements(
     run: Run, data_root: Path | None
 ) -> Iterator[tuple[Sample, Measurement]]:
-    """A generator, so that a task that fits nothing costs nothing."""
+    """A generator: a task that does not ask for measurements does not load the model."""
     predictor = run.task.measurer.prepared(run.keras_predictor())
     for sample in run.samples("val", data_root):
         frame = Frame.read(sample.image_path, run.input_shape)

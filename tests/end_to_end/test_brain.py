@@ -24,7 +24,7 @@ from fetal_tf.models.saving import load_model
 from fetal_tf.runs.history import read_history
 from fetal_tf.runs.run import open_run
 from fetal_tf.train import main as train
-from fetal_tf.training.fit_measurer import calibrated
+from fetal_tf.training.fit_measurer import with_fitted_measurer
 from tests.edge.test_imports import BLOCKED
 from tests.exporting.test_export_command import export_untimed
 
@@ -394,7 +394,7 @@ def test_settings_fitted_to_another_model_are_not_used(run):
     assert any(not row["refused"] for row in rows)
     assert not any(row["shape_score"] for row in rows)
 
-    again = calibrated(open_run(copied))
+    again = with_fitted_measurer(open_run(copied))
     renewed = read_json(copied / "measurement.json")
     assert renewed["fitted_to_sha256"] == sha_of(copied / "best.keras")
     assert renewed["fitted_to_sha256"] != stale["fitted_to_sha256"]

@@ -14,7 +14,7 @@ from fetal_tf.edge.io.images import read_gray
 from fetal_tf.evaluate import main as evaluate
 from fetal_tf.evaluation.target import open_subject
 from fetal_tf.runs.run import open_run
-from fetal_tf.training.fit_measurer import calibrated
+from fetal_tf.training.fit_measurer import with_fitted_measurer
 from tests.exporting.test_export_command import export_untimed, make_run
 
 UNFITTED = "no thresholds belong to its best.keras, so nothing is scored as unusual or as uncertain"
@@ -59,7 +59,7 @@ def test_export_fits_it_to_the_validation_images_and_the_bundle_carries_it(made)
         expected.append(row["hc_expected_error_percent"])
         real.append(abs(row["hc_error_percent"]))
     assert np.mean(expected) == pytest.approx(np.mean(real), rel=1e-4)
-    assert calibrated(opened) is opened, "it is fitted once"
+    assert with_fitted_measurer(opened) is opened, "it is fitted once"
 
 
 def test_the_bundle_expects_what_the_run_does(made):

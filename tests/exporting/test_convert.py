@@ -11,7 +11,6 @@ from fetal_tf.exporting.convert import (
     ConversionError,
     _check_weights_are_inside,
     convert,
-    full_range,
 )
 from fetal_tf.exporting.float_model import float32_model, static_batch_model
 from fetal_tf.exporting.formats import FORMATS
@@ -136,14 +135,6 @@ def test_every_tflite_file_has_a_static_batch_of_one(files):
 def test_quantized_files_are_smaller(files):
     sizes = {name: path.stat().st_size for name, path in files.items()}
     assert sizes["int8"] < sizes["float16"] < sizes["float32"]
-
-
-def test_full_range_adds_both_ends_and_leaves_its_argument(frames):
-    before = frames.copy()
-    wide = full_range(frames)
-    assert (wide.min(), wide.max()) == (0, 255)
-    assert (wide != frames).sum() <= 2
-    np.testing.assert_array_equal(frames, before)
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])

@@ -9,7 +9,7 @@ import pytest
 import fetal_tf.training.fit_measurer
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.runs.measurement_settings import SETTINGS_NAME, read_settings, write_settings
-from fetal_tf.training.fit_measurer import calibrated, fit_settings
+from fetal_tf.training.fit_measurer import fit_measurer, with_fitted_measurer
 from tests.evaluation.evaluation_fakes import BrightnessPredictor, write_samples
 
 SETTINGS = {"reference": {"csp_area": {"median": -3.5, "scale": 0.25, "n": 9}}, "cleaning": None}
@@ -120,7 +120,7 @@ def run(run_path, tmp_path):
 
 
 def test_training_truth_and_validation_measurements_are_fitted_to(run, tmp_path):
-    assert fit_settings(run, tmp_path / "elsewhere") == SETTINGS
+    assert fit_measurer(run, tmp_path / "elsewhere") == SETTINGS
     assert run.task.training == ["000_HC"]
     assert [id for id, _ in run.task.validation] == ["001_HC", "002_HC"]
     measured, mm_per_pixel = zip(*(m for _, m in run.task.validation), strict=True)
@@ -133,10 +133,10 @@ def test_training_truth_and_validation_measurements_are_fitted_to(run, tmp_path)
 
 def test_a_task_that_fits_nothing_opens_no_net_and_writes_nothing(run):
     run.task = FittingTask(fits={})
-    assert fit_settings(run) == {}
+    assert fit_measurer(run) == {}
     assert run.opened == 0
     run.asked.clear()
-    assert calibrated(run) is run
+    assert with_fitted_measurer(run) is run
     assert run.asked == [], "the dataset is not read for nothing"
     assert [path.name for path in run.path.iterdir()] == ["best.keras"]
 
@@ -146,11 +146,11 @@ def test_a_run_is_fitted_once_and_again_for_another_model(run, monkeypatch):
     monkeypatch.setattr(
         fetal_tf.training.fit_measurer, "open_run", lambda path: reopened.append(path) or 5
     )
-    assert calibrated(run) == 5
+    assert with_fitted_measurer(run) == 5
     assert reopened == [run.path]
-    assert calibrated(run) is run, "it holds settings for this model"
+    assert with_fitted_measurer(run) is run, "it holds settings for this model"
     assert run.opened == 1
     (run.path / "best.keras").write_bytes(b"better")
-    assert calibrated(run) == 5
+    assert with_fitted_measurer(run) == 5
     assert run.opened == 2
     assert read_settings(run.path) == SETTINGS
