@@ -9,13 +9,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fetal_tf.cli.launching import run_command
+from fetal_tf.cli.launching import run_command, use_tensorflow_on_cpu
 from fetal_tf.edge.errors import ConfigError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns 0, or 2 with one line on stderr."""
     args = _parser().parse_args(argv)
+    use_tensorflow_on_cpu()
     return run_command(lambda: _compare(args), "nothing was written")
 
 

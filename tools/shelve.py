@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from fetal_tf.cli.launching import run_command
+from fetal_tf.cli.launching import run_command, use_tensorflow_on_cpu
 
 LARGEST_INT8_BYTES = 1_500_000
 LARGEST_KERAS_BYTES = 5_000_000
@@ -21,6 +21,7 @@ FLOAT_MODEL = "model.keras"
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns 0, or 2 with one line on stderr."""
     args = _parser().parse_args(argv)
+    use_tensorflow_on_cpu()
     return run_command(lambda: _shelve(args), "the zoo is as it was")
 
 

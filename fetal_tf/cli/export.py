@@ -10,13 +10,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from fetal_tf.cli.launching import run_command
+from fetal_tf.cli.launching import run_command, use_tensorflow_on_cpu
 from fetal_tf.exporting.formats import FORMATS, parse_formats, require_extras
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns 0, 1 where parity failed, or 2 with one line on stderr."""
     args = _parser().parse_args(argv)
+    use_tensorflow_on_cpu()
     return run_command(lambda: _export(args), "no bundle was written")
 
 

@@ -1,4 +1,4 @@
-"""Before a command imports its libraries: are they there, and are they quiet?"""
+"""Start a command: check its extra, import its libraries quietly, turn errors into one line."""
 
 import logging
 import os
@@ -12,14 +12,14 @@ from fetal_tf.edge.io.captured_output import captured_noise
 
 
 def run_command(story: Callable[[], int], interrupted: str) -> int:
-    """Run a command that needs the training extra, and turn what goes wrong into one line.
+    """Run a command that needs the training extra; print an error of the user's as one line.
 
     Args:
-        story: imports what it needs, and returns the exit code.
-        interrupted: what Ctrl-C leaves behind, said after it.
+        story: the command itself. It imports what it needs, and returns the exit code.
+        interrupted: what to say after Ctrl-C: what is left behind.
 
     Returns:
-        The story's code, 2 where the user has something to mend, 130 after Ctrl-C.
+        The exit code: that of `story`, 2 after a `FetalTFError`, 130 after Ctrl-C.
     """
     try:
         _begin()
@@ -32,8 +32,19 @@ def run_command(story: Callable[[], int], interrupted: str) -> int:
         return 130
 
 
+def use_tensorflow_on_cpu() -> None:
+    """Set up a process that converts or times models; call this before Keras is imported.
+
+    Only TensorFlow graphs become TFLite or ONNX files, whatever backend a model was trained on.
+    Parity and latency are those of the CPU: TF32 on a GPU would break the limits of float formats.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # the converters log pages of C++ messages
+
+
 def _begin() -> None:
-    """Check the training extra and import Keras without the greetings of its backend.
+    """Check the training extra and import Keras without the messages of its backend.
 
     Raises:
         MissingExtraError: with the pip line that installs what is missing.

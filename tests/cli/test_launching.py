@@ -1,3 +1,5 @@
+import importlib
+import os
 import subprocess
 import sys
 import tomllib
@@ -51,3 +53,24 @@ runpy.run_module({command!r}, run_name="__main__", alter_sys=True)
         'error: this needs keras; install with `pip install "fetal-tf[train]"`, '
         'in a checkout `pip install -e ".[train]"`'
     ]
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("fetal_tf.cli.export", ["run"]),
+        ("tools.shelve", ["run", "name"]),
+        ("tools.pareto", ["bundle", "--out", "folder"]),
+    ],
+)
+def test_what_converts_or_times_is_set_up_before_keras_is_imported(command, arguments, monkeypatch):
+    module = importlib.import_module(command)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    found = []
+    keys = ("KERAS_BACKEND", "CUDA_VISIBLE_DEVICES")
+    monkeypatch.setattr(
+        module, "run_command", lambda *_: found.extend(os.environ[key] for key in keys)
+    )
+    module.main(arguments)
+    assert found == ["tensorflow", "-1"]
