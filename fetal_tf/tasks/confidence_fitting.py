@@ -1,11 +1,12 @@
-"""What an expected error is fitted to: the errors of the validation images."""
+"""Fit the model of the expected error to the errors of the validation images."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
 
+from fetal_tf.data.sample import Sample
 from fetal_tf.edge.measure.anomaly import MIN_CALIBRATION
 from fetal_tf.edge.measure.confidence import INTERCEPT, ErrorModel, log_features
 
@@ -16,15 +17,23 @@ _LEAST_SPREAD = 0.05  # of a feature's logarithm: images that happen to agree te
 _LEAST_ERROR_PERCENT = 1e-6  # where every image hit exactly
 
 
-def fit_to_known(
-    cases: Iterable[tuple[Mapping[str, float], float | None]],
+def fit_to_validation(
+    validation: Iterable[tuple[Sample, Any]],
+    error_percent: Callable[[Sample, Any], float | None],
 ) -> dict[str, Any]:
-    """`fit_error_model` of the images whose error is known.
+    """`fit_error_model` on the validation images whose error is known.
+
+    Training images take no part: the net has seen them, so its errors on them are smaller.
 
     Args:
-        cases: features and error of each; None where nothing was measured or the truth is unknown.
+        validation: samples, and what was measured on them: a head or a four-chamber view.
+        error_percent: of one image; None where nothing was measured or the truth is not known.
     """
-    known = [(features, error) for features, error in cases if error is not None]
+    known = [
+        (measurement.error_features, error)
+        for sample, measurement in validation
+        if (error := error_percent(sample, measurement)) is not None
+    ]
     return fit_error_model([features for features, _ in known], [error for _, error in known])
 
 
@@ -37,8 +46,8 @@ def fit_error_model(
 
     Ridge least squares of log(|error| + 0.1 %) on the logarithms of the features, without negative
     weights. That is a typical error, smaller than the mean; it is then scaled so that over the
-    validation images the mean expected error equals the mean real one. This is what *calibrated*
-    means here: right in the mean, no interval that would hold for a single image.
+    validation images the mean expected error equals the mean real one. So it is right in the mean,
+    and no interval for a single image.
 
     Args:
         features: of the measured validation images, see `edge.confidence.error_features`; the

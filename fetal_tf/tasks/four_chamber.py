@@ -23,7 +23,7 @@ from fetal_tf.scores.pixel_levels import PixelLevels
 from fetal_tf.scores.quantities import Quantity
 from fetal_tf.scores.rows import Row
 from fetal_tf.scores.statistics import finite
-from fetal_tf.tasks.confidence_fitting import fit_to_known
+from fetal_tf.tasks.confidence_fitting import fit_to_validation
 from fetal_tf.tasks.confidence_summary import CTR, confidence_section
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.registry import TASKS
@@ -128,22 +128,16 @@ class FourChamberTask(PlainTask):
         training: Iterable[Sample],
         validation: Iterable[tuple[Sample, Measurement]],
     ) -> dict[str, Any]:
-        """What error of the ratio to expect, by the errors of the validation images.
-
-        Training images take no part: the net has seen them, and errs less on them. Nor do images
-        without a ratio.
-        """
+        """What error of the ratio to expect, by the errors of the validation images."""
         if not self.fits_measurer:
             return {}
-        return fit_to_known(map(self._features_and_error, validation))
+        return fit_to_validation(validation, self._ctr_error_percent)
 
-    def _features_and_error(
-        self, case: tuple[Sample, Measurement]
-    ) -> tuple[Mapping[str, float], float | None]:
-        sample, measurement = case
-        assert isinstance(measurement, FourChamberMeasurement)
+    def _ctr_error_percent(
+        self, sample: Sample, measurement: FourChamberMeasurement
+    ) -> float | None:
         ratios = _ratios(measurement, self._measure_truth(sample))
-        return measurement.error_features, finite(ratios["ctr_diameter_error_percent"])
+        return finite(ratios["ctr_diameter_error_percent"])
 
     def gather(self) -> Gathered:
         """Probabilities of each structure over the pixels of all images."""

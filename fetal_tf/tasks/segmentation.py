@@ -20,7 +20,7 @@ from fetal_tf.scores.columns import Column, ParityLimits, declare, facts, figure
 from fetal_tf.scores.overlap import overlap_metrics, surface_distances_mm
 from fetal_tf.scores.quantities import Quantity, measurement_errors
 from fetal_tf.scores.rows import Row
-from fetal_tf.tasks.confidence_fitting import fit_to_known
+from fetal_tf.tasks.confidence_fitting import fit_to_validation
 from fetal_tf.tasks.confidence_summary import HC, confidence_section
 from fetal_tf.tasks.landmark_columns import LANDMARK_COLUMNS, landmark_columns, landmark_section
 from fetal_tf.tasks.plain import PlainTask
@@ -134,22 +134,14 @@ class SegmentationTask(PlainTask):
         training: Iterable[Sample],
         validation: Iterable[tuple[Sample, Measurement]],
     ) -> dict[str, Any]:
-        """What error of the circumference to expect, by the errors of the validation images.
-
-        Training images take no part: the net has seen them, and errs less on them. Nor do images
-        that were refused, or whose circumference in millimetres is not known.
-        """
+        """What error of the circumference to expect, by the errors of the validation images."""
         if not self.fits_measurer:
             return {}
-        return fit_to_known(map(self._features_and_error, validation))
+        return fit_to_validation(validation, self._hc_error_percent)
 
-    def _features_and_error(
-        self, case: tuple[Sample, Measurement]
-    ) -> tuple[Mapping[str, float], float | None]:
-        sample, measurement = case
-        assert isinstance(measurement, HeadMeasurement)
+    def _hc_error_percent(self, sample: Sample, measurement: HeadMeasurement) -> float | None:
         truth = self._measure_truth(self._mask(sample) == 1, sample.mm_per_pixel)
-        return measurement.error_features, _errors(measurement, truth, sample)["hc_error_percent"]
+        return _errors(measurement, truth, sample)["hc_error_percent"]
 
     def evaluate(
         self,
