@@ -58,8 +58,9 @@ def _train(config: "Config", resume: bool) -> int:
     from fetal_tf.runs.lineage import check_ancestors, credits_due
     from fetal_tf.runs.run import create_run, open_run, reopen_run
     from fetal_tf.tracking.tracker import tracked
-    from fetal_tf.training.fit import load_frames, prepare_model, train
+    from fetal_tf.training.fit import prepare_model, train
     from fetal_tf.training.fit_measurer import with_fitted_measurer
+    from fetal_tf.training.frames import load_frames
 
     run = Path("runs") / config.name
     experiment = open_experiment(config)
@@ -137,7 +138,7 @@ def _dry_run_folds(configs: "Sequence[Config]") -> int:
     """Everything of the first fold, then the frames of each other one: a class may be missing."""
     from fetal_tf.experiment import open_experiment
     from fetal_tf.runs.lineage import check_ancestors
-    from fetal_tf.training.fit import load_frames
+    from fetal_tf.training.frames import load_frames
 
     print(f"fold 0 of {len(configs)}:")
     _dry_run(configs[0])
@@ -152,7 +153,8 @@ def _dry_run(config: "Config") -> int:
     from fetal_tf.config.loading import dump_config
     from fetal_tf.experiment import open_experiment
     from fetal_tf.runs.lineage import check_ancestors
-    from fetal_tf.training.fit import first_batch_shapes, load_frames, prepare_model
+    from fetal_tf.training.fit import prepare_model
+    from fetal_tf.training.frames import first_batch_shapes, load_frames
 
     experiment = open_experiment(config)
     model = prepare_model(experiment)

@@ -20,7 +20,7 @@ from fetal_tf.experiment import open_experiment
 from fetal_tf.runs.run import open_run
 from fetal_tf.scores.rows import csv_text, read_rows
 from fetal_tf.train import main as train
-from fetal_tf.training.fit import load_frames
+from fetal_tf.training.frames import load_frames
 
 CONFIG = """
 name: mixed

@@ -23,7 +23,7 @@ from fetal_tf.reporting.sections.negatives import answer_table, sentence
 from fetal_tf.runs.run import open_run
 from fetal_tf.scores.detection import wilson_interval
 from fetal_tf.train import main as train
-from fetal_tf.training.fit import load_frames
+from fetal_tf.training.frames import load_frames
 from tests.evaluation.evaluation_fakes import BrightnessPredictor
 
 HEADS = """

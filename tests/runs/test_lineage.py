@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-import fetal_tf.training.fit
+import fetal_tf.training.frames
 from fetal_tf.config.loading import load_config, save_config
 from fetal_tf.config.portable import portable
 from fetal_tf.data.credit import HC18, PHANTOM, read_credits, write_credits
@@ -28,7 +28,7 @@ from fetal_tf.runs.lineage import (
     write_inherited,
 )
 from fetal_tf.train import main as train
-from fetal_tf.training.fit import load_frames
+from fetal_tf.training.frames import load_frames
 from tests.evaluation.test_negatives import HEADS
 from tests.exporting.test_export_command import export_untimed
 
@@ -263,8 +263,8 @@ def test_a_target_that_is_no_output_cannot_be_blended(place, monkeypatch):
         def answer(self, image):
             return np.zeros((32, 48, 1), np.float32)
 
-    monkeypatch.setattr(fetal_tf.training.fit, "check_bundles", lambda *arguments: None)
-    monkeypatch.setattr(fetal_tf.training.fit, "Teacher", lambda *arguments: Fake())
+    monkeypatch.setattr(fetal_tf.training.frames, "check_bundles", lambda *arguments: None)
+    monkeypatch.setattr(fetal_tf.training.frames, "Teacher", lambda *arguments: Fake())
     changes = [
         "data.mixed_with={}",
         "task={name: reconstruction, classes: [head], measurement: plane}",

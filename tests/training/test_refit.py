@@ -19,7 +19,7 @@ from fetal_tf.evaluate import main as evaluate
 from fetal_tf.experiment import open_experiment
 from fetal_tf.runs.measurement_settings import read_settings
 from fetal_tf.train import main as train
-from fetal_tf.training.fit import load_frames
+from fetal_tf.training.frames import load_frames
 from tests.evaluation.test_negatives import HEARTS
 from tests.exporting.test_export_command import export_untimed
 
