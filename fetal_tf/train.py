@@ -93,7 +93,7 @@ def _train(config: "Config", resume: bool) -> int:
 
 
 def _next_command(config: "Config", splits) -> str:
-    """What shows how good the run is: on test frames, else on those of validation."""
+    """The command that judges the run: on test images, else on validation images."""
     from fetal_tf.data.configured import negative_ids
 
     run = f"runs/{config.name}"
@@ -135,7 +135,7 @@ def _train_folds(
 
 
 def _dry_run_folds(configs: "Sequence[Config]") -> int:
-    """Everything of the first fold, then the frames of each other one: a class may be missing."""
+    """Dry run of the first fold; of the others the frames, since a class may be missing there."""
     from fetal_tf.experiment import open_experiment
     from fetal_tf.runs.lineage import check_ancestors
     from fetal_tf.training.frames import load_frames

@@ -1,8 +1,8 @@
 """Train a net of the zoo anew, after every net that it rests on: `python -m tools.rebuild NAME`.
 
 `model.init: runs/X`, `train.refit: runs/X` and `teacher.bundles: [runs/X]` of a config are made by
-the config of that name. What is trained already is not trained again, and what was broken off goes
-on. The result takes its place on the shelf.
+the config of that name. Finished runs are not trained again, interrupted ones are resumed. The
+result replaces the net in the zoo.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def _rebuild(args: argparse.Namespace) -> int:
         )
     for path, config in steps.items():
         if config.train.refit is not None:
-            # Its figures stand for the net to come.
+            # Its figures will stand for the refit.
             _export(config.train.refit, "--parity-split", "val", dry_run=args.dry_run)
         for run in config.teacher.bundles if config.teacher else ():
             if run.parent == RUNS:

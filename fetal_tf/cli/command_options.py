@@ -1,4 +1,4 @@
-"""The options by which every command that judges is told which images, and which file of a run."""
+"""Options of every command that evaluates: which images, and which file of a run."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Make a run portable: `python -m export RUN` writes RUN/bundle.
+"""Export a run for tablets: `python -m export RUN` writes RUN/bundle.
 
 Exit code 0: every format measures as well as the float model. 1: parity failed; the bundle is
 complete and says so (parity.json, bundle.json, the card), for a look at what went wrong; a format

@@ -28,7 +28,7 @@ def benchmark(
     frames: np.ndarray,
     measurer: Measurer,
 ) -> dict[str, Any]:
-    """Measure every file and `model.predict` in turns.
+    """Time every file and `model.predict` in turns; measure the size and memory of the files.
 
     Args:
         files: format → file.

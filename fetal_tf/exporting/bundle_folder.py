@@ -1,4 +1,4 @@
-"""The bundle's folder: what may be replaced, what lies in it, and its seal of checksums."""
+"""A bundle's folder: what may be replaced, how JSON is written, and the checksums of all files."""
 
 import json
 from collections.abc import Mapping
@@ -25,15 +25,15 @@ def check_replaceable(target: Path) -> None:
 
 
 def write_json(path: Path, tree: Mapping[str, Any]) -> None:
-    """Write `tree`, readable and without NaN."""
+    """Write `tree` as indented JSON; raises ValueError for NaN."""
     text = json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False)
     write_text_atomic(path, text + "\n")
 
 
 def write_checksums(folder: Path) -> None:
-    """Seal every file of the folder: `sha256sum -c SHA256SUMS` checks it.
+    """Write SHA256SUMS over the files of the folder; `sha256sum -c SHA256SUMS` checks them.
 
-    A gate's folder has a seal of its own, whose checksum stands in bundle.json.
+    The subfolder of a gate has its own SHA256SUMS. The checksum of that is in bundle.json.
     """
     files = sorted(p for p in folder.iterdir() if p.is_file() and p.name != SEAL)
     lines = [f"{sha256_of(path)}  {path.name}\n" for path in files]

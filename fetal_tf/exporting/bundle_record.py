@@ -1,4 +1,4 @@
-"""What a bundle says of itself: the tree of bundle.json."""
+"""bundle.json: what a bundle holds, takes and gives, and what it was trained on."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from fetal_tf.runs.run import Run
 from fetal_tf.scores.columns import UNITS
 
 SCHEMA = 1
-# By measurement, where a file does not give probabilities.
+# Measurement → the output of its models, where that is no probability.
 OUTPUTS = {"plane": "gray values 0-1 of the reconstructed frame [h,w,1]"}
 INTENDED_USE = (
     "Research, and integration tests of measuring software. Not a medical device; not for "
@@ -40,7 +40,7 @@ def bundle_record(
         ranges: seed and ids of the images that set the ranges of the 8-bit formats.
         quantities: names that a measurement's record has, units in them.
         data: what it was trained on.
-        gate: what `export.gate.embed` says of the gate, where there is one.
+        gate: of `exporting.gate.embed`, where there is one.
     """
     height, width, channels = run.input_shape
     parities = comparison.parities

@@ -1,4 +1,4 @@
-"""What the model card says about a measurement before any figure: use, limits, flags."""
+"""The model card's words about each measurement: its use, limits, quantities and flags."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,7 @@ from fetal_tf.edge.measure.head import HeadLimits
 from fetal_tf.edge.measure.landmark_doubts import LandmarkLimits
 from fetal_tf.tasks.confidence_fitting import FALSE_ALARM_RATE
 
-HEAD = HeadLimits()  # the texts quote the limits that the measurer applies
+HEAD = HeadLimits()  # the limits that the measurers apply, quoted in the texts
 CHEST = FourChamberLimits()
 ENDS = LandmarkLimits()
 

@@ -1,4 +1,4 @@
-"""Run the one evaluation over Keras and over every file of a bundle."""
+"""Evaluate Keras and every file of a bundle on the same images, and compare them."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -74,15 +74,15 @@ def compare_files(
     config_limits: Mapping[str, Mapping[str, float]],
     seed: int,
 ) -> Comparison:
-    """Evaluate Keras and the very files that ship on the same images, and judge them.
+    """Evaluate Keras and the files that ship on the same images; hold the files to their limits.
 
     Args:
         keras_predictor: the float model.
         files: format → file.
         samples: the images of `split`.
         task: scores an output.
-        negatives: frames of something else that no net has learnt: each net's answers to them are
-            in its summary.
+        negatives: frames of something else, held out. How each net answers to them goes into its
+            summary.
         split: val or test, for the record.
         config_limits: format → delta → limit, laid over the task's.
         seed: of the bootstrap.

@@ -17,7 +17,7 @@ from fetal_tf.exporting.int8_ranges import full_range
 
 
 class ConversionError(FetalTFError):
-    """A model that a format cannot hold, or a converter that lost something on the way."""
+    """A format cannot hold the model, or the converter dropped weights."""
 
 
 def convert(model: keras.Model, form: Format, folder: Path, range_frames: np.ndarray) -> Path:
@@ -82,7 +82,7 @@ def _tflite(static: keras.Model, form: Format, frames: np.ndarray) -> bytes:
 
 
 def _explain(form: Format, error: Exception, noise: str) -> str:
-    """One line out of the converter's pages."""
+    """The cause of a failure in one line; the converter's own message fills pages."""
     text = f"{error}\n{noise}"
     if found := re.search(r"(?:TF Select|Custom) ops: (.+)", text):
         return (

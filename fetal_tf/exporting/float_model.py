@@ -1,4 +1,4 @@
-"""The model that is converted: float32 throughout, one image at a time, whatever it trained in."""
+"""Prepare a model for conversion: every layer computes in float32, the batch is one image."""
 
 from typing import Any
 

@@ -60,7 +60,7 @@ PREFERENCE = ("int8", "float16", "float32", "onnx-int8", "onnx", "int16x8", "dyn
 
 
 def parse_formats(names: Iterable[str], key: str) -> list[Format]:
-    """The formats called `names`, each once, in the order given; `key` is the place to blame.
+    """The formats called `names`, each once, in the order given; errors begin with `key`.
 
     Raises:
         ConfigError: an unknown name, or none at all.

@@ -1,4 +1,4 @@
-"""A gate inside a bundle: an autoencoder's own sealed bundle, in the subfolder `gate`."""
+"""Put a gate into a bundle: the bundle of an autoencoder, copied to the subfolder `gate`."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""On which images a bundle is judged, and by whose figures where its net has learnt them."""
+"""Which images a bundle is judged on, and whose figures it states where it has learnt them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,17 @@ MEASURED_BY = "measured_by"  # in parity.json: the run whose figures stand there
 
 
 def held_out_record(run: Run, split: str, formats: Sequence[str]) -> dict[str, Any] | None:
-    """What the run that held the images out of a refit says: its parity.json, and MEASURED_BY.
+    """parity.json of the run that `run` refits, with MEASURED_BY.
 
-    None where they are held out from `run` itself.
+    None where `run` has not learnt the images of `split`: its own figures count.
 
     Args:
-        run: what is exported, its measurer fitted.
+        run: what is exported, with a fitted measurer.
         split: val or test, the images to judge on.
-        formats: that will be compared.
+        formats: names of those that will be compared.
 
     Raises:
-        FetalTFError: the other run has changed since, was not exported, or without a format.
+        FetalTFError: the other run has changed since, or was not exported in all `formats`.
     """
     refit = _held_out_by(run, split)
     if refit is None:
@@ -43,10 +43,10 @@ def held_out_record(run: Run, split: str, formats: Sequence[str]) -> dict[str, A
 
 
 def judged_samples(run: Run, samples: list[Sample], split: str, source: str) -> list[Sample]:
-    """The images of val or test; of a refit's validation part those that it has learnt too.
+    """The images of `split`, val or test; for a refit those that the run it refits held out.
 
-    Whether a file follows its float model can be seen on any image. How well both measure cannot:
-    see `with_held_out_figures`.
+    A refit has learnt its validation images. They show whether a file agrees with its float model,
+    but not how well the two measure: see `with_held_out_figures`.
 
     Raises:
         DataError: there are none.
@@ -57,17 +57,17 @@ def judged_samples(run: Run, samples: list[Sample], split: str, source: str) -> 
 
 
 def _held_out_by(run: Run, split: str) -> Path | None:
-    """The run that held `split` out, where `run` has learnt it."""
+    """The run that held the images of `split` out, where `run` has learnt them."""
     return run.config.train.refit if split == "val" else None
 
 
 def with_held_out_figures(
     parity: dict[str, Any], measured: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """The tree of parity.json, its figures those of the run that held the images out.
+    """The tree of parity.json with the figures of the run that held the images out.
 
-    Its own stay the differences between the files and the float model, and what the net says to
-    frames of something else, which are held out from a refit too.
+    The differences between the files and the float model stay those of `parity`, and so do the
+    answers to negatives, which a refit has not learnt.
 
     Args:
         parity: judged on `judged_samples`.

@@ -1,4 +1,4 @@
-"""How long one image takes, as ratios of contenders that take turns in one run."""
+"""Time nets in turns within one run, so that the ratios of their times can be trusted."""
 
 import itertools
 import time
@@ -22,10 +22,10 @@ def interleaved_latency_ms(
     calls_per_round: int = CALLS_PER_ROUND,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Time every contender in every round, so that the machine's drift meets all of them alike.
+    """Time every contender in every round, so that a change of the machine's speed affects all.
 
-    Each turn starts with one call that is not timed: it refills the caches, and the threads that
-    the contender before left spinning come to rest.
+    Each turn starts with one call that is not timed: it fills the caches, and the threads of the
+    contender before it stop.
 
     Returns:
         Name → durations in milliseconds: `rounds` turns of `calls_per_round` calls, fewer where a
@@ -55,7 +55,7 @@ def percentiles(durations_ms: Sequence[float]) -> dict[str, float]:
 
 
 def net_alone(predictor: Predictor, frames: np.ndarray) -> Callable[[], object]:
-    """One letterboxed frame through the net, the next one at each call.
+    """A function that runs the net on one letterboxed frame, the next one at each call.
 
     Args:
         predictor: the net.
@@ -70,7 +70,7 @@ def whole_way(
     images: Sequence[tuple[np.ndarray, float | None]],
     measurer: Measurer,
 ) -> Callable[[], Any]:
-    """From an image in memory to the measurement: letterbox, net, contour, ellipse, millimetres.
+    """A function that measures an image in memory: letterbox, net, contour, ellipse, millimetres.
 
     Args:
         predictor: the net.
@@ -78,7 +78,7 @@ def whole_way(
         measurer: what the images are measured with.
 
     Returns:
-        A function that measures the next image and returns the measurement.
+        A function that measures the next image at each call and returns the measurement.
     """
     prepared = measurer.prepared(predictor)
     turn = itertools.cycle(images)

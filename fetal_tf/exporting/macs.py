@@ -67,7 +67,7 @@ def _convolution(layer: Any, _x: Any, y: Any) -> int:
 
 
 def _transposed_convolution(layer: Any, x: Any, _y: Any) -> int:
-    """Every input pixel meets the whole kernel once; what "same" padding crops is not deducted."""
+    """Each input pixel is multiplied by the whole kernel, also where "same" padding crops."""
     return _positions(x) * math.prod(layer.kernel.shape)
 
 

@@ -1,4 +1,4 @@
-"""Does the file that ships measure as well as the float model? Judged image by image.
+"""Compare the measurements of a file with those of the float model, image by image.
 
 The same evaluation runs over Keras and over each file. Every numeric column of its rows gives four
 deltas (file minus Keras, paired by image), named after the column with the unit last:
@@ -11,8 +11,8 @@ them stand `probability_abs_delta_max` and `_mean` (over a few frames) and `unpa
 the share of images that exactly one of the two could measure, the other having refused or failed.
 Such an image has no delta, so a format that refuses the hard cases would otherwise look better.
 
-A limit fails where its value is larger in magnitude, and where there is no value to hold against
-it: what was not measured is not proven.
+A limit fails where the delta is larger in magnitude. It also fails where there is no delta: what
+was not measured is not proven.
 """
 
 import re
@@ -176,7 +176,7 @@ def check_limit_names(
     formats: Iterable[str],
     columns: Mapping[str, Column],
 ) -> None:
-    """Refuse limits that cannot mean anything, before any long work.
+    """Check the names in `export.parity_limits`, before any long work.
 
     Raises:
         ConfigError: an unknown format, or a name that no compared column of the task gives.
@@ -200,7 +200,7 @@ def check_limit_names(
 
 
 def compared_columns(columns: Mapping[str, Column], rows: Iterable[Row]) -> list[str]:
-    """The columns that the task wants compared, as far as a row holds them."""
+    """The columns that the task wants compared and that at least one row holds."""
     held = {name for row in rows for name in row}
     return [name for name, column in columns.items() if column.compared and name in held]
 

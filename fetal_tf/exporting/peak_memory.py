@@ -1,7 +1,7 @@
-"""What one model file adds to a process's peak memory.
+"""The peak memory that loading and running one model file adds to a process.
 
 `python -m fetal_tf.exporting.peak_memory FILE FORMAT` measures in a process of its own: a peak
-never falls again, and TensorFlow's would hide all others.
+never falls again, and that of TensorFlow would hide all others.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""The export, told in order: convert, compare, time, describe, seal."""
+"""Export a run, step by step: convert, compare with Keras, time, describe, write checksums."""
 
 import time
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def export_run(
         target: the bundle's folder.
         parity_split: val or test; None takes the config's.
         data_root: where the run's data are; None takes the config's.
-        gate: a bundle to stand before this one, see `export.gate`.
+        gate: the bundle of a gate, see `exporting.gate`.
 
     Returns:
         One line per parity limit that was broken, none where all formats passed.
@@ -123,7 +123,7 @@ def export_run(
 
 
 def _keep_inherited(run: Path, folder: Path) -> None:
-    """Of a run that was made before there were such lists, nobody can say."""
+    """Copy inherited.json; runs of older versions have none."""
     if (run / INHERITED_NAME).is_file():
         write_inherited(folder, read_inherited(run))
 

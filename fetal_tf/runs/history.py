@@ -6,6 +6,7 @@ from pathlib import Path
 from fetal_tf.config.loading import load_config
 from fetal_tf.config.tree import Config
 from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.experiment import monitor_of
 from fetal_tf.scores.monitor import History
 
@@ -37,3 +38,12 @@ def read_history(path: Path) -> list[dict[str, float]]:
         raise FetalTFError(
             f"{path}: not a table of numbers ({error}); --resume writes it anew"
         ) from error
+
+
+def write_history(history: list[dict[str, float]], path: Path) -> None:
+    """`metrics.csv`: one row per finished epoch, rewritten whole so that none is doubled."""
+    columns = ["epoch", *history[-1]]
+    lines = [",".join(columns)]
+    for epoch, row in enumerate(history, start=1):
+        lines.append(",".join([str(epoch), *(f"{row[c]:.6g}" for c in columns[1:])]))
+    write_text_atomic(path, "\n".join(lines) + "\n")

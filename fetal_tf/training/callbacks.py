@@ -1,4 +1,4 @@
-"""What happens between the steps: averaging, stopping, checkpoints, logs, pictures."""
+"""Keras callbacks: weight averages, stopping, learning rate, checkpoints, logs and pictures."""
 
 import shutil
 import time
@@ -11,8 +11,8 @@ import numpy as np
 from keras import ops
 
 from fetal_tf.edge.errors import FetalTFError
-from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.optimizers import Plateau
+from fetal_tf.runs.history import write_history
 from fetal_tf.scores.monitor import Monitor
 from fetal_tf.training.checkpoint import TrainingState, save_checkpoint
 
@@ -106,10 +106,10 @@ class PlateauRate(keras.callbacks.Callback):
 
 
 class EpochEnd(keras.callbacks.Callback):
-    """Closes an epoch: history, last checkpoint, then everything that is derived from it.
+    """Writes the files of an epoch: `last.keras`, then `best.keras` and `metrics.csv`.
 
-    The checkpoint is the moment at which the epoch counts. `best.keras` and `metrics.csv` follow;
-    a run killed between them finds both out of date on resuming and writes them again.
+    An epoch counts from the moment when `last.keras` is there. A run that was killed before the
+    other two files were written writes them when it is resumed.
     """
 
     def __init__(
@@ -168,8 +168,8 @@ class StopWhen(keras.callbacks.Callback):
 class TensorBoardLog(keras.callbacks.Callback):
     """Scalars of every epoch and, now and then, pictures of the validation frames.
 
-    Scalars are written from the history, anew where a run is resumed: an epoch is neither lost nor
-    doubled, whenever the run was killed. Epochs count from 1, as in metrics.csv.
+    A resumed run writes the scalars of all epochs anew, from the history: no epoch is lost or
+    doubled. Epochs count from 1, as in metrics.csv.
     """
 
     def __init__(
@@ -229,12 +229,3 @@ def _diverged(what: str, checkpoint: Path) -> str:
     kept = f"; {checkpoint} holds the last good epoch" if checkpoint.exists() else ""
     way_out = "Lower optimizer.learning_rate, or set optimizer.clip_norm: 1.0."
     return f"{what}{kept}. {way_out}"
-
-
-def write_history(history: list[dict[str, float]], path: Path) -> None:
-    """`metrics.csv`: one row per finished epoch, rewritten whole so that none is doubled."""
-    columns = ["epoch", *history[-1]]
-    lines = [",".join(columns)]
-    for epoch, row in enumerate(history, start=1):
-        lines.append(",".join([str(epoch), *(f"{row[c]:.6g}" for c in columns[1:])]))
-    write_text_atomic(path, "\n".join(lines) + "\n")

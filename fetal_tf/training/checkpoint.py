@@ -1,4 +1,4 @@
-"""One file holds everything a resumed run needs, and it is replaced whole or not at all.
+"""last.keras: one file with all that a resumed run needs, replaced as a whole.
 
 `last.keras` is an ordinary Keras file (a zip) with two more members: `training_state.json` (the
 history of every finished epoch) and `training_state.npz` (averaged weights, and the random states
@@ -26,7 +26,7 @@ ARRAYS_MEMBER = "training_state.npz"
 
 @dataclass
 class TrainingState:
-    """What the weights do not say.
+    """What a resumed run needs beside the model and its optimizer.
 
     Attributes:
         history: one row per finished epoch; row i is epoch i.

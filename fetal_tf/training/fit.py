@@ -28,12 +28,12 @@ from fetal_tf.training.gallery import validation_gallery
 from fetal_tf.training.initial_weights import start_from
 
 OVERFIT_STEPS = 200
-LEARNT = 0.2
+LEARNT = 0.2  # of its first loss: a batch is learnt below that
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What training came to."""
+    """The result of training; `best_epoch` counts from 0."""
 
     history: list[dict[str, float]]
     best_epoch: int
@@ -41,15 +41,15 @@ class Outcome:
 
 
 def prepare_model(experiment: Experiment, *, resumed: bool = False) -> keras.Model:
-    """Everything that can be wrong with model and monitor, before a run's folder is made.
+    """Build the model and check model and monitor, before a run's folder is made.
 
     Args:
         experiment: what to build.
-        resumed: its weights will come from a checkpoint, so `model.init` plays no part.
+        resumed: a checkpoint will give the weights, so `model.init` is ignored.
 
     Raises:
-        ConfigError: a size that the model cannot take, weights that do not fit it, a monitor that
-            nobody measures.
+        ConfigError: a frame size that the model cannot take, initial weights that do not fit it, or
+            a monitor that is not measured.
     """
     experiment.check_monitor()
     if experiment.config.train.deterministic:
@@ -73,7 +73,7 @@ def train(
 ) -> Outcome:
     """Fit until `train.epochs`, or until early stopping; every epoch ends in a checkpoint.
 
-    `after_epoch` is called when all that an epoch leaves in the folder is there.
+    `after_epoch` is called when all files of an epoch are written.
 
     Raises:
         FetalTFError: a diverging loss, a full disk; the last checkpoint is kept.
@@ -119,7 +119,7 @@ def _callbacks(
     run: Path,
     val_cache: FrameCache,
 ) -> list[keras.callbacks.Callback]:
-    """In the order in which they must see an epoch: averages, history and checkpoint, then logs."""
+    """The callbacks, in the order that they need: averages, history and checkpoint, then logs."""
     options, monitor = experiment.config.train, experiment.monitor
     average = None
     if options.ema_decay is not None:
@@ -143,14 +143,14 @@ def overfit_batch(
 ) -> tuple[float, float]:
     """Train on one batch without augmentation: a model that cannot learn it is wired wrongly.
 
-    The rate is constant: what is proven must not depend on a warm-up. Stops when the loss has
-    fallen to `LEARNT` of the first one, or after `OVERFIT_STEPS`.
+    The learning rate is constant, so that the result does not depend on a warm-up. Stops when the
+    loss has fallen to `LEARNT` of the first one, or after `OVERFIT_STEPS`.
 
     Returns:
         The loss of the first step and of the last one.
     """
     config = experiment.config
-    samples = _telling(experiment.data.read(), config.train.batch_size)
+    samples = _showing_most(experiment.data.read(), config.train.batch_size)
     cache = frame_cache(experiment, samples)
     cache.fill("one batch", config.train.workers)
     pixels = class_pixels_in(experiment, cache)
@@ -172,6 +172,6 @@ def overfit_batch(
     return losses[0], losses[-1]
 
 
-def _telling(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """The first `count` samples, those before others that show the most structures."""
+def _showing_most(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """The `count` samples that show the most structures."""
     return sorted(samples, key=lambda sample: -len(sample.present or ()))[:count]

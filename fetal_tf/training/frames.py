@@ -28,10 +28,10 @@ class Frames:
     Attributes:
         splits: of all samples.
         train, val: the frames; a refit has none to validate on.
-        class_pixels: what the training frames hold, for tasks that count it.
-        weights: how often each training frame is drawn, None for once.
+        class_pixels: pixels of each class in the training frames, for tasks that count them.
+        weights: how often each training frame is drawn, None where all are drawn alike.
         mixer: makes one training frame of two, where the config asks for it.
-        teacher: has a share in the training targets, where the config names one.
+        teacher: its answers have a share in the targets, where the config names one.
     """
 
     splits: dict[str, SplitRow]
@@ -54,14 +54,14 @@ def load_frames(experiment: Experiment, splits: dict[str, SplitRow] | None = Non
     rows = _drawn_split(experiment, samples) if splits is None else splits
     caches = []
     for part, label in (("train", "training frames"), ("val", "validation frames")):
-        # A loss of frames in which nothing is measured chooses no best epoch.
+        # Negatives do not validate: the loss of frames without a measurement chooses no epoch.
         pool = [s for s in samples if part == "train" or not s.negative]
         some = belonging_to if part == "val" and config.train.refit else select
         chosen = some(pool, rows, part, str(config.data.root))
         caches.append(frame_cache(experiment, chosen))
         caches[-1].fill(label, config.train.workers)
     train_cache, val_cache = caches
-    pixels = class_pixels_in(experiment, train_cache)  # first: it says what no frame shows
+    pixels = class_pixels_in(experiment, train_cache)  # first: it names a class that no frame shows
     experiment.check_loss(pixels)
     weights = _draw_weights(config, train_cache.samples)
     mixer = _mixer(config, train_cache)
@@ -77,7 +77,7 @@ def _drawn_split(experiment: Experiment, samples: list[Sample]) -> dict[str, Spl
 
 
 def _draw_weights(config: Config, samples: Sequence[Sample]) -> np.ndarray | None:
-    """How often each training frame is drawn; None where all are drawn alike."""
+    """By oversampling and by the weight of each dataset; None where all are drawn alike."""
     factors = config.sampler.oversample
     weights = oversampling_weights(samples, factors) if factors else None
     by_source = {name: source.weight for name, source in config.data.sources.items()}
@@ -103,7 +103,7 @@ def _mixer(config: Config, cache: FrameCache) -> Mixer | None:
 
 
 def _teacher(experiment: Experiment, cache: FrameCache) -> Teacher | None:
-    """Raises ConfigError where its answer is no target of this task."""
+    """Raises ConfigError where the teacher's output has not the shape of this task's target."""
     config, task = experiment.config, experiment.task
     if config.teacher is None:
         return None

@@ -18,11 +18,12 @@ SHOWN = 4  # fixed frames, and as many of the worst
 def validation_gallery(
     cache: FrameCache, task: Task, predictor: Callable[[keras.Model], object]
 ) -> Callable[[keras.Model], dict[str, np.ndarray]]:
-    """A function of a model that draws `fixed` and `worst` frames, RGB uint8 [n, h, w, 3] each; of
-    a model with attention gates also their maps over the fixed frames.
+    """A function that draws a model's output on fixed validation frames, and on its worst ones.
 
-    "Worst" is judged at network size by the overlap 1 - sum|p - t| / sum(p + t), which needs no
-    threshold; the pictures themselves are drawn in the original frame.
+    It returns RGB uint8 [n, h, w, 3] as `validation/fixed` and `validation/worst`; of a model with
+    attention gates also their maps over the fixed frames, as `validation/gates`. "Worst" is judged
+    at network size by the overlap 1 - sum|p - t| / sum(p + t), which needs no threshold; the
+    pictures show the original frame.
     """
 
     def draw(model: keras.Model) -> dict[str, np.ndarray]:
@@ -63,7 +64,7 @@ def _pictures(indices, outputs, cache: FrameCache, task: Task) -> np.ndarray:
 def _gates(model: keras.Model, indices, cache: FrameCache) -> np.ndarray:
     """What each attention gate lets through, drawn over the fixed frames."""
     frames = np.stack([cache[i].image for i in indices]).astype(np.float32)
-    # Called, not `predict`ed: a function made anew at every epoch is what TensorFlow warns of.
+    # Not `predict`: TensorFlow warns of a function that is made anew at every epoch.
     maps = {name: np.asarray(v) for name, v in gate_maps(model)(frames, training=False).items()}
     pictures = []
     for place, index in enumerate(indices):

@@ -19,7 +19,7 @@ LEVELLED = ("encoder", "up", "decoder")  # layers of these names count their lev
 
 @dataclass(frozen=True)
 class Start:
-    """What a model took over.
+    """Which layers of a model start with the weights of another.
 
     Attributes:
         source: the file.
@@ -45,8 +45,8 @@ def start_from(model: keras.Model, init: Path) -> Start:
     The last layer with weights is left fresh where it has another number of classes, and so are
     layers that the source does not have (an Attention U-Net's gates, coming from a U-Net). A deeper
     U-Net may start from a shallower one: what was the bottleneck there is an encoder's level here.
-    One whose stem leaves the frame's grid by a larger stride starts with the levels of its own
-    grids; the stem is left fresh.
+    Where the stem has a larger stride than the source's, each level takes the weights of the level
+    with the same grid, and the stem is left fresh.
 
     Args:
         model: built, with fresh weights; changed in place.
@@ -102,7 +102,7 @@ def _at_stride_of(model: keras.Model, stored: Mapping[str, keras.Layer]) -> dict
 
 
 def _name_below(name: str, finer: int) -> str:
-    """A layer's name in a net without the first `finer` levels; of those, one that no layer has."""
+    """A layer's name without the first `finer` levels; their own layers get a name of no layer."""
     level = re.match(rf"({'|'.join(LEVELLED)})_(\d+)", name)
     if name == STEM or (level and int(level[2]) < finer):
         return f"{name} of the finer grid"

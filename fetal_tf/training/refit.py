@@ -1,4 +1,4 @@
-"""A net that learns its validation frames too, once a run without them has been measured.
+"""Refit: train with the validation frames too, after a run without them has been measured.
 
 `train.refit: RUN` names that run. What it held out for validation is learnt as well; the
 thresholds and the expected error that were fitted to those frames, and the figures on them, are
@@ -20,8 +20,8 @@ from fetal_tf.runs.history import has_finished, read_history
 from fetal_tf.runs.lineage import ANCESTORS, descent, other_ancestor
 from fetal_tf.runs.measurement_settings import read_settings
 
-# What may differ from the measured run: nothing that a weight depends on. (Other nets that it
-# descends from are compared by their checksums, wherever they lie.)
+# Keys that may differ from the measured run, because no weight depends on them. (The nets that a
+# run descends from are compared by their checksums; their paths may differ.)
 FREE = (
     "name", "train.refit", "train.workers", "train.overlay_every", "model.init", "teacher.bundles",
     "export.", "tracking", "mlflow.", "published",
@@ -49,12 +49,12 @@ def refit_split(config: Config, refit: Path, samples: Sequence[Sample]) -> dict[
 
 
 def check_recipe(config: Config, refit: Path, descended: Mapping[str, Any]) -> None:
-    """Make sure that the figures of the measured run stand for another one.
+    """Check that a run has the recipe of the measured run, whose figures will stand for it.
 
     Args:
-        config: of the other one.
+        config: of the run.
         refit: the measured run.
-        descended: from which files the other one descends, see `environment.descent`.
+        descended: the files that the run descends from, see `environment.descent`.
 
     Raises:
         ConfigError: the measured run is not finished, or was made otherwise.
@@ -79,7 +79,7 @@ def check_recipe(config: Config, refit: Path, descended: Mapping[str, Any]) -> N
 
 
 def settings_of(refit: Path) -> dict[str, Any]:
-    """What the measured run's measurer was fitted to.
+    """The fitted settings of the measured run's measurer.
 
     Raises:
         ConfigError: no trained run there, or one without thresholds.

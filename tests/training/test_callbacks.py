@@ -10,7 +10,6 @@ from fetal_tf.training.callbacks import (
     StopWhen,
     TrainingDiverged,
     WeightAverage,
-    write_history,
 )
 from fetal_tf.training.checkpoint import TrainingState, load_state
 
@@ -131,9 +130,3 @@ def test_best_is_kept_last_goes_on_and_patience_ends(data, tmp_path):
     rows = (tmp_path / "metrics.csv").read_text().splitlines()
     assert rows[0].startswith("epoch,loss,val_dice,learning_rate,seconds")
     assert [row.split(",")[0] for row in rows[1:]] == ["1", "2", "3", "4", "5"]
-
-
-def test_history_is_rewritten_whole(tmp_path):
-    path = tmp_path / "metrics.csv"
-    write_history([{"loss": 1.0}, {"loss": 0.123456789}], path)
-    assert path.read_text() == "epoch,loss\n1,1\n2,0.123457\n"
