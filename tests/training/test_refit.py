@@ -201,7 +201,7 @@ def test_another_training_of_the_other_run_is_noticed(exported, capsys):
         settings.write_text(kept_settings)
 
 
-def test_images_that_are_judged_calibrate_nothing(exported):
+def test_images_that_are_judged_set_no_ranges(exported):
     bundle = json.loads((exported / "bundle.json").read_text())
     assert bundle["parity"]["measured_by"] == "hearts"
     validation = read_splits(exported.parents[1] / "hearts" / "splits.csv")
