@@ -318,7 +318,7 @@ def test_parity_holds_pooled_dice_to_a_limit(bundle):
     assert after != before, "int8 that equals Keras to the last pixel is Keras"
     card = (bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "PHANTOM" in card and "structures of the fetal brain" in card
-    assert "pooled_csp_dice_delta" in card
+    assert "CSP Dice, pooled, Δ" in card
 
 
 def test_an_uncalibrated_anomaly_score_is_held_to_no_limit(run):
