@@ -24,6 +24,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from fetal_tf.edge.inference.runtimes import FlipAverage
     from fetal_tf.edge.io.folders import staged_entries
     from fetal_tf.evaluation.evaluate import (
+        check_any_scored,
         draw_rows,
         evaluate_samples,
         summarise_rows,
@@ -62,28 +63,27 @@ def _evaluate(args: argparse.Namespace) -> int:
         subject, samples, args.split, args.data_root, args.dataset, args.tta, negatives
     )
     worst = worst_rows(rows, task, WORST_CASES)
-    overlays = draw_rows(predictor, samples, task, worst, average)
-    cases = [Case(row, overlay) for row, overlay in zip(worst, overlays, strict=True)]
+    overlays = draw_rows(predictor, samples, task, worst["id"], average)
+    shown = zip(worst.to_dict("records"), overlays, strict=True)
+    cases = [Case(row, overlay) for row, overlay in shown]
 
     with staged_entries(out) as folder:
-        tables = {**task.tables(rows), **({"negatives": answers} if answers else {})}
+        tables = {**task.tables(rows), **({} if answers.empty else {"negatives": answers})}
         paths = write_evaluation(folder, rows, summary, evaluated, tables)
         page = write_report(folder, rows, summary, evaluated, task, cases, subject.history)
-    if not answers:
+    if answers.empty:
         (out / "negatives.csv").unlink(missing_ok=True)  # of an older evaluation
     if evaluated.phantom:
         print("PHANTOM: generated images, which say nothing about patients")
-    if rows:
+    if len(rows):
         print(_table(summary, task, columns))
-    if answers:
+    if len(answers):
         print(negatives_text(summary["negatives"]))
     for path in (*paths, page):
         print(out / path.name)
     if subject.run_path and args.out is None:
         track_results(subject.config, subject.run_path)
-    judged = rows or answers
-    if all(row["error"] for row in judged):
-        raise DataError(f"not one of {len(judged)} images could be evaluated; {judged[0]['error']}")
+    check_any_scored(answers if rows.empty else rows)
     return 0
 
 

@@ -1,7 +1,7 @@
 """Runs side by side, and each tested against the first: `python -m tools.compare RUN RUN`.
 
-What `evaluate` has left in a run is read; what is missing is evaluated, and nothing written there.
-Where a run's config states what the study that it repeats has published, that stands beside ours.
+The results of `evaluate` are read from each run; missing ones are computed, and not written there.
+Figures that a config states as published by the study that it repeats stand beside the run's.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fetal_tf.cli.command_options import add_judging_options
+from fetal_tf.cli.command_options import add_judging_options, short_names
 from fetal_tf.cli.launching import run_command
 
 
@@ -21,7 +21,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _compare(args: argparse.Namespace) -> int:
     from fetal_tf.analysis.comparison import compare_runs
-    from fetal_tf.analysis.run_names import short_names
     from fetal_tf.edge.io.files import write_text_atomic
     from fetal_tf.edge.io.folders import staged_entries
     from fetal_tf.evaluation.stored import judge

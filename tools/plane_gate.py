@@ -22,6 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _study(args: argparse.Namespace) -> int:
     from dataclasses import asdict
 
+    import pandas as pd
+
     from fetal_tf.analysis import plane_gate
     from fetal_tf.edge.io.files import make_writable_folder, write_bytes_atomic, write_text_atomic
     from fetal_tf.edge.io.folders import staged_entries
@@ -66,7 +68,7 @@ def _study(args: argparse.Namespace) -> int:
         fitted_here=any(sample.id in validation for sample in samples),
     )
     figure = gate_histograms(own, datasets or corrupted)
-    lines = [line for frames in (own, *datasets, *corrupted) for line in frames.lines()]
+    lines = pd.concat([frames.lines() for frames in (own, *datasets, *corrupted)])
     with staged_entries(out) as folder:
         tree = {"schema": 1, "evaluated": asdict(evaluated), **record}
         write_text_atomic(folder / "gate.json", json_text(tree))

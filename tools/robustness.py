@@ -1,6 +1,6 @@
 """Scores against noise, speckle, blur, contrast, gamma, shadow: `python -m tools.robustness RUN`.
 
-Of several runs, one experiment trained from several seeds, it also says how far they agree.
+Of several runs, seeds of one experiment, it also says how far they agree.
 """
 
 import argparse
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fetal_tf.cli.command_options import add_judging_options
+from fetal_tf.cli.command_options import add_judging_options, short_names
 from fetal_tf.cli.launching import run_command
 from fetal_tf.edge.errors import DataError
 
@@ -21,7 +21,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _study(args: argparse.Namespace) -> int:
     from fetal_tf.analysis.robustness import conditions, points, spread
-    from fetal_tf.analysis.run_names import short_names
     from fetal_tf.analysis.seed_agreement import check_one_experiment
     from fetal_tf.edge.io.files import make_writable_folder, write_bytes_atomic, write_text_atomic
     from fetal_tf.edge.io.folders import staged_entries
@@ -49,7 +48,7 @@ def _study(args: argparse.Namespace) -> int:
     for label, subject in subjects.items():
         print(f"{label}: {len(samples)} images, undistorted and at every level", flush=True)
         task, seed = subject.task, subject.config.seed
-        # Every run meets the same distorted frames: their seed is not that of its training.
+        # Every run gets the same distorted frames, whatever its own seed.
         for condition in conditions(subject.predictor, samples, task, seed=0, progress=True):
             found += points(label, condition, task, seed)
             if condition.undistorted:

@@ -1,24 +1,25 @@
 """Runs side by side on the same images, and a paired test of each against the first."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from fetal_tf.analysis.comparison_notes import comparison_notes
 from fetal_tf.analysis.summary_figures import Figure, is_summary_figure, summary_figures
 from fetal_tf.config.registry import nearest
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.evaluation.evaluate import summarise_rows
 from fetal_tf.evaluation.stored import Judged
 from fetal_tf.scores.paired_tests import PairedTest, paired_tests
-from fetal_tf.scores.rows import Row
-from fetal_tf.scores.statistics import finite, summarise
+from fetal_tf.scores.rows import numbers, scored
+from fetal_tf.scores.statistics import summarise
 
 SCHEMA = 1
 PIXELS = "pixels."  # section of a summary that rows alone cannot give
+BACKGROUND = "background"  # of tasks in which every pixel belongs to exactly one class
 
 
 @dataclass(frozen=True)
@@ -85,50 +86,40 @@ def compare_runs(judged: Sequence[Judged], metrics: Sequence[str] | None = None)
         DataError: other datasets, fewer than two common images, or images that have an id in
             common and nothing else.
     """
-    rows = _common_rows(judged)
+    frames = _common_images(judged)
     first = judged[0]
-    summaries = [summarise_rows(kept, j.task, j.seed) for j, kept in zip(judged, rows, strict=True)]
-    own = [_own_figures(*run) for run in zip(judged, rows, summaries, strict=True)]
+    summaries = [summarise_rows(f, j.task, j.seed) for j, f in zip(judged, frames, strict=True)]
+    own = [_own_figures(*run) for run in zip(judged, frames, summaries, strict=True)]
     chosen = _chosen_metrics(own, judged, metrics)
     standings = {
-        j.label: _standing(j, kept, summary, figures, chosen)
-        for j, kept, summary, figures in zip(judged, rows, summaries, own, strict=True)
+        j.label: _standing(j, frame, summary, figures, chosen)
+        for j, frame, summary, figures in zip(judged, frames, summaries, own, strict=True)
     }
     pairs = [
-        (j.label, kept, name)
-        for j, kept in zip(judged[1:], rows[1:], strict=True)
+        (j.label, frame, name)
+        for j, frame, figures in zip(judged[1:], frames[1:], own[1:], strict=True)
         for name in chosen
-        if _holds(kept, name)
-        and _holds(rows[0], name)
-        and (metrics is not None or _means_the_same(name, first, j))
+        if name in figures and name in own[0] and not is_summary_figure(name)
+        if metrics is not None or _means_the_same(name, first, j)
     ]
     return Comparison(
         split=first.evaluated["split"],
         dataset=first.evaluated["dataset"],
         phantom=first.evaluated["phantom"],
-        images=len(rows[0]),
-        groups=len({row["group"] for row in rows[0]}),
+        images=len(frames[0]),
+        groups=frames[0]["group"].nunique(),
         metrics=tuple(chosen),
         runs=standings,
         published={j.label: j.published.model_dump() for j in judged if j.published},
-        tests=tuple(paired_tests(first.label, rows[0], pairs, first.seed, first.task.columns)),
-        notes=tuple(comparison_notes(judged, own, _pooled_unpaired(standings))),
+        tests=tuple(paired_tests(first.label, frames[0], pairs, first.seed, first.task.columns)),
+        notes=tuple(_notes(judged, own, standings)),
     )
 
 
-def _pooled_unpaired(standings: Mapping[str, Standing]) -> list[int]:
-    """How many images are pooled over pixels in a run's figures that another run has not."""
-    return [
-        s.unpaired if any(name.startswith(PIXELS) for name in s.figures) else 0
-        for s in standings.values()
-    ]
-
-
-def _common_rows(judged: Sequence[Judged]) -> list[list[Row]]:
+def _common_images(judged: Sequence[Judged]) -> list[pd.DataFrame]:
     """Each run's rows of the common images, in the first run's order."""
-    first = judged[0]
-    by_id = [{str(row["id"]): row for row in j.rows} for j in judged]
-    for other in judged[1:]:
+    first, *others = judged
+    for other in others:
         for key in ("dataset", "phantom"):
             if other.evaluated[key] != first.evaluated[key]:
                 raise DataError(
@@ -136,39 +127,46 @@ def _common_rows(judged: Sequence[Judged]) -> list[list[Row]]:
                     f"{first.evaluated[key]}; only results on the same images can be compared, "
                     "see --data-root"
                 )
-    ids = [id for id in by_id[0] if all(id in rows for rows in by_id[1:])]
+    ids = first.rows["id"]
+    for other in others:
+        ids = ids[ids.isin(other.rows["id"])]
     if len(ids) < 2:
         counts = ", ".join(f"{j.label} {len(j.rows)}" for j in judged)
         raise DataError(
             f"{len(ids)} images in common ({counts}), at least 2 are needed; give runs of one "
             "split, or take --split all with a --data-root that none was trained on"
         )
-    for id in ids:
-        for j, rows in zip(judged[1:], by_id[1:], strict=True):
-            _check_same_image(by_id[0][id], rows[id], first.label, j.label)
-    return [[rows[id] for id in ids] for rows in by_id]
+    frames = [j.rows.set_index("id", drop=False).loc[ids] for j in judged]
+    for other, frame in zip(others, frames[1:], strict=True):
+        _check_same_images(frames[0], frame, first.label, other.label)
+    return frames
 
 
-def _check_same_image(one: Row, other: Row, first: str, second: str) -> None:
-    truths = [key for key in one if re.search(r"(^|_)true_", key)]  # ids and groups may coincide
+def _check_same_images(one: pd.DataFrame, other: pd.DataFrame, first: str, second: str) -> None:
+    """Ids and groups of two datasets may coincide; the truth and the pixel sizes do not."""
+    truths = [name for name in one if re.search(r"(^|_)true_", name)]
     for key in ("group", "mm_per_pixel", *truths):
-        a, b = one.get(key), other.get(key)
-        if a is None or b is None:
-            continue  # a failed row knows no pixel size
-        same = np.isclose(a, b, rtol=1e-4) if isinstance(a, float) else a == b
-        if not same:
+        if key not in one or key not in other:
+            continue
+        both = pd.DataFrame({"a": one[key], "b": other[key]}).replace("", None).dropna()
+        if both.empty:
+            continue
+        differs = both["a"] != both["b"]
+        if pd.api.types.is_numeric_dtype(both["a"]):
+            differs = ~np.isclose(both["a"], both["b"], rtol=1e-4)
+        for id, found in both[differs].iterrows():
             raise DataError(
-                f"image {one['id']}: {key} is {a} in {first} and {b} in {second}: the runs "
-                "do not speak of the same images"
+                f"image {id}: {key} is {found['a']} in {first} and {found['b']} in {second}: the "
+                "runs do not speak of the same images"
             )
 
 
-def _own_figures(judged: Judged, rows: Sequence[Row], summary: Mapping[str, Any]) -> dict[str, Any]:
+def _own_figures(judged: Judged, rows: pd.DataFrame, summary: Mapping[str, Any]) -> dict[str, Any]:
     """A run's figures by name: every column with a number in it, and the summary's, dotted.
 
     What is pooled over pixels is of all the run's images: rows of the common ones do not hold it.
     """
-    columns = dict.fromkeys(name for row in rows for name in row if finite(row[name]) is not None)
+    columns = dict.fromkeys(rows.select_dtypes("number").dropna(axis=1, how="all"))
     of_all = summary_figures(judged.summary)
     found = {name: figure for name, figure in of_all.items() if name.startswith(PIXELS)}
     found |= summary_figures(summary)
@@ -193,10 +191,6 @@ def _chosen_metrics(
     return list(dict.fromkeys(asked))
 
 
-def _holds(rows: Sequence[Row], metric: str) -> bool:
-    return any(finite(row.get(metric)) is not None for row in rows)
-
-
 def _means_the_same(metric: str, one: Judged, other: Judged) -> bool:
     if one.task.classes == other.task.classes:
         return True
@@ -214,22 +208,22 @@ def _is_official(metric: str, judged: Judged) -> bool:
 
 def _standing(
     judged: Judged,
-    rows: list[Row],
+    rows: pd.DataFrame,
     summary: Mapping[str, Any],
     own: Mapping[str, Any],
     metrics: Sequence[str],
 ) -> Standing:
-    groups = [str(row["group"]) for row in rows]
-    pooled = judged.task.pooled([row for row in rows if not row.get("error")])
+    groups = list(rows["group"])
+    pooled = judged.task.pooled(scored(rows))
     intervals: Mapping[str, Any] = summary.get("pooled", {})
     counts = {k: summary["images"][k] for k in ("measured", "flagged", "refused", "failed")}
     return Standing(
         **counts,
         unpaired=len(judged.rows) - len(rows),
         scores={
-            name: summarise([finite(row.get(name)) for row in rows], judged.seed, groups)
+            name: summarise(numbers(rows, name), judged.seed, groups)
             for name in metrics
-            if _holds(rows, name)
+            if name in own and not is_summary_figure(name)
         },
         pooled={
             name: {
@@ -241,3 +235,63 @@ def _standing(
         },
         figures={name: own[name] for name in metrics if is_summary_figure(name) and name in own},
     )
+
+
+def _notes(
+    judged: Sequence[Judged],
+    own: Sequence[Mapping[str, Any]],
+    standings: Mapping[str, Standing],
+) -> list[str]:
+    """What was trained on, what differs, and what is missing: to know before believing a figure."""
+    first = judged[0]
+    notes = [
+        f"{j.label} was trained on {j.evaluated['trained_on']} of its images."
+        for j in judged
+        if j.evaluated.get("trained_on")
+    ]
+    for j in judged[1:]:
+        notes += _differences(j, first)
+    for j, standing in zip(judged, standings.values(), strict=True):
+        if standing.unpaired and any(name.startswith(PIXELS) for name in standing.figures):
+            notes.append(
+                f"{j.label}: what is pooled over pixels holds all its {len(j.rows)} images, the "
+                f"{standing.unpaired} that another run has not among them."
+            )
+    for j, names in zip(judged, own, strict=True):
+        notes += _alone(j, names)
+    return notes
+
+
+def _differences(one: Judged, first: Judged) -> Iterator[str]:
+    if one.task.name != first.task.name:
+        yield (
+            f"{one.label} is judged by the task {one.task.name}, {first.label} by "
+            f"{first.task.name}: a metric that only one of them has is not tested."
+        )
+    if one.task.classes != first.task.classes:
+        known = (
+            f"{one.label} knows {', '.join(one.task.classes)}; {first.label} knows "
+            f"{', '.join(first.task.classes)}."
+        )
+        if BACKGROUND in one.task.classes and BACKGROUND in first.task.classes:
+            known += (
+                " What one names and the other does not counts to another class there: figures of "
+                "the surrounding class differ by definition."
+            )
+        yield known
+    if one.evaluated["data_root"] != first.evaluated["data_root"]:
+        yield (
+            f"{one.label} was evaluated on {one.evaluated['data_root']}, {first.label} on "
+            f"{first.evaluated['data_root']}; ids, groups, pixel sizes and truth agree."
+        )
+
+
+def _alone(judged: Judged, own: Mapping[str, object]) -> Iterator[str]:
+    """Published figures that nothing of ours can stand beside."""
+    metrics = judged.published.metrics if judged.published else {}
+    for name, value in metrics.items():
+        if name not in own:
+            yield (
+                f"{judged.label}: its config states published.metrics.{name} = {value:g}, but its "
+                f"evaluation has no such figure{nearest(name, own)}."
+            )

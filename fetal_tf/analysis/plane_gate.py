@@ -1,6 +1,6 @@
-"""Does the plane score tell other frames from the plane's own? AUROC and shares flagged, by set.
+"""How well the plane score separates frames of the plane from others: AUROC and share flagged.
 
-Beside the plane score stands the plain reconstruction error: what of the two works is measured.
+The reconstruction error is judged in the same way, to see which of the two works.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fetal_tf.analysis.distortions import DISTORTIONS
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.inference.predictor import Predictor
-from fetal_tf.evaluation.evaluate import evaluate_samples
+from fetal_tf.evaluation.evaluate import check_any_scored, evaluate_samples
 from fetal_tf.scores.detection import auroc, wilson_interval
-from fetal_tf.scores.rows import Row
-from fetal_tf.scores.statistics import finite
+from fetal_tf.scores.rows import numbers, scored
 from fetal_tf.tasks.task import Task
 
 SCORES = ("plane_score", "reconstruction_error")
@@ -35,30 +35,21 @@ class FrameSet:
 
     name: str
     kind: str
-    rows: list[Row]
+    rows: pd.DataFrame
 
     @property
-    def scored(self) -> list[Row]:
+    def scored(self) -> pd.DataFrame:
         """Without the images that could not be evaluated."""
-        return [row for row in self.rows if not row.get("error")]
+        return scored(self.rows)
 
     def flagged(self) -> tuple[int, int]:
         """How many of the scored images are flagged, and how many those are."""
-        return sum(bool(row["flags"]) for row in self.scored), len(self.scored)
+        return int((self.scored["flags"] != "").sum()), len(self.scored)
 
-    def lines(self) -> list[dict[str, Any]]:
+    def lines(self) -> pd.DataFrame:
         """Of gate.csv."""
-        return [
-            {
-                "set": self.name,
-                "kind": self.kind,
-                "id": row["id"],
-                **{name: row.get(name) for name in SCORES},
-                "flags": row.get("flags", ""),
-                "error": row["error"],
-            }
-            for row in self.rows
-        ]
+        columns = ["set", "kind", "id", *SCORES, "flags", "error"]
+        return self.rows.assign(set=self.name, kind=self.kind).reindex(columns=columns)
 
 
 def own_frames(
@@ -70,11 +61,8 @@ def own_frames(
         DataError: not one of them has a plane score.
     """
     own = FrameSet(OWN, OWN, evaluate_samples(predictor, samples, task, progress=progress))
-    if not own.scored:
-        raise DataError(
-            f"not one of {len(own.rows)} images could be evaluated; {own.rows[0]['error']}"
-        )
-    if all(finite(row["plane_score"]) is None for row in own.scored):
+    check_any_scored(own.rows)
+    if np.isnan(numbers(own.scored, "plane_score")).all():
         raise DataError(
             "no plane score: the run has no threshold for its best.keras; "
             "`python -m export RUN` fits it, from at least 20 validation images"
@@ -127,13 +115,11 @@ def judged(own: FrameSet, other: FrameSet, seed: int) -> dict[str, Any]:
 
 
 def _auroc(own: FrameSet, other: FrameSet, score: str, seed: int) -> dict[str, Any]:
-    rows = [*own.scored, *other.scored]
-    # Two datasets may number their patients alike.
+    # Two datasets may give their patients the same numbers.
     prefix = "" if other.kind == "corruption" else f"{other.name}/"
-    groups = [str(r["group"]) for r in own.scored]
-    groups += [f"{prefix}{r['group']}" for r in other.scored]
-    positive = np.arange(len(rows)) >= len(own.scored)
-    return auroc([finite(row[score]) for row in rows], positive, groups, seed)
+    groups = [*own.scored["group"], *(prefix + other.scored["group"])]
+    values = np.concatenate([numbers(frames.scored, score) for frames in (own, other)])
+    return auroc(values, np.arange(len(values)) >= len(own.scored), groups, seed)
 
 
 def study_record(

@@ -1,18 +1,18 @@
-"""How scores fall as frames get worse: every distortion at every level, over the same images."""
+"""Scores of the same images under every distortion at every level."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fetal_tf.analysis.distortions import DISTORTIONS
 from fetal_tf.data.sample import Sample
-from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.inference.predictor import Predictor
-from fetal_tf.evaluation.evaluate import evaluate_samples, summarise_rows
+from fetal_tf.evaluation.evaluate import check_any_scored, evaluate_samples, summarise_rows
 from fetal_tf.scores.columns import POOLED
-from fetal_tf.scores.rows import Row
+from fetal_tf.scores.rows import scored
 from fetal_tf.scores.statistics import summarise
 from fetal_tf.tasks.task import Task
 
@@ -26,7 +26,7 @@ class Condition:
 
     distortion: str
     level: float
-    rows: list[Row]
+    rows: pd.DataFrame
 
     @property
     def undistorted(self) -> bool:
@@ -91,8 +91,7 @@ def conditions(
         DataError: not one of the undistorted images could be evaluated.
     """
     clean = evaluate_samples(predictor, samples, task, progress=progress)
-    if all(row.get("error") for row in clean):
-        raise DataError(f"not one of {len(clean)} images could be evaluated; {clean[0]['error']}")
+    check_any_scored(clean)
     for name, distortion in DISTORTIONS.items():
         for level in sorted((*distortion.levels, distortion.identity)):
             if level == distortion.identity:
@@ -108,20 +107,16 @@ def points(run: str, condition: Condition, task: Task, seed: int) -> list[Point]
     rows = condition.rows
     summary = summarise_rows(rows, task, seed)
     found = {name: summary["metrics"][name] for name in task.headline}
-    scored = [row for row in rows if not row.get("error")]
-    pooled = task.pooled(scored)
+    pooled = task.pooled(scored(rows))
     intervals: Mapping[str, Any] = summary.get("pooled", {})
     for name in task.headline:
         if name in pooled:
             ci95 = intervals.get(name, {}).get("ci95", NOTHING)
-            found[POOLED + name] = {"mean": pooled[name], "ci95": ci95, "n": len(scored)}
-    groups = [str(row["group"]) for row in rows]
-    unmeasured = [bool(row.get("error") or row.get("refused")) for row in rows]
-    flagged = [
-        bool(row.get("flags")) and not out for row, out in zip(rows, unmeasured, strict=True)
-    ]
+            found[POOLED + name] = {"mean": pooled[name], "ci95": ci95, "n": len(scored(rows))}
+    unmeasured = (rows["error"] != "") | (rows["refused"] != "")
+    flagged = (rows["flags"] != "") & ~unmeasured
     for name, counted in zip(SHARES, (flagged, unmeasured), strict=True):
-        found[name] = summarise([float(value) for value in counted], seed, groups)
+        found[name] = summarise(counted.to_numpy(), seed, list(rows["group"]))
     return [
         Point(run, condition.distortion, condition.level, name, s["mean"], s["ci95"], s["n"])
         for name, s in found.items()

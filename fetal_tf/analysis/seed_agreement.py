@@ -1,23 +1,24 @@
-"""One experiment, trained from several seeds: how far do scores and measurements differ?
+"""How much scores and measurements differ between runs of one experiment with other seeds.
 
-Frames of one patient are not independent subjects; the interval of an ICC takes them for such.
+The interval of an ICC takes images as independent, which frames of one patient are not.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.evaluation.target import Subject
 from fetal_tf.experiment import Experiment
 from fetal_tf.scores.agreement import icc_2_1
-from fetal_tf.scores.rows import Row
-from fetal_tf.scores.statistics import finite
+from fetal_tf.scores.rows import numbers, scored
+from fetal_tf.scores.statistics import over_repeats
 from fetal_tf.tasks.task import Task
 
 ICC_TARGET = 0.9  # "excellent", Koo & Li 2016, J Chiropr Med 15:155
-# The first where every frame has a pixel size: how far an examiner zoomed in is no anatomy.
+# mm² where every frame has a pixel size: an area in pixels depends on the zoom.
 AREAS = ("_area_mm2", "_area_px")
 MAY_DIFFER = ("name", "seed")
 
@@ -26,8 +27,8 @@ def check_one_experiment(subjects: Mapping[str, Subject]) -> list[str]:
     """Make sure that runs saw the same data, split alike, and name the same classes.
 
     Returns:
-        Sections of the config in which they differ all the same, beside name and seed: then the
-        spread is not one of seeds alone.
+        Sections of the config, other than name and seed, in which they differ: then the spread has
+        more causes than the seed.
 
     Raises:
         ConfigError: they differ in what a comparison of seeds rests on; names runs and both values.
@@ -97,16 +98,11 @@ def seed_spread(means: Mapping[str, Mapping[str, float | None]]) -> dict[str, An
     found: dict[str, Any] = {}
     for name in dict.fromkeys(name for of_run in means.values() for name in of_run):
         values = {run: of_run.get(name) for run, of_run in means.items()}
-        known = [value for value in values.values() if value is not None]
-        found[name] = {
-            "mean": float(np.mean(known)) if known else None,
-            "sd": float(np.std(known, ddof=1)) if len(known) > 1 else None,
-            "runs": values,
-        }
+        found[name] = over_repeats(list(values.values())) | {"runs": values}
     return found
 
 
-def measurement_agreement(rows: Mapping[str, Sequence[Row]], task: Task) -> dict[str, Any]:
+def measurement_agreement(rows: Mapping[str, pd.DataFrame], task: Task) -> dict[str, Any]:
     """ICC(2,1) between runs of each structure's area and of each measured quantity.
 
     Args:
@@ -122,16 +118,11 @@ def measurement_agreement(rows: Mapping[str, Sequence[Row]], task: Task) -> dict
         in which all agree on nothing raise it.
     """
     found: dict[str, Any] = {}
+    measured = [(f["error"] == "") & (f["refused"] == "") for f in rows.values()]
+    usable = np.all(measured, axis=0)
+    total = len(usable)
     for column in _columns(rows, task):
-        usable = [
-            images
-            for images in zip(*rows.values(), strict=True)
-            if not any(row.get("error") or row.get("refused") for row in images)
-        ]
-        values = np.array(
-            [[_or_nan(row.get(column)) for row in images] for images in usable], np.float64
-        ).reshape(-1, len(rows))
-        total = len(next(iter(rows.values())))
+        values = np.column_stack([numbers(frame, column) for frame in rows.values()])[usable]
         seen = np.isfinite(values).sum(axis=1)
         found[column] = {
             "target": ICC_TARGET,
@@ -146,17 +137,12 @@ def measurement_agreement(rows: Mapping[str, Sequence[Row]], task: Task) -> dict
     return found
 
 
-def _columns(rows: Mapping[str, Sequence[Row]], task: Task) -> list[str]:
+def _columns(rows: Mapping[str, pd.DataFrame], task: Task) -> list[str]:
     """Areas of the task's classes and predicted quantities, as far as a row holds them."""
-    in_mm = all(
-        finite(row.get("mm_per_pixel")) is not None
-        for of_run in rows.values()
-        for row in of_run
-        if not row.get("error")
-    )
+    in_mm = all(np.isfinite(numbers(scored(f), "mm_per_pixel")).all() for f in rows.values())
     areas = [f"{name}{AREAS[0] if in_mm else AREAS[1]}" for name in task.classes]
     quantities = [quantity.predicted for quantity in task.quantities]
-    held = {name for of_run in rows.values() for row in of_run for name in row}
+    held = {name for frame in rows.values() for name in frame}
     return [name for name in (*areas, *quantities) if name in held]
 
 
@@ -164,8 +150,3 @@ def _icc(values: np.ndarray, total: int) -> dict[str, Any]:
     few = min(values.shape) < 2
     found = {"icc": None, "ci95": [None, None]} if few else icc_2_1(values)
     return {"n": len(values), "left_out": total - len(values), **found}
-
-
-def _or_nan(value: float | str | None) -> float:
-    number = finite(value)
-    return np.nan if number is None else number

@@ -1,4 +1,4 @@
-"""Which of a measurement's quantities can be doubted: those that an expert's value is known of."""
+"""The measured quantities whose uncertainty can be judged: those with an expert's value."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from fetal_tf.edge.geometry.landmarks import AXES, LANDMARKS, swapped_ends
-from fetal_tf.scores.rows import Row
-from fetal_tf.scores.statistics import finite
 
 LANDMARK_POINTS = "landmarks_px"
 _UNITS = ("mm", "mm2", "px", "percent")  # of lengths, areas and shares; not of directions
@@ -55,15 +53,16 @@ class Uncertain:
 
     def _values(self, records: Sequence[Record]) -> np.ndarray:
         """[n] numbers, or points [n, P, 2], of the records that hold them."""
-        rows = [[finite(record.get(name)) for name in self.columns] for record in records]
-        known = np.array([row for row in rows if None not in row], np.float64)
+        rows = [[record.get(name) for name in self.columns] for record in records]
+        values = np.array(rows, np.float64).reshape(-1, len(self.columns))
+        known = values[np.isfinite(values).all(axis=1)]
         if not self.is_place:
             return known.reshape(-1)
         return known.reshape(-1, len(self.columns) // 2, 2)
 
 
-def known_quantities(record: Record, row: Row) -> list[Uncertain]:
-    """What a record holds, in a unit of length, area or share, and a row knows the truth of."""
+def known_quantities(record: Record, row: Mapping[str, object]) -> list[Uncertain]:
+    """Quantities of a record, in a unit of length, area or share, whose truth the row holds."""
     numbers = [
         Uncertain(name, (name,))
         for name in record
@@ -81,22 +80,22 @@ def known_quantities(record: Record, row: Row) -> list[Uncertain]:
     return [*places, *numbers]
 
 
-def truth_column(name: str, row: Row) -> str | None:
+def truth_column(name: str, row: Mapping[str, object]) -> str | None:
     """The column that holds the expert's value of a number."""
     stem, _, unit = name.rpartition("_")
     return next((c for c in (f"{stem}_true_{unit}", f"{_TRUE}{name}") if c in row), None)
 
 
 def consistent_ends(records: Sequence[Record]) -> list[Record]:
-    """Records in which the ends of an axis have the names that fit the first one's best.
+    """Records in which the ends of each axis are named as in the first record.
 
-    Which end is the first is a convention, and an upright axis that is turned a little changes it.
+    Which end is called the first is a convention: a small turn of an upright axis swaps the names.
     """
     columns = [f"{name}_{axis}_px" for name in LANDMARKS for axis in "xy"]
     first: np.ndarray | None = None
     named: list[Record] = []
     for record in records:
-        values = [finite(record.get(column)) for column in columns]
+        values = [record.get(column) for column in columns]
         if None in values:
             named.append(record)
             continue

@@ -1,12 +1,14 @@
-"""How far a measurement moves when the network is asked again, beside how wrong it is.
+"""The spread of repeated measurements of an image, beside the error of a single one.
 
-Asked again: with dropout on (Monte Carlo dropout), or about other views of the same frame
-(test-time augmentation). The spread over the answers is in the measurement's own unit.
+The net is asked again with dropout on (Monte Carlo dropout), or about other views of the frame
+(test-time augmentation). The spread has the unit of the measurement.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from fetal_tf.analysis.augmented_views import draw_views
@@ -22,10 +24,9 @@ from fetal_tf.analysis.uncertain_quantities import (
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.inference.predictor import Predictor
-from fetal_tf.evaluation.evaluate import Frame, evaluate_samples
+from fetal_tf.evaluation.evaluate import Frame, check_any_scored, evaluate_samples
 from fetal_tf.models.predictor import KerasPredictor
-from fetal_tf.scores.rows import Row
-from fetal_tf.scores.statistics import finite
+from fetal_tf.scores.rows import Row, frame_of
 from fetal_tf.tasks.task import Task
 
 METHODS = ("mc-dropout", "tta")
@@ -72,7 +73,7 @@ def study(
     samplers: Mapping[str, Sampler],
     *,
     progress: bool = False,
-) -> tuple[list[Row], list[Uncertain]]:
+) -> tuple[pd.DataFrame, list[Uncertain]]:
     """Measure every image once as `evaluate` does, and again by each sampler.
 
     Args:
@@ -92,15 +93,14 @@ def study(
         DataError: no image could be evaluated, or none has a quantity to compare.
     """
     judged = evaluate_samples(predictor, samples, task, progress=progress)
-    if all(row.get("error") for row in judged):
-        raise DataError(f"not one of {len(judged)} images could be evaluated; {judged[0]['error']}")
+    check_any_scored(judged)
     rows: list[Row] = []
     quantities: list[Uncertain] = []
-    pairs = zip(samples, judged, strict=True)
+    pairs = zip(samples, judged.to_dict("records"), strict=True)
     for sample, row in tqdm(
         pairs, total=len(samples), unit="image", disable=None if progress else True
     ):
-        if row.get("error"):
+        if row["error"]:
             rows.append({"id": sample.id, "group": sample.group, "error": row["error"]})
             continue
         frame = Frame.read(sample.image_path, predictor.input_shape)
@@ -116,12 +116,12 @@ def study(
         rows.append(_line(sample, row, records, quantities))
     if not quantities:
         raise DataError(f"task {task.name}: measures nothing that an expert's value is known of")
-    return rows, quantities
+    return frame_of(rows), quantities
 
 
 def _line(
     sample: Sample,
-    row: Row,
+    row: Mapping[str, Any],
     records: Mapping[str, list[dict[str, float | str | None]]],
     quantities: Sequence[Uncertain],
 ) -> Row:
@@ -130,14 +130,12 @@ def _line(
     for method, answers in records.items():
         line[f"{column_name(method)}_unmeasured"] = sum(bool(r.get("refused")) for r in answers)
     for quantity in quantities:
-        truth = (
-            None if quantity.is_place else finite(row.get(str(truth_column(quantity.name, row))))
-        )
+        truth = None if quantity.is_place else row.get(str(truth_column(quantity.name, row)))
         if quantity.is_place:
             combined = quantity.name == LANDMARK_POINTS
             error = row.get("radial_error_px" if combined else quantity.column("error"))
         else:
-            own = finite(row.get(quantity.name))
+            own = row.get(quantity.name)
             line |= {quantity.name: own, quantity.column("true"): truth}
             error = _distance(own, truth)
         line[quantity.column("abs_error")] = error

@@ -7,8 +7,8 @@ from fetal_tf.edge.errors import MissingExtraError
 # The modules of each extra in pyproject.toml.
 EXTRAS = {
     "train": (
-        "albumentations", "jinja2", "keras", "matplotlib", "pydantic", "scipy", "tensorboard",
-        "tensorflow", "yaml",
+        "albumentations", "jinja2", "keras", "matplotlib", "pandas", "pydantic", "scipy",
+        "tensorboard", "tensorflow", "yaml",
     ),
     "export": ("onnx", "onnxruntime", "tf2onnx"),
     "keras-cv": ("keras_cv",),

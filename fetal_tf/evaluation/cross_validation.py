@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pandas as pd
 
 from fetal_tf.edge.errors import DataError, FetalTFError
 from fetal_tf.edge.io.files import write_text_atomic
@@ -20,8 +20,8 @@ from fetal_tf.evaluation.negatives import ANSWERS
 from fetal_tf.runs.history import read_history
 from fetal_tf.scores.columns import POOLED
 from fetal_tf.scores.monitor import Monitor
-from fetal_tf.scores.rows import Row, csv_text, json_text, read_object, read_rows
-from fetal_tf.scores.statistics import finite
+from fetal_tf.scores.rows import csv_text, image_frame, json_text, read_object, read_rows, scored
+from fetal_tf.scores.statistics import over_repeats
 from fetal_tf.tasks.task import Task
 
 SCHEMA = 1
@@ -41,7 +41,7 @@ class Fold:
     """
 
     run: Path
-    rows: list[Row]
+    rows: pd.DataFrame
     summary: Mapping[str, Any]
     history: list[dict[str, float]]
 
@@ -111,11 +111,10 @@ def pool_folds(name: str, folds: Sequence[Fold], task: Task, monitor: Monitor, s
         )
         for column in task.headline
     }
-    scored = sum(not row.get("error") for row in rows)
     for column in task.pooled_headline:
         figures[POOLED + column] = (
             [fold.found("pooled", column, "value") for fold in folds],
-            _pooled(whole["pooled"][column], "value", scored),
+            _pooled(whole["pooled"][column], "value", len(scored(rows))),
         )
     answers = [_answers(fold) for fold in folds]
     best = [monitor.best_epoch(fold.history) for fold in folds]
@@ -131,7 +130,7 @@ def pool_folds(name: str, folds: Sequence[Fold], task: Task, monitor: Monitor, s
             *(["measurement limits"] if task.fits_measurer else []),
         ],
         "metrics": {
-            column: {"folds": values, **_over_folds(values), "pooled": pooled}
+            column: {"folds": values, **over_repeats(values), "pooled": pooled}
             for column, (values, pooled) in figures.items()
         },
         **({"negatives": _summed(answers)} if any(answers) else {}),
@@ -150,27 +149,26 @@ def pool_folds(name: str, folds: Sequence[Fold], task: Task, monitor: Monitor, s
     }
 
 
-def pooled_rows(folds: Sequence[Fold]) -> list[Row]:
+def pooled_rows(folds: Sequence[Fold]) -> pd.DataFrame:
     """The rows of all folds, each with the number of its `fold`.
 
     Raises:
         DataError: an image in two of them.
     """
-    held_out: dict[str, Path] = {}
-    rows: list[Row] = []
-    for number, fold in enumerate(folds):
-        for row in fold.rows:
-            other = held_out.setdefault(str(row["id"]), fold.run)
-            if other != fold.run:
-                raise DataError(
-                    f"{fold.run}: validates on {row['id']}, and so does {other}; these are no "
-                    "folds of one split"
-                )
-            rows.append({"id": row["id"], "group": row["group"], "fold": number, **row})
-    return rows
+    numbered = (fold.rows.assign(fold=number) for number, fold in enumerate(folds))
+    rows = image_frame(pd.concat(numbered, ignore_index=True))
+    again = rows[rows["id"].duplicated()]
+    if len(again):
+        id, number = again.iloc[0][["id", "fold"]]
+        first = rows.loc[rows["id"] == id, "fold"].iloc[0]
+        raise DataError(
+            f"{folds[number].run}: validates on {id}, and so does {folds[first].run}; these are no "
+            "folds of one split"
+        )
+    return rows[list(dict.fromkeys(["id", "group", "fold", *rows]))]
 
 
-def write_folds(out: Path, record: Mapping[str, Any], rows: Sequence[Row]) -> list[Path]:
+def write_folds(out: Path, record: Mapping[str, Any], rows: pd.DataFrame) -> list[Path]:
     """Write `folds.json`, `folds.csv` (a line per metric) and `per_image.csv` to `out`."""
     with staged_entries(out) as folder:
         write_text_atomic(folder / "folds.json", json_text(record))
@@ -208,11 +206,3 @@ def _again(folder: Path) -> str:
 
 def _summed(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
     return {name: sum(c.get(name, 0) for c in counts) for name in ("n", "failed", *ANSWERS)}
-
-
-def _over_folds(values: Sequence[float | None]) -> dict[str, float | None]:
-    known = [number for value in values if (number := finite(value)) is not None]
-    return {
-        "mean": float(np.mean(known)) if known else None,
-        "sd": float(np.std(known, ddof=1)) if len(known) > 1 else None,
-    }

@@ -1,9 +1,8 @@
 """One evaluation for every predictor: a row per image, then a summary with intervals.
 
-Keras, each TFLite variant and ONNX pass through the same lines, so their figures can be compared.
+Keras models, TFLite and ONNX files pass through the same code, so their figures can be compared.
 """
 
-import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,17 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.bundle.gate import GatedPredictor
-from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.edge.errors import DataError, FetalTFError
 from fetal_tf.edge.geometry.letterbox import Letterbox, letterboxed
 from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.edge.io.images import read_gray
-from fetal_tf.scores.rows import Row, count_codes, csv_text, json_text
-from fetal_tf.scores.statistics import BOOTSTRAP_RESAMPLES, finite, summarise
+from fetal_tf.scores.rows import (
+    Row,
+    count_codes,
+    csv_text,
+    image_frame,
+    json_text,
+    numbers,
+    scored,
+)
+from fetal_tf.scores.statistics import BOOTSTRAP_RESAMPLES, summarise
 from fetal_tf.tasks.task import Gathered, Task
 
 SUMMARY_SCHEMA = 1
@@ -85,25 +93,25 @@ def evaluate_samples(
     distort: Distortion | None = None,
     average: Average | None = None,
     gather: Gathered | None = None,
-) -> list[Row]:
+) -> pd.DataFrame:
     """Predict and score every sample: one row each, in the order of `samples`.
 
     A file that cannot be read or scored keeps its row, with the reason in `error` and no figures,
-    so nothing drops out of a mean unseen. `error` is empty for all others. A negative has no
+    so that no image is lost without notice. `error` is empty for all others. A negative has no
     figures either, only `flags`, `refused`, and how many `numbers` it was given. Behind a gate a
     row has the gate's `plane_score`, and its flag before those of the measurement, as `predict`
     shows them.
 
     Args:
         predictor: the net; the task's measurer may look at more than one view of a frame with it.
-            A `GatedPredictor` brings its gate.
+            A `GatedPredictor` has a gate of its own.
         samples: what to judge on.
         task: scores an output.
         progress: show a progress bar.
         distort: what to do to an image uint8 [H, W] first, of the same shape; the truth stays.
-        average: over test-time views, around what the measurer looks at: inside of it, the views
-            that it compares would agree by construction.
-        gather: of `Task.gather`, to be filled with what is pooled over the images' pixels.
+        average: wraps a predictor that averages over test-time views. It goes around the views
+            that the measurer compares: inside, they would agree by construction.
+        gather: made by `Task.gather`; filled with what is pooled over the pixels of all images.
     """
     gate = predictor if isinstance(predictor, GatedPredictor) else None
     predictor = _prepared(predictor, task, average)
@@ -113,7 +121,7 @@ def evaluate_samples(
             batch = samples[start : start + BATCH_SIZE]
             rows += _evaluate_batch(predictor, batch, task, distort, gather, gate)
             bar.update(len(batch))
-    return rows
+    return image_frame(rows)
 
 
 def _prepared(predictor: Predictor, task: Task, average: Average | None) -> Predictor:
@@ -169,7 +177,7 @@ def _score(
 
 
 def _answer(task: Task, probabilities: np.ndarray, sample: Sample, letterbox: Letterbox) -> Row:
-    """What was said of a frame in which there is nothing to compare with."""
+    """The row of a negative: its flags, its refusal, and how many numbers it was given."""
     measurement = task.measurer_of(sample).measure(probabilities, letterbox, sample.mm_per_pixel)
     record = {k: v for k, v in measurement.as_record().items() if k != "mm_per_pixel"}
     return {
@@ -192,45 +200,49 @@ def _gated(row: Row, gate: GatedPredictor, image: np.ndarray) -> Row:
 
 
 def _failed(sample: Sample, reason: object) -> Row:
-    """The folder is cut off: results are passed on, and its path belongs to one machine."""
+    """A row without figures. Its reason names the file without the folder, which is private."""
     text = " ".join(str(reason).split()).replace(f"{sample.image_path.parent}{os.sep}", "")
     return {"id": sample.id, "group": sample.group, "error": text}
 
 
-def worst_rows(rows: Iterable[Row], task: Task, count: int = 12) -> list[Row]:
+def check_any_scored(rows: pd.DataFrame, what: str = "") -> None:
+    """Make sure that an image could be read and scored.
+
+    Raises:
+        DataError: not one; names the first image's error, after `what`.
+    """
+    if scored(rows).empty:
+        first = rows["error"].iloc[0]
+        raise DataError(f"{what}not one of {len(rows)} images could be evaluated; {first}")
+
+
+def worst_rows(rows: pd.DataFrame, task: Task, count: int = 12) -> pd.DataFrame:
     """The scored rows to look at first: refused ones, then by measurement error, then by overlap.
 
     Failed rows are left out: there is nothing to draw.
     """
-    overlap, error = task.headline[0], task.headline[-1]
-
-    def place(row: Row) -> tuple[float, float, float]:
-        miss, hit = finite(row.get(error)), finite(row.get(overlap))
-        return (
-            0.0 if row.get("refused") else 1.0,
-            math.inf if miss is None else -abs(miss),
-            math.inf if hit is None else hit,
-        )
-
-    return sorted((row for row in rows if not row.get("error")), key=place)[:count]
+    judged = scored(rows)
+    overlap, error = numbers(judged, task.headline[0]), numbers(judged, task.headline[-1])
+    order = np.lexsort((overlap, -np.abs(error), judged["refused"] == ""))
+    return judged.iloc[order[:count]]
 
 
 def draw_rows(
     predictor: Predictor,
     samples: Iterable[Sample],
     task: Task,
-    rows: Sequence[Row],
+    ids: Iterable[str],
     average: Average | None = None,
 ) -> list[np.ndarray]:
-    """Predict the samples of `rows` once more and draw truth and prediction, RGB uint8 [H, W, 3].
+    """Predict these samples once more, draw truth and prediction, RGB uint8 [H, W, 3] each.
 
     A dozen second predictions cost less than keeping a thousand probability maps in memory.
     """
     predictor = _prepared(predictor, task, average)
     by_id = {sample.id: sample for sample in samples}
     overlays = []
-    for row in rows:
-        sample = by_id[str(row["id"])]
+    for id in ids:
+        sample = by_id[id]
         frame = Frame.read(sample.image_path, predictor.input_shape)
         probabilities = predictor.predict(frame.pixels[None])[0]
         overlays.append(task.draw(frame.image, probabilities, frame.letterbox, sample))
@@ -238,7 +250,7 @@ def draw_rows(
 
 
 def summarise_rows(
-    rows: Sequence[Row], task: Task, seed: int = 0, gather: Gathered | None = None
+    rows: pd.DataFrame, task: Task, seed: int = 0, gather: Gathered | None = None
 ) -> dict[str, Any]:
     """Counts and statistics of an evaluation, ready for `summary.json`.
 
@@ -256,42 +268,40 @@ def summarise_rows(
         `bootstrap`: how the intervals were made. `pixels`: what was gathered over the images'
         pixels, where anything was. And what the task adds, see `Task.summarise`.
     """
-    scored = [row for row in rows if not row.get("error")]
-    measured = [row for row in scored if not row.get("refused")]
-    unflagged = [row for row in measured if not row.get("flags")]
+    judged = scored(rows)
+    measured = judged[judged["refused"] == ""]
+    unflagged = measured[measured["flags"] == ""]
     pooled = {name: levels.summary(seed) for name, levels in (gather or {}).items()}
     return {
         "images": {
             "n": len(rows),
             "measured": len(measured),
             "flagged": len(measured) - len(unflagged),
-            "refused": len(scored) - len(measured),
-            "failed": len(rows) - len(scored),
+            "refused": len(judged) - len(measured),
+            "failed": len(rows) - len(judged),
         },
-        "groups": len({row["group"] for row in rows}),
-        "metrics": _summarise_columns(scored, task.metric_names, seed),
+        "groups": rows["group"].nunique(),
+        "metrics": _summarise_columns(judged, task.metric_names, seed),
         "metrics_unflagged": _summarise_columns(unflagged, task.metric_names, seed),
-        "flags": count_codes(row.get("flags") for row in scored),
-        "refusals": count_codes(row.get("refused") for row in scored),
+        "flags": count_codes(judged["flags"]),
+        "refusals": count_codes(judged["refused"]),
         "bootstrap": {"seed": seed, "resamples": BOOTSTRAP_RESAMPLES, "resampled": "groups"},
         **({"pixels": pooled} if pooled else {}),
-        **task.summarise(scored, seed),
+        **task.summarise(judged, seed),
     }
 
 
-def _summarise_columns(rows: Sequence[Row], names: Iterable[str], seed: int) -> dict[str, Any]:
-    groups = [str(row["group"]) for row in rows]
-    return {
-        name: summarise([finite(row.get(name)) for row in rows], seed, groups) for name in names
-    }
+def _summarise_columns(rows: pd.DataFrame, names: Iterable[str], seed: int) -> dict[str, Any]:
+    groups = list(rows["group"])
+    return {name: summarise(numbers(rows, name), seed, groups) for name in names}
 
 
 def write_evaluation(
     out: Path,
-    rows: Sequence[Row],
+    rows: pd.DataFrame,
     summary: Mapping[str, Any],
     evaluated: Evaluated,
-    tables: Mapping[str, Sequence[Row]],
+    tables: Mapping[str, pd.DataFrame],
 ) -> list[Path]:
     """Write `summary.json`, `per_image.csv` and further tables to `out`, each whole or not at all.
 

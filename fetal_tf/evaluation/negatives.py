@@ -1,24 +1,26 @@
-"""Does a net keep silent where there is nothing to measure? Refused, flagged or passed, by frame.
+"""How a net answers to negatives: frames of something else, see `fetal_tf.data.negatives`.
 
-Judged are frames of something else, see `fetal_tf.data.negatives`. The right answer is a refusal; a
-number with a flag asks the reader to look, a number without one is what nobody may get.
+The right answer is a refusal. A number with a flag asks the reader to look. A number without a flag
+(`passed`) is the error to avoid.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from fetal_tf.data.sample import Sample
 from fetal_tf.evaluation.provenance import fingerprint
 from fetal_tf.scores.detection import wilson_interval
-from fetal_tf.scores.rows import Row, count_codes, flag_codes
+from fetal_tf.scores.rows import Row, count_codes, flag_codes, scored
 
-# Says that nobody told the pixel size: nothing of what the frame shows.
+# A missing pixel size says nothing about what the frame shows.
 NO_DOUBT = {"no_pixel_size"}
 ANSWERS = ("refused", "flagged", "passed")
 
 
 def negatives_section(
-    rows: Sequence[Row], samples: Sequence[Sample], trained_on: int | None
+    rows: pd.DataFrame, samples: Sequence[Sample], trained_on: int | None
 ) -> dict[str, Any]:
     """The part `negatives` of `summary.json`; empty without rows.
 
@@ -34,17 +36,16 @@ def negatives_section(
         `failed`: unreadable ones beside these; `flags`, `refusals`: frames per code; `trained_on`;
         `samples_sha256`, see `fetal_tf.evaluation.provenance.fingerprint`.
     """
-    if not rows:
+    if rows.empty:
         return {}
-    scored = [row for row in rows if not row.get("error")]
-    counts = dict.fromkeys(ANSWERS, 0)
-    for row in scored:
-        counts[answer(row)] += 1
-    section: dict[str, Any] = {"n": len(scored), "failed": len(rows) - len(scored)}
-    for name, count in counts.items():
-        section |= {name: count, f"{name}_ci95": wilson_interval(count, len(scored))}
-    section["flags"] = count_codes(row.get("flags") for row in scored)
-    section["refusals"] = count_codes(row.get("refused") for row in scored)
+    judged = scored(rows)
+    answers = [answer(row) for row in judged.to_dict("records")]
+    section: dict[str, Any] = {"n": len(judged), "failed": len(rows) - len(judged)}
+    for name in ANSWERS:
+        count = answers.count(name)
+        section |= {name: count, f"{name}_ci95": wilson_interval(count, len(judged))}
+    section["flags"] = count_codes(judged["flags"])
+    section["refusals"] = count_codes(judged["refused"])
     section |= {"trained_on": trained_on, "samples_sha256": fingerprint(samples)}
     return {"negatives": section}
 

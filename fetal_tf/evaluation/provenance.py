@@ -1,4 +1,4 @@
-"""What was evaluated, on which data, with which versions: the part of a result that dates."""
+"""What was evaluated, on which data, when and with which versions."""
 
 import datetime
 import hashlib
@@ -17,7 +17,7 @@ from fetal_tf.runs.environment import versions
 def fingerprint(samples: Sequence[Sample]) -> str:
     """SHA-256 over the samples, in any order: ids, groups, pixel sizes, references, images.
 
-    The files' content takes part: numbered frames of two datasets share their names.
+    The content of the files counts: numbered frames of two datasets have the same names.
     """
     lines = sorted(
         f"{s.id}\t{s.group}\t{s.mm_per_pixel!r}\t{sorted(s.reference.items())}\t"
@@ -28,7 +28,7 @@ def fingerprint(samples: Sequence[Sample]) -> str:
 
 
 def _content(image: Path) -> str:
-    """SHA-256 of a file; empty where it cannot be read, which its own row will say."""
+    """SHA-256 of a file; empty for an unreadable one, whose row states the error."""
     try:
         return sha256_of(image)
     except OSError:
@@ -44,9 +44,9 @@ def dataset_name(subject: Subject, data_root: Path | None, dataset: str | None =
 def count_learnt(
     subject: Subject, samples: Sequence[Sample], data_root: Path | None, dataset: str | None
 ) -> int | None:
-    """How many of the samples the subject was trained on, where they are its own data.
+    """How many of the samples the subject was trained on; None for data that is not its own.
 
-    None elsewhere, where nobody knows: ids of two datasets may coincide.
+    There nobody knows: two datasets may use the same ids.
     """
     if not (subject.splits and subject.experiment.data.is_own(data_root, dataset)):
         return None
@@ -64,8 +64,8 @@ def describe(
 ) -> Evaluated:
     """State what `evaluate` did with `samples`; paths are cut to the folder's name.
 
-    Negatives that were judged beside them are none of these images, but one that was generated
-    makes a phantom of it all.
+    `negatives` do not count among these images, but a generated one marks the whole result as a
+    phantom's.
     """
     data = subject.config.data
     read = [

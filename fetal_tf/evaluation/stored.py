@@ -1,4 +1,4 @@
-"""A run's rows on some images: read back where `evaluate` has left them, else evaluated anew."""
+"""A run's rows on some images: read from its last evaluation if that fits, else made now."""
 
 import json
 from collections.abc import Mapping
@@ -6,14 +6,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from fetal_tf.config.tree import PublishedConfig
 from fetal_tf.edge.bundle.bundle import resolve_bundle
 from fetal_tf.edge.bundle.gate import gate_name
 from fetal_tf.edge.errors import DataError
-from fetal_tf.evaluation.evaluate import SUMMARY_SCHEMA, evaluate_samples, summarise_rows
+from fetal_tf.evaluation.evaluate import (
+    SUMMARY_SCHEMA,
+    check_any_scored,
+    evaluate_samples,
+    summarise_rows,
+)
 from fetal_tf.evaluation.provenance import dataset_name, describe, fingerprint
 from fetal_tf.evaluation.target import Subject, open_subject
-from fetal_tf.scores.rows import Row, read_rows
+from fetal_tf.scores.rows import read_rows
 from fetal_tf.tasks.task import Task
 
 
@@ -24,9 +31,9 @@ class Judged:
     Attributes:
         label: what to call it.
         evaluated: what was evaluated, the fields of `fetal_tf.evaluation.evaluate.Evaluated`.
-        summary: of all rows, see `fetal_tf.evaluation.evaluate.summarise_rows`; what is pooled
-        over pixels
-            stands only here.
+        rows: one per image.
+        summary: of all rows, see `fetal_tf.evaluation.evaluate.summarise_rows`; only this holds
+            what is pooled over pixels.
         published: what the study says that its recipe repeats.
         stored_in: where the rows were read, None where they were made just now.
         seed: of its experiment.
@@ -34,7 +41,7 @@ class Judged:
 
     label: str
     evaluated: Mapping[str, Any]
-    rows: list[Row]
+    rows: pd.DataFrame
     summary: Mapping[str, Any]
     task: Task
     seed: int
@@ -68,10 +75,7 @@ def judge(
         return Judged(label, evaluated, rows, summary, task, seed, published, folder)
     gather = task.gather()
     rows = evaluate_samples(subject.predictor, samples, task, progress=True, gather=gather)
-    if all(row.get("error") for row in rows):
-        raise DataError(
-            f"{reference}: not one of {len(rows)} images could be evaluated; {rows[0]['error']}"
-        )
+    check_any_scored(rows, f"{reference}: ")
     evaluated = asdict(describe(subject, samples, split, data_root, None, None))
     summary = summarise_rows(rows, task, seed, gather)
     return Judged(label, evaluated, rows, summary, task, seed, published, None)
@@ -79,7 +83,7 @@ def judge(
 
 def _stored(
     folder: Path, subject: Subject, reference: str, split: str, dataset: str, samples_sha256: str
-) -> tuple[dict[str, Any], list[Row], dict[str, Any]] | None:
+) -> tuple[dict[str, Any], pd.DataFrame, dict[str, Any]] | None:
     summary_path, rows_path = folder / "summary.json", folder / "per_image.csv"
     if not (summary_path.is_file() and rows_path.is_file()):
         return None
@@ -105,16 +109,14 @@ def _stored(
     if any(path.stat().st_mtime_ns > written for path in _model_files(subject, reference)):
         return None
     rows = read_rows(rows_path)
-    complete = (
-        rows
-        and set(subject.task.metric_names) <= rows[0].keys()
-        and subject.task.gather().keys() <= summary.get("pixels", {}).keys()
+    complete = {*subject.task.metric_names} <= {*rows} and (
+        subject.task.gather().keys() <= summary.get("pixels", {}).keys()
     )
     return (evaluated, rows, summary) if complete else None
 
 
 def _model_files(subject: Subject, reference: str) -> list[Path]:
-    """What the rows were computed with: files that must not be newer than they are."""
+    """Files of the model: none of them may be newer than the stored rows."""
     if subject.format == "keras" and subject.run_path is not None:
         paths = [subject.run_path / name for name in ("best.keras", "measurement.json")]
     else:

@@ -60,8 +60,8 @@ class Subject:
     ) -> Path:
         """RUN/evaluation/PART-FORMAT, or evaluation/NAME-PART-FORMAT for a bundle on its own.
 
-        Averaging, other data than the subject's own, and what is judged as `negative` are named as
-        well, so that nothing takes the place of the run's own results.
+        The name also tells averaging, other data and `negative`, so that no such evaluation
+        replaces the run's own.
         """
         parts = [part, self.format]
         if dataset and (dataset != self.config.data.dataset or self.config.data.mixed_with):
@@ -104,7 +104,7 @@ def open_subject(reference: str, format: str | None = None) -> Subject:
     bundle = Bundle.open(bundle_path)
     chosen = format or bundle.default_format
     run_path = bundle_path.parent if (bundle_path.parent / "best.keras").is_file() else None
-    # Beside its run a bundle finds the data where the run did; alone it knows the folder's name.
+    # The run's config knows where the data lies; the bundle's knows only the folder's name.
     config = load_config((run_path or bundle_path) / "config.yaml")
     history = read_history(run_path / "metrics.csv") if run_path else []
     splits_path = bundle_path / "splits.csv"

@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fetal_tf.data.sample import Sample
-from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.inference.predictor import Predictor
-from fetal_tf.evaluation.evaluate import evaluate_samples, summarise_rows
+from fetal_tf.evaluation.evaluate import check_any_scored, evaluate_samples, summarise_rows
 from fetal_tf.evaluation.negatives import negatives_section
 from fetal_tf.exporting.formats import FORMATS
 from fetal_tf.exporting.int8_ranges import read_frames
 from fetal_tf.exporting.parity import Parity, compare, limits_for
-from fetal_tf.scores.rows import Row
 from fetal_tf.tasks.task import Task
 
 SCHEMA = 1
@@ -108,18 +107,15 @@ def compare_files(
 
 
 def spread_probes(
-    samples: Sequence[Sample], rows: Sequence[Row], count: int = PROBE_IMAGES
+    samples: Sequence[Sample], rows: pd.DataFrame, count: int = PROBE_IMAGES
 ) -> list[Sample]:
     """Up to `count` samples that could be evaluated, evenly spread over the list.
 
     Raises:
         DataError: not one could.
     """
-    usable = [s for s, row in zip(samples, rows, strict=True) if not row.get("error")]
-    if not usable:
-        raise DataError(
-            f"parity: not one of {len(samples)} images could be evaluated; {rows[0]['error']}"
-        )
+    check_any_scored(rows, "parity: ")
+    usable = [samples[place] for place in np.flatnonzero(rows["error"] == "").tolist()]
     places = np.linspace(0, len(usable) - 1, min(count, len(usable))).round().astype(int)
     return [usable[place] for place in places]
 
@@ -128,6 +124,6 @@ def _answers(predictor: Predictor, negatives: Sequence[Sample], task: Task) -> d
     return negatives_section(evaluate_samples(predictor, negatives, task), negatives, trained_on=0)
 
 
-def _rows(predictor: Predictor, samples: Sequence[Sample], task: Task, name: str) -> list[Row]:
+def _rows(predictor: Predictor, samples: Sequence[Sample], task: Task, name: str) -> pd.DataFrame:
     print(f"parity   {name:<9}  {len(samples)} images", flush=True)
     return evaluate_samples(predictor, samples, task, progress=sys.stderr.isatty())

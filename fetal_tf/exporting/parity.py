@@ -16,18 +16,18 @@ was not measured is not proven.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fetal_tf.config.registry import nearest
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.exporting.formats import Format
 from fetal_tf.scores.columns import UNITS, Column, ParityLimits, Precision
-from fetal_tf.scores.rows import Row, flag_codes
-from fetal_tf.scores.statistics import finite
+from fetal_tf.scores.rows import flag_codes, numbers
 from fetal_tf.scores.wording import metric_label
 
 _NOT_MEASURABLE = "not measurable (no image gave both values; choose another export.parity_split)"
@@ -105,12 +105,12 @@ class Parity:
 
 def compare(
     name: str,
-    reference: Sequence[Row],
-    rows: Sequence[Row],
+    reference: pd.DataFrame,
+    rows: pd.DataFrame,
     probability_deltas: np.ndarray,
     limits: Mapping[str, float],
     columns: Mapping[str, Column],
-    pooled: Callable[[Sequence[Row]], Mapping[str, float | None]] = lambda rows: {},
+    pooled: Callable[[pd.DataFrame], Mapping[str, float | None]] = lambda rows: {},
 ) -> Parity:
     """Pair the rows of one format with Keras' and judge them.
 
@@ -126,34 +126,34 @@ def compare(
     Raises:
         ValueError: rows of other images.
     """
-    if [r["id"] for r in reference] != [r["id"] for r in rows]:
+    if list(reference["id"]) != list(rows["id"]):
         raise ValueError(f"{name}: rows are not of the same images as the reference's")
     deltas: dict[str, float | None] = {}
     worst: dict[str, list[dict[str, Any]]] = {}
-    for column in compared_columns(columns, [*reference, *rows]):
-        pairs = _paired(column, reference, rows)
-        found = _statistics(column, [delta for _, delta in pairs])
+    ids = rows["id"].to_numpy()
+    for column in compared_columns(columns, {*reference, *rows}):
+        differences = numbers(rows, column) - numbers(reference, column)
+        paired = np.isfinite(differences)
+        found = _statistics(column, differences[paired])
         deltas |= found
         if found.keys() & limits.keys():
-            largest = sorted(pairs, key=lambda pair: -abs(pair[1]))[:3]
-            worst[column] = [{"id": i, "delta": delta} for i, delta in largest]
-    unpaired = [
-        str(a["id"]) for a, b in zip(reference, rows, strict=True) if _usable(a) != _usable(b)
-    ]
+            order = np.argsort(-np.abs(differences), kind="stable")[: min(3, paired.sum())]
+            worst[column] = [{"id": ids[i], "delta": float(differences[i])} for i in order]
+    unpaired = list(ids[(_usable(reference) != _usable(rows)).to_numpy()])
     before, after = pooled(reference), pooled(rows)
     for metric in before.keys() | after.keys():
         first, second = before.get(metric), after.get(metric)
         deltas[f"pooled_{metric}_delta"] = (
             None if first is None or second is None else second - first
         )
-    deltas["unpaired_share"] = len(unpaired) / len(rows) if rows else None
-    deltas["probability_abs_delta_max"] = finite(float(probability_deltas.max()))
-    deltas["probability_abs_delta_mean"] = finite(float(probability_deltas.mean()))
+    deltas["unpaired_share"] = len(unpaired) / len(rows) if len(rows) else None
+    deltas["probability_abs_delta_max"] = _finite(probability_deltas.max())
+    deltas["probability_abs_delta_mean"] = _finite(probability_deltas.mean())
     return Parity(
         format=name,
         images=len(rows),
         unpaired=unpaired,
-        flags_differ=sum(_flags(a) != _flags(b) for a, b in zip(reference, rows, strict=True)),
+        flags_differ=int((_flags(reference) != _flags(rows)).sum()),
         deltas=deltas,
         worst=worst,
         checks=[Check(metric, limit, deltas.get(metric)) for metric, limit in limits.items()],
@@ -199,9 +199,8 @@ def check_limit_names(
                 )
 
 
-def compared_columns(columns: Mapping[str, Column], rows: Iterable[Row]) -> list[str]:
-    """The columns that the task wants compared and that at least one row holds."""
-    held = {name for row in rows for name in row}
+def compared_columns(columns: Mapping[str, Column], held: Iterable[str]) -> list[str]:
+    """The columns that the task wants compared and that the rows hold."""
     return [name for name, column in columns.items() if column.compared and name in held]
 
 
@@ -222,27 +221,22 @@ def delta_name(column: str, kind: str) -> str:
     return f"{stem}_{kind}_{last}" if stem and last in UNITS else f"{column}_{kind}"
 
 
-def _statistics(column: str, deltas: Sequence[float]) -> dict[str, float | None]:
+def _statistics(column: str, deltas: np.ndarray) -> dict[str, float | None]:
     names = [delta_name(column, kind) for kind in KINDS]
-    if not deltas:
+    if not len(deltas):
         return dict.fromkeys(names)
     size = np.abs(deltas)
     values = (np.mean(deltas), size.mean(), np.percentile(size, 95), size.max())
     return {name: float(value) for name, value in zip(names, values, strict=True)}
 
 
-def _paired(column: str, reference: Sequence[Row], rows: Sequence[Row]) -> list[tuple[str, float]]:
-    pairs = []
-    for a, b in zip(reference, rows, strict=True):
-        before, after = finite(a.get(column)), finite(b.get(column))
-        if before is not None and after is not None:
-            pairs.append((str(a["id"]), after - before))
-    return pairs
+def _finite(value: np.floating) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
-def _usable(row: Row) -> bool:
-    return not row.get("refused") and not row.get("error")
+def _usable(rows: pd.DataFrame) -> pd.Series:
+    return (rows["refused"] == "") & (rows["error"] == "")
 
 
-def _flags(row: Row) -> set[str]:
-    return set(flag_codes(row.get("flags")))
+def _flags(rows: pd.DataFrame) -> pd.Series:
+    return rows["flags"].map(lambda text: frozenset(flag_codes(text)))

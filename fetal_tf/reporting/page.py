@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fetal_tf.edge.io.files import write_bytes_atomic, write_text_atomic
 from fetal_tf.edge.io.images import write_png
-from fetal_tf.evaluation.evaluate import Evaluated, finite
+from fetal_tf.evaluation.evaluate import Evaluated
 from fetal_tf.reporting.html import jpeg_uri, render
 from fetal_tf.reporting.page_plots import report_plots
 from fetal_tf.reporting.plots import figures
@@ -27,12 +28,12 @@ from fetal_tf.reporting.sections.structures import structures_section
 from fetal_tf.reporting.sections.subgroups import subgroup_section
 from fetal_tf.reporting.tables import flag_table, metric_tables, refused_and_failed, size_table
 from fetal_tf.scores.quantities import Quantity
-from fetal_tf.scores.rows import Row
+from fetal_tf.scores.rows import numbers, scored
 from fetal_tf.scores.wording import DASH, interval, metric_label, number, plural
 from fetal_tf.tasks.task import Task
 
 # What a task adds to the page, by the task's name.
-MakeSection = Callable[[Sequence[Row], Mapping[str, Any], Task], Section]
+MakeSection = Callable[[pd.DataFrame, Mapping[str, Any], Task], Section]
 SECTIONS: Mapping[str, tuple[MakeSection, ...]] = {
     "structures": (structures_section,),
     "four_chamber": (four_chamber_section, confidence_section),
@@ -57,13 +58,13 @@ THUMBNAIL_PX = 1000
 class Case:
     """An image worth looking at: its row and its overlay, RGB uint8 [H, W, 3]."""
 
-    row: Row
+    row: Mapping[str, Any]
     overlay: np.ndarray
 
 
 def write_report(
     out: Path,
-    rows: Sequence[Row],
+    rows: pd.DataFrame,
     summary: Mapping[str, Any],
     evaluated: Evaluated,
     task: Task,
@@ -88,7 +89,7 @@ def write_report(
         FetalTFError: a file cannot be written.
     """
     quantity = _main_quantity(task)
-    measuring = bool(rows) or "negatives" not in summary  # negatives alone have no figures
+    measuring = len(rows) > 0 or "negatives" not in summary  # negatives alone have no figures
     plots = list(report_plots(rows, task, quantity, history))
     sections = [make(rows, summary, task) for make in SECTIONS.get(task.name, ()) if measuring]
     if found := summary.get("negatives"):
@@ -127,7 +128,7 @@ def _main_quantity(task: Task) -> Quantity | None:
 
 
 def _story(
-    rows: Sequence[Row], summary: Mapping[str, Any], task: Task, quantity: Quantity | None
+    rows: pd.DataFrame, summary: Mapping[str, Any], task: Task, quantity: Quantity | None
 ) -> list[str]:
     """The result in words: the measurement, then what did not take part in it."""
     images = summary["images"]
@@ -149,7 +150,7 @@ def _story(
     return sentences
 
 
-def _measured_story(quantity: Quantity, rows: Sequence[Row], error: Mapping[str, Any]) -> str:
+def _measured_story(quantity: Quantity, rows: pd.DataFrame, error: Mapping[str, Any]) -> str:
     pairs, unit = quantity.pairs(rows), quantity.error_sign
     name = NAMES.get(quantity.stem, quantity.name)
     if len(pairs) == 1:
@@ -214,17 +215,17 @@ def _card(label: str, value: str, notes: list[str], unit: str = "", tone: str = 
     return {"label": label, "value": value, "unit": unit, "notes": notes, "tone": tone}
 
 
-def _why_no_agreement(rows: Sequence[Row], quantity: Quantity | None) -> str:
+def _why_no_agreement(rows: pd.DataFrame, quantity: Quantity | None) -> str:
     """Why there is no figure of the measurement; empty where there is one."""
     if quantity is None or len(quantity.pairs(rows)):
         return ""
-    scored = [r for r in rows if not r.get("error")]
-    measured = [r for r in scored if not r.get("refused")]
-    if not scored:
+    judged = scored(rows)
+    measured = judged[judged["refused"] == ""]
+    if judged.empty:
         reason = "every image failed: see the list below"
-    elif not measured:
+    elif measured.empty:
         reason = "every image was refused: see the list below"
-    elif quantity.unit == "mm" and all(r.get("mm_per_pixel") is None for r in measured):
+    elif quantity.unit == "mm" and np.isnan(numbers(measured, "mm_per_pixel")).all():
         reason = "no image has a known pixel size, and without one there are no millimetres"
     else:
         reason = "no image has both a prediction and an expert's measurement"
@@ -235,11 +236,11 @@ def _case_view(rank: int, case: Case, task: Task) -> dict[str, Any]:
     row, overlap = case.row, task.headline[0]
     quantity = _main_quantity(task)
     facts = []
-    if (value := finite(row.get(overlap))) is not None:
-        facts.append(f"{metric_label(overlap)} {number(value, overlap)}")
+    if (value := number(row.get(overlap), overlap)) != DASH:
+        facts.append(f"{metric_label(overlap)} {value}")
     if quantity:
         predicted, measured, error = (
-            number(finite(row.get(column)), column)
+            number(row.get(column), column)
             for column in (quantity.predicted, quantity.measured, quantity.error)
         )
         if predicted != DASH:
@@ -252,13 +253,13 @@ def _case_view(rank: int, case: Case, task: Task) -> dict[str, Any]:
         "rank": rank,
         "id": row["id"],
         "facts": [fact.replace(" ", NBSP) for fact in facts],
-        "flags": [part for part in str(row.get("flags") or "").split("; ") if part],
-        "refused": row.get("refused") or "",
+        "flags": [part for part in row["flags"].split("; ") if part],
+        "refused": row["refused"],
         "source": jpeg_uri(case.overlay, THUMBNAIL_PX),
         "alt": f"Image {row['id']} with the predicted and the expert's outline: "
-        + "; ".join([*facts, str(row.get("refused") or "measured")]),
+        + "; ".join([*facts, row["refused"] or "measured"]),
     }
 
 
-def _overlay_name(rank: int, row: Row) -> str:
-    return f"{rank:02d}_{re.sub(r'[^A-Za-z0-9._-]+', '_', str(row['id']))}.png"
+def _overlay_name(rank: int, row: Mapping[str, Any]) -> str:
+    return f"{rank:02d}_{re.sub(r'[^A-Za-z0-9._-]+', '_', row['id'])}.png"

@@ -3,26 +3,26 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 
 from fetal_tf.reporting.plots import figures
 from fetal_tf.reporting.section import Plot
 from fetal_tf.scores.quantities import Pairs, Quantity
-from fetal_tf.scores.rows import Row
-from fetal_tf.scores.statistics import finite
+from fetal_tf.scores.rows import numbers
 from fetal_tf.scores.wording import metric_label, plural
 from fetal_tf.tasks.task import Task
 
 
 def report_plots(
-    rows: Sequence[Row],
+    rows: pd.DataFrame,
     task: Task,
     quantity: Quantity | None,
     history: Sequence[Mapping[str, object]],
 ) -> Iterator[Plot]:
     """The figures that these rows and this history can give, in the page's order."""
     overlap = task.headline[0]
-    scored = [finite(row.get(overlap)) for row in rows]
-    values = np.array([value for value in scored if value is not None], np.float64)
+    values = numbers(rows, overlap)
+    values = values[np.isfinite(values)]
     label = metric_label(overlap)
     if figure := figures.score_histogram(values, label):
         yield Plot(

@@ -1,17 +1,18 @@
 """The report's words and tables: numbers as people read them, every table a list of text cells."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from fetal_tf.scores.columns import Column, better
 from fetal_tf.scores.quantities import Quantity
-from fetal_tf.scores.rows import Row, flag_codes
-from fetal_tf.scores.statistics import finite
-from fetal_tf.scores.wording import DASH, interval, metric_label, number
+from fetal_tf.scores.rows import flag_codes, numbers
+from fetal_tf.scores.statistics import spread
+from fetal_tf.scores.wording import interval, metric_label, number
 
 
 def metric_tables(
@@ -41,7 +42,7 @@ def _metric_table(
     return {"title": title, "rows": rows, "empty": empty, "open": open_}
 
 
-def size_table(rows: Sequence[Row], quantity: Quantity | None, overlap: str) -> list[list[str]]:
+def size_table(rows: pd.DataFrame, quantity: Quantity | None, overlap: str) -> list[list[str]]:
     """Error by measured size, in steps that follow the data: range, n, bias, mean and max error."""
     if quantity is None or len(pairs := quantity.pairs(rows)) < 2:
         return []
@@ -49,32 +50,28 @@ def size_table(rows: Sequence[Row], quantity: Quantity | None, overlap: str) -> 
     steps = MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10])
     ticks = steps.tick_values(smallest, max(largest, smallest + 1) + 1e-9)
     edges = np.round(ticks, 6)  # a tick of 40.00000000000001 would lose the image at 40
+    labels = [f"{low:g} to {high:g}" for low, high in itertools.pairwise(edges)]
+    sizes = pd.cut(pairs.measured, edges, right=False, labels=labels)
     signed, absolute = quantity.error, quantity.absolute
-    table = []
-    for low, high in itertools.pairwise(edges):
-        inside = np.flatnonzero((pairs.measured >= low) & (pairs.measured < high))
-        if len(inside):
-            errors = pairs.errors[inside]
-            table.append(
-                [
-                    f"{low:g} to {high:g}",
-                    str(len(inside)),
-                    number(float(errors.mean()), signed),
-                    number(float(np.abs(errors).mean()), absolute),
-                    number(float(np.abs(errors).max()), absolute),
-                    _mean([pairs.rows[i] for i in inside], overlap),
-                ]
-            )
-    return table
+    measured = pairs.rows.assign(**{signed: pairs.errors, absolute: np.abs(pairs.errors)})
+    return [
+        [
+            label,
+            str(len(group)),
+            _mean(group, signed),
+            _mean(group, absolute),
+            number(group[absolute].max(), absolute),
+            _mean(group, overlap),
+        ]
+        for label, group in measured.groupby(sizes, observed=True)
+    ]
 
 
-def flag_table(rows: Sequence[Row], error: str) -> list[dict[str, str]]:
+def flag_table(rows: pd.DataFrame, error: str) -> list[dict[str, str]]:
     """Per flag: how many images, how wrong they are in the mean, one example in words."""
-    by_code: dict[str, list[Row]] = {}
-    for row in rows:
-        for code in dict.fromkeys(flag_codes(row.get("flags"))):
-            by_code.setdefault(code, []).append(row)
-    unflagged = [r for r in rows if not (r.get("flags") or r.get("refused") or r.get("error"))]
+    codes = rows["flags"].map(lambda text: list(dict.fromkeys(flag_codes(text))))
+    by_code = rows.assign(code=codes).explode("code").groupby("code", sort=False)
+    unflagged = rows[(rows[["flags", "refused", "error"]] == "").all(axis=1)]
     table = [
         {
             "code": code,
@@ -82,11 +79,11 @@ def flag_table(rows: Sequence[Row], error: str) -> list[dict[str, str]]:
             "error": _mean(flagged, error),
             "example": next(
                 part.partition(":")[2].strip()
-                for part in str(flagged[0]["flags"]).split("; ")
+                for part in flagged["flags"].iloc[0].split("; ")
                 if flag_codes(part) == [code]
             ),
         }
-        for code, flagged in sorted(by_code.items(), key=lambda item: -len(item[1]))
+        for code, flagged in sorted(by_code, key=lambda item: -len(item[1]))
     ]
     if table:
         example = "for comparison: all measurements without a flag"
@@ -97,21 +94,14 @@ def flag_table(rows: Sequence[Row], error: str) -> list[dict[str, str]]:
     return table
 
 
-def _mean(rows: Sequence[Row], name: str) -> str:
-    values = [value for row in rows if (value := finite(row.get(name))) is not None]
-    return number(float(np.mean(values)), name) if values else DASH
+def _mean(rows: pd.DataFrame, name: str) -> str:
+    return number(spread(numbers(rows, name))["mean"], name)
 
 
-def refused_and_failed(rows: Sequence[Row]) -> list[dict[str, str]]:
+def refused_and_failed(rows: pd.DataFrame) -> list[dict[str, str]]:
     """Every image without a measurement, with its reason; failed ones first."""
-    failed = [
-        {"id": str(r["id"]), "kind": "failed", "reason": str(r["error"])}
-        for r in rows
-        if r.get("error")
+    return [
+        {"id": row["id"], "kind": kind, "reason": row[column]}
+        for kind, column in (("failed", "error"), ("refused", "refused"))
+        for row in rows[rows[column] != ""].to_dict("records")
     ]
-    refused = [
-        {"id": str(r["id"]), "kind": "refused", "reason": str(r["refused"])}
-        for r in rows
-        if r.get("refused")
-    ]
-    return [*failed, *refused]

@@ -85,8 +85,8 @@ def _icc_interval(
 
 
 def paired_comparison(
-    a: Sequence[float | None],
-    b: Sequence[float | None],
+    a: Sequence[float | None] | np.ndarray,
+    b: Sequence[float | None] | np.ndarray,
     groups: Sequence[str] | None,
     seed: int,
 ) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def paired_comparison(
     Source: Wilcoxon 1945, Biometrics Bull 1:80; d_z: Lakens 2013, Front Psychol 4:863;
     matched-pairs rank-biserial correlation: Kerby 2014, Compr Psychol 3:11.IT.3.1.
     """
-    first, second = (np.array([np.nan if v is None else v for v in x], np.float64) for x in (a, b))
+    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
     names = np.arange(len(first)) if groups is None else np.asarray(groups)
     if not len(first) == len(second) == len(names):
         raise ValueError(
@@ -124,7 +124,7 @@ def paired_comparison(
     kept = np.isfinite(first) & np.isfinite(second)
     differences, index = (first - second)[kept], np.unique(names[kept], return_inverse=True)[1]
     of_groups = np.bincount(index, weights=differences) / np.maximum(np.bincount(index), 1)
-    summary = summarise(list(differences), seed, list(index))
+    summary = summarise(differences, seed, list(index))
     return {
         "n": len(differences),
         "n_left_out": int((~kept).sum()),

@@ -1,14 +1,16 @@
 """Shares of images above fixed marks of Dice and ROC AUC: the categories of the source study."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fetal_tf.scores.statistics import finite
+import numpy as np
+import pandas as pd
+
+from fetal_tf.scores.rows import numbers
 
 MARKS = {"dice": (0.8, 0.7, 0.5), "roc_auc": (0.9, 0.8, 0.7)}
 
 
-def categories(rows: Sequence[Mapping[str, Any]], structure: str) -> dict[str, Any]:
+def categories(rows: pd.DataFrame, structure: str) -> dict[str, Any]:
     """The share of images above each mark.
 
     Args:
@@ -20,15 +22,14 @@ def categories(rows: Sequence[Mapping[str, Any]], structure: str) -> dict[str, A
         0.8 counts for 0.7 and 0.5 as well; `n`: the images that have both figures. Shares are None
         where none has.
     """
-    columns = [f"{structure}_{metric}" for metric in MARKS]
-    images = [[finite(row.get(column)) for column in columns] for row in rows]
-    scored = [values for values in images if None not in values]
+    values = numbers(rows, *(f"{structure}_{metric}" for metric in MARKS))
+    known = values[np.isfinite(values).all(axis=1)]
     shares: dict[str, Any] = {
-        metric: {str(mark): _share_above(mark, [v[place] for v in scored]) for mark in marks}
-        for place, (metric, marks) in enumerate(MARKS.items())
+        metric: {str(mark): _share(of_metric > mark) for mark in marks}
+        for (metric, marks), of_metric in zip(MARKS.items(), known.T, strict=True)
     }
-    return shares | {"n": len(scored)}
+    return shares | {"n": len(known)}
 
 
-def _share_above(mark: float, values: Sequence[float | None]) -> float | None:
-    return sum(v is not None and v > mark for v in values) / len(values) if values else None
+def _share(above: np.ndarray) -> float | None:
+    return float(above.mean()) if len(above) else None

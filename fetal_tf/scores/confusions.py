@@ -4,12 +4,13 @@ A matrix is int64 [K, K]: rows are the expert's classes, columns the predicted o
 number of pixels. Sums of matrices pool images; every score of `fetal_tf.scores.classes` follows.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from fetal_tf.edge.errors import DataError
+from fetal_tf.scores.rows import numbers
 
 
 def confusion(pred: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
@@ -60,32 +61,31 @@ def confusion_columns(
 
 
 def confusions_of_rows(
-    rows: Sequence[Mapping[str, Any]], classes: Sequence[str], prefix: str = ""
-) -> tuple[np.ndarray, list[int]]:
+    rows: pd.DataFrame, classes: Sequence[str], prefix: str = ""
+) -> tuple[np.ndarray, list[str]]:
     """The matrices that `confusion_columns` wrote into rows.
 
     Args:
-        rows: one per image, numbers or the text of a CSV's cells; a row with an `error`, or without
-            a value in one of the columns, is skipped.
+        rows: one per image; an image without a value in one of the columns is skipped.
         classes: the K names.
         prefix: as written.
 
     Returns:
-        int64 [N, K, K], and which rows they are from, N indices.
+        int64 [N, K, K], and the group of each.
 
     Raises:
         DataError: a cell that is not a whole number of pixels.
     """
     names = confusion_names(classes, prefix)
-    cells, kept = [], []
-    for place, row in enumerate(rows):
-        values = [row.get(name) for name in names]
-        if row.get("error") or any(value is None or value == "" for value in values):
-            continue
-        cells.append([_pixels(value, name) for value, name in zip(values, names, strict=True)])
-        kept.append(place)
-    shape = (len(cells), len(classes), len(classes))
-    return np.array(cells, np.int64).reshape(shape), kept
+    cells = numbers(rows, *names)
+    kept = ~np.isnan(cells).any(axis=1)
+    cells = cells[kept]
+    wrong = np.argwhere((cells < 0) | (cells % 1 != 0))
+    if len(wrong):
+        found, column = cells[tuple(wrong[0])], names[wrong[0][1]]
+        raise DataError(f"{column} must be a whole number of pixels, found {found:g}")
+    matrices = cells.astype(np.int64).reshape(-1, len(classes), len(classes))
+    return matrices, list(rows["group"][kept])
 
 
 def check_confusions(confusions: np.ndarray, classes: int, ndim: int) -> None:
@@ -106,13 +106,3 @@ def check_confusions(confusions: np.ndarray, classes: int, ndim: int) -> None:
 def confusion_names(classes: Sequence[str], prefix: str) -> list[str]:
     """The columns of a matrix in a row, one per cell: truth first, then prediction."""
     return [f"{prefix}confusion_{true}_{pred}_px" for true in classes for pred in classes]
-
-
-def _pixels(value: Any, column: str) -> int:
-    try:
-        number = float(value)
-    except ValueError:
-        number = np.nan
-    if not (number >= 0 and number.is_integer()):
-        raise DataError(f"{column} must be a whole number of pixels, found {value!r}")
-    return int(number)

@@ -79,7 +79,7 @@ def wilson_interval(successes: int, n: int) -> list[float] | list[None]:
 
 
 def auroc(
-    scores: Sequence[float | None],
+    scores: Sequence[float | None] | np.ndarray,
     positive: np.ndarray,
     groups: Sequence[str] | None,
     seed: int,
@@ -106,7 +106,7 @@ def auroc(
 
     Source: Hanley & McNeil 1982, Radiology 143:29.
     """
-    values = np.array([np.nan if s is None else s for s in scores], np.float64)
+    values = np.asarray(scores, np.float64)
     positive = np.asarray(positive)
     if len(positive) and positive.dtype != np.bool_:  # an empty list becomes float
         raise TypeError(f"positive must be bool, found {positive.dtype}")

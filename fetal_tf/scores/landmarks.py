@@ -6,10 +6,11 @@ figure but the one called strict takes the better of both orders, for each axis 
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fetal_tf.edge.geometry.axis import axis_maps, turned
 from fetal_tf.edge.geometry.landmarks import (
@@ -22,7 +23,8 @@ from fetal_tf.edge.geometry.landmarks import (
 )
 from fetal_tf.scores.detection import wilson_interval
 from fetal_tf.scores.quantities import measurement_errors
-from fetal_tf.scores.statistics import finite
+from fetal_tf.scores.rows import numbers
+from fetal_tf.scores.statistics import spread
 
 QUANTITIES = ("ofd", "bpd", "hc")
 SUCCESS_PX = (2, 5, 10, 50, 100, 150, 200)
@@ -66,7 +68,8 @@ def landmark_errors(
 
 
 def span_share(
-    predictions: Sequence[np.ndarray | None], image_sizes: Sequence[tuple[int, int]]
+    predictions: Sequence[np.ndarray | None] | np.ndarray,
+    image_sizes: Sequence[Sequence[float]] | np.ndarray,
 ) -> float | None:
     """How much of the image a set of landmarks spans: near 0 where all are in one place.
 
@@ -100,9 +103,9 @@ def span_share(
 
 
 def collapse(
-    predictions: Sequence[np.ndarray | None],
-    truths: Sequence[np.ndarray],
-    image_sizes: Sequence[tuple[int, int]],
+    predictions: Sequence[np.ndarray | None] | np.ndarray,
+    truths: Sequence[np.ndarray] | np.ndarray,
+    image_sizes: Sequence[Sequence[float]] | np.ndarray,
 ) -> dict[str, float | None]:
     """The span of the predictions beside that of the truth of the same images.
 
@@ -123,7 +126,7 @@ def collapse(
 
 
 def axis_summary(
-    predictions: Sequence[np.ndarray | None], truths: Sequence[np.ndarray]
+    predictions: Sequence[np.ndarray | None] | np.ndarray, truths: Sequence[np.ndarray] | np.ndarray
 ) -> dict[str, Any]:
     """How much of the error is the direction of the axis, which a near-round head hardly shows.
 
@@ -147,9 +150,7 @@ def axis_summary(
             angles.append(abs((found - true + 90) % 180 - 90))
             errors = _radial_errors(ellipse_landmarks(expert), truth)
             turned_errors.append(float(errors["radial_error_px"] or 0.0))
-    return {
-        "axis": {"error_deg": _spread(angles), "radial_error_turned_px": _spread(turned_errors)}
-    }
+    return {"axis": {"error_deg": spread(angles), "radial_error_turned_px": spread(turned_errors)}}
 
 
 def _direction_deg(points: np.ndarray) -> float:
@@ -157,7 +158,7 @@ def _direction_deg(points: np.ndarray) -> float:
     return math.degrees(math.atan2(y, x))
 
 
-def landmark_summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def landmark_summary(rows: pd.DataFrame) -> dict[str, Any]:
     """Rows of `landmark_errors` over all images, for `summary.json`.
 
     Returns:
@@ -168,18 +169,18 @@ def landmark_summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         does not. `nme`: the same statistics of `ofd_nme`, `bpd_nme` and `all` of both.
         `not_predicted`: images without a prediction.
     """
-    errors = {name: _known(rows, f"{name}_error_px") for name in LANDMARKS}
-    every = [error for values in errors.values() for error in values]
-    missed = sum(1 for row in rows if finite(row.get("radial_error_px")) is None)
-    nme = {axis: _known(rows, f"{axis}_nme") for axis in AXES}
-    nme["all"] = [error for values in nme.values() for error in values]
+    errors = {name: numbers(rows, f"{name}_error_px") for name in LANDMARKS}
+    errors["all"] = every = np.concatenate(list(errors.values()))
+    missed = int(np.isnan(numbers(rows, "radial_error_px")).sum())
+    nme = {axis: numbers(rows, f"{axis}_nme") for axis in AXES}
+    nme["all"] = np.concatenate(list(nme.values()))
     return {
         "not_predicted": missed,
-        "landmarks": {name: _spread(values) for name, values in {**errors, "all": every}.items()},
+        "landmarks": {name: spread(values) for name, values in errors.items()},
         "success": {
             f"{limit}px": _success(every, limit, len(LANDMARKS) * missed) for limit in SUCCESS_PX
         },
-        "nme": {name: _spread(values) for name, values in nme.items()},
+        "nme": {name: spread(values) for name, values in nme.items()},
     }
 
 
@@ -226,33 +227,14 @@ def _lengths_mm(points: np.ndarray, mm_per_pixel: float | None) -> dict[str, flo
     return {name: length for name, length in lengths.items() if math.isfinite(length)}
 
 
-def _success(errors: Sequence[float], limit: int, missed: int) -> dict[str, Any]:
-    n, successes = len(errors) + missed, sum(error <= limit for error in errors)
+def _success(errors: np.ndarray, limit: int, missed: int) -> dict[str, Any]:
+    n, successes = int(np.isfinite(errors).sum()) + missed, int((errors <= limit).sum())
     return {
         "successes": successes,
         "n": n,
         "share": successes / n if n else None,
         "ci95": wilson_interval(successes, n),
     }
-
-
-def _spread(values: Sequence[float]) -> dict[str, float | int | None]:
-    if not values:
-        return {"n": 0, **dict.fromkeys(("mean", "sd", "median", "min", "max"))}
-    array = np.array(values)
-    return {
-        "n": len(array),
-        "mean": float(array.mean()),
-        "sd": float(array.std(ddof=1)) if len(array) > 1 else None,
-        "median": float(np.median(array)),
-        "min": float(array.min()),
-        "max": float(array.max()),
-    }
-
-
-def _known(rows: Sequence[Mapping[str, Any]], column: str) -> list[float]:
-    values = (finite(row.get(column)) for row in rows)
-    return [value for value in values if value is not None]
 
 
 def _checked(name: str, points: np.ndarray) -> np.ndarray:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from fetal_tf.scores.agreement import holm, paired_comparison
 from fetal_tf.scores.columns import Better, Column, better
-from fetal_tf.scores.rows import Row
-from fetal_tf.scores.statistics import finite
+from fetal_tf.scores.rows import numbers
 
 LEVEL = 0.05  # of the family of all tests of one table
 P_VALUES = ("wilcoxon_p", "wilcoxon_p_groups")
@@ -36,8 +37,8 @@ class PairedTest:
 
 def paired_tests(
     against: str,
-    first: Sequence[Row],
-    pairs: Sequence[tuple[str, Sequence[Row], str]],
+    first: pd.DataFrame,
+    pairs: Sequence[tuple[str, pd.DataFrame, str]],
     seed: int,
     columns: Mapping[str, Column],
 ) -> list[PairedTest]:
@@ -50,14 +51,8 @@ def paired_tests(
         seed: of the bootstrap.
         columns: of the task, which say what is better.
     """
-    groups = [str(row["group"]) for row in first]
     found = [
-        paired_comparison(
-            [finite(row.get(name)) for row in rows],
-            [finite(row.get(name)) for row in first],
-            groups,
-            seed,
-        )
+        paired_comparison(numbers(rows, name), numbers(first, name), list(first["group"]), seed)
         for _, rows, name in pairs
     ]
     for key in P_VALUES:

@@ -1,15 +1,15 @@
 """Measured quantities of an evaluation: their names, their columns, and their pairs of values."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fetal_tf.edge.errors import DataError
 from fetal_tf.scores.columns import UNITS, Column
-from fetal_tf.scores.rows import Row
-from fetal_tf.scores.statistics import finite
+from fetal_tf.scores.rows import numbers
 
 _SPELLING = {"dice": "Dice", "iou": "IoU", "f1": "F1"}
 _ABBREVIATIONS = ("hc", "bpd", "ofd", "csp", "lv", "ctr", "focus", "roc", "pr", "auc", "hd95")
@@ -84,19 +84,13 @@ class Quantity:
         """… behind a difference: 44 % and 42 % are apart by 2 pp, percentage points."""
         return "pp" if self.unit == "percent" else self.unit_sign
 
-    def pairs(self, rows: Sequence[Row]) -> "Pairs":
-        """The rows that hold both values."""
-        both = [
-            row
-            for row in rows
-            if None not in (finite(row.get(self.predicted)), finite(row.get(self.measured)))
-        ]
-        return Pairs(
-            np.array([r[self.predicted] for r in both], np.float64),
-            np.array([r[self.measured] for r in both], np.float64),
-            np.array([bool(r.get("flags")) for r in both], bool),
-            both,
-        )
+    def pairs(self, rows: pd.DataFrame) -> "Pairs":
+        """The images that have both values."""
+        values = numbers(rows, self.predicted, self.measured)
+        both = np.isfinite(values).all(axis=1)
+        flagged = (rows["flags"] != "").to_numpy()
+        predicted, measured = values[both].T
+        return Pairs(predicted, measured, flagged[both], rows[both])
 
 
 @dataclass(frozen=True)
@@ -106,7 +100,7 @@ class Pairs:
     predicted: np.ndarray
     measured: np.ndarray
     flagged: np.ndarray
-    rows: list[Row]
+    rows: pd.DataFrame
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -1,4 +1,9 @@
-"""Results as text and back: rows as CSV, trees as strict JSON, `per_image.csv` as rows again."""
+"""Results in memory and as files: rows as a frame and as CSV, trees as strict JSON.
+
+A frame of images has one line per image and at least IMAGE_COLUMNS. Texts are "" where there is
+nothing to say. Numbers are float64, NaN where they are unknown. Whole numbers, such as counts of
+pixels, are Int64, so that they add up.
+"""
 
 import csv
 import io
@@ -7,17 +12,55 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fetal_tf.edge.errors import DataError, FetalTFError
 
-Row = dict[str, float | str | None]  # of one image: numbers, texts, None for what is unknown
-# Text, even where a cell looks like a number.
-TEXT_COLUMNS = ("id", "group", "source", "flags", "refused", "error")
+Row = dict[str, float | str | None]  # of one image, as a task makes it; None for what is unknown
+IMAGE_COLUMNS = ("id", "group", "flags", "refused", "error")
+TEXT_COLUMNS = (*IMAGE_COLUMNS, "source")  # text, even where a cell looks like a number
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFrame:
+    """Rows as a frame: columns in the order in which they appear, `error` last.
+
+    What is None or infinite becomes NaN in a column of numbers, and "" in a column of texts.
+    """
+    cells = pd.DataFrame(rows, dtype=object)
+    columns = sorted(cells, key="error".__eq__)
+    return pd.DataFrame({name: _typed(cells[name]) for name in columns}, cells.index)
+
+
+def _typed(cells: pd.Series) -> pd.Series:
+    if cells.name in TEXT_COLUMNS:
+        return cells.fillna("")
+    kind = pd.api.types.infer_dtype(cells, skipna=True)
+    if kind == "integer":
+        return cells.astype("Int64")
+    if kind in ("floating", "mixed-integer-float", "empty"):
+        return cells.where(cells.notna()).astype(np.float64).replace([np.inf, -np.inf], np.nan)
+    return cells.fillna("")
+
+
+def image_frame(rows: Sequence[Row] | pd.DataFrame) -> pd.DataFrame:
+    """The frame of an evaluation: as `frame_of`, and all IMAGE_COLUMNS are there."""
+    cells = pd.DataFrame(rows, dtype=object)
+    return frame_of(cells.reindex(columns=list(dict.fromkeys([*cells, *IMAGE_COLUMNS]))))
+
+
+def numbers(frame: pd.DataFrame, *columns: str) -> np.ndarray:
+    """Columns as float64 [N, C], or [N] of one; NaN where a number, or the column, is missing."""
+    found = frame.reindex(columns=list(columns)).to_numpy(np.float64, na_value=np.nan)
+    return found[:, 0] if len(columns) == 1 else found
+
+
+def scored(frame: pd.DataFrame) -> pd.DataFrame:
+    """The images that could be read and scored."""
+    return frame[frame["error"] == ""]
 
 
 def json_text(tree: Mapping[str, Any]) -> str:
@@ -50,52 +93,38 @@ def _jsonable(value: Any) -> Any:
     return int(value) if isinstance(value, np.integer) else value
 
 
-def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A header of all columns, `error` last, then the rows.
+def csv_text(table: pd.DataFrame | Sequence[Mapping[str, Any]]) -> str:
+    """A frame, or rows that become one, as CSV.
 
-    Numbers to 6 digits, integers exactly; what is missing, NaN or infinite is empty.
+    Numbers to 6 digits, whole numbers exactly; what is missing is empty.
     """
-    columns = sorted(dict.fromkeys(name for row in rows for name in row), key="error".__eq__)
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
-    return buffer.getvalue()
+    frame = table if isinstance(table, pd.DataFrame) else frame_of(table)
+    return frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
-def _cell(value: float | str | None) -> str:
-    if value is None or isinstance(value, str):
-        return value or ""
-    if isinstance(value, Integral):
-        return str(value)  # pixel counts, which must add up
-    return f"{value:.6g}" if math.isfinite(value) else ""
-
-
-def read_rows(path: Path) -> list[Row]:
-    """The rows of an evaluation's `per_image.csv`: numbers to 6 digits, empty cells as None.
+def read_rows(path: Path) -> pd.DataFrame:
+    """The frame that an evaluation has written to `per_image.csv`, numbers to 6 digits.
 
     Raises:
         DataError: missing, or not such a table.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = list(csv.DictReader(file, strict=True))
+        text = path.read_text(encoding="utf-8")
+        lines = list(csv.reader(io.StringIO(text), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read: {error}; evaluate once more") from error
-    if not lines or not {"id", "group"} <= lines[0].keys():
+    if len(lines) < 2 or not {"id", "group"} <= set(lines[0]):
         raise DataError(f"{path}: no table of images with id and group; evaluate once more")
-    if any(None in line or None in line.values() for line in lines):
+    if len({len(line) for line in lines}) > 1:
         raise DataError(f"{path}: a line has not as many cells as the header; evaluate once more")
-    return [{name: _value(name, cell) for name, cell in line.items()} for line in lines]
-
-
-def _value(name: str, cell: str) -> float | str | None:
-    if name in TEXT_COLUMNS:
-        return cell
-    try:
-        return float(cell) if cell else None
-    except ValueError:
-        return cell
+    frame = pd.read_csv(
+        io.StringIO(text),
+        dtype=dict.fromkeys(TEXT_COLUMNS, object),
+        keep_default_na=False,
+        na_values=[""],
+        float_precision="round_trip",
+    )
+    return image_frame(frame)
 
 
 def flag_codes(text: object) -> list[str]:
@@ -104,7 +133,7 @@ def flag_codes(text: object) -> list[str]:
     return [m.group(1) for part in parts if (m := re.match(r"([a-z][a-z0-9_]*)(?::|$)", part))]
 
 
-def count_codes(texts: Iterable[object]) -> dict[str, int]:
+def count_codes(texts: Iterable[str]) -> dict[str, int]:
     """Images per code over the `flags` or the `refused` of rows, the most frequent first."""
     counts = Counter(code for text in texts for code in set(flag_codes(text)))
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -1,6 +1,5 @@
 """Mean, spread and bootstrap interval of a column; resampling by groups."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,40 +8,52 @@ import numpy as np
 BOOTSTRAP_RESAMPLES = 2000
 
 
+def spread(values: Sequence[float | None] | np.ndarray) -> dict[str, Any]:
+    """`n`, `mean`, `sd` (n - 1), `median`, `min` and `max` of the values that are known.
+
+    None, NaN and infinity are left out. Without a value all but `n` are None, and so is the sd of
+    a single one.
+    """
+    array = np.asarray(values, np.float64)
+    known = array[np.isfinite(array)]
+    if not len(known):
+        return {"n": 0, **dict.fromkeys(("mean", "sd", "median", "min", "max"))}
+    return {
+        "n": len(known),
+        "mean": float(known.mean()),
+        "sd": float(known.std(ddof=1)) if len(known) > 1 else None,
+        "median": float(np.median(known)),
+        "min": float(known.min()),
+        "max": float(known.max()),
+    }
+
+
+def over_repeats(values: Sequence[float | None]) -> dict[str, Any]:
+    """`mean` and `sd` over seeds or folds, see `spread`."""
+    return {name: value for name, value in spread(values).items() if name in ("mean", "sd")}
+
+
 def summarise(
-    values: Sequence[float | None], seed: int, groups: Sequence[str] | None = None
+    values: Sequence[float | None] | np.ndarray, seed: int, groups: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """Describe one metric over images; None, NaN and infinity are left out, `n` counts the rest.
+    """Describe one metric over images: its `spread`, and an interval of the mean.
 
     Args:
         values: one figure per image.
         seed: of the bootstrap; the same seed gives the same interval.
         groups: the examination or patient of each image. Frames of one group resemble each other,
             so whole groups are drawn (cluster bootstrap; Davison & Hinkley 1997, "Bootstrap
-            Methods and their Application", section 3.8); drawn singly, the interval would be too
-            narrow. None: every image is its own group.
+            Methods and their Application", section 3.8). Drawing single images would make the
+            interval too narrow. None: every image is its own group.
 
     Returns:
-        `n`, `mean`, `sd` (n - 1), `median`, `min`, `max` and `ci95`, `[low, high]`: the percentile
-        bootstrap interval of the mean, 2000 resamples. None where the values cannot tell: the sd
-        of one image, the interval of one group, everything of no image.
+        As `spread`, and `ci95`, `[low, high]`: the percentile bootstrap interval of the mean, 2000
+        resamples; None for fewer than two groups.
     """
-    all_values = np.array([np.nan if v is None else v for v in values], np.float64)
-    known = np.isfinite(all_values)
-    kept = all_values[known]
-    if not len(kept):
-        nothing = dict.fromkeys(("mean", "sd", "median", "min", "max"))
-        return {"n": 0, **nothing, "ci95": [None, None]}
-    names = np.arange(len(all_values)) if groups is None else np.asarray(groups)
-    return {
-        "n": len(kept),
-        "mean": float(kept.mean()),
-        "sd": float(kept.std(ddof=1)) if len(kept) > 1 else None,
-        "median": float(np.median(kept)),
-        "min": float(kept.min()),
-        "max": float(kept.max()),
-        "ci95": _bootstrap_interval(kept, names[known], seed),
-    }
+    array = np.asarray(values, np.float64)
+    known = np.isfinite(array)
+    names = np.arange(len(array)) if groups is None else np.asarray(groups)
+    return spread(array) | {"ci95": _bootstrap_interval(array[known], names[known], seed)}
 
 
 def cluster_resamples(
@@ -86,10 +97,3 @@ def _bootstrap_interval(
     index, drawn = resamples
     sums, counts = np.bincount(index, weights=values), np.bincount(index)
     return percentile_interval(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
-
-
-def finite(value: float | str | None) -> float | None:
-    """A number as float; text, None, NaN and infinity as None."""
-    if value is None or isinstance(value, str) or not math.isfinite(value):
-        return None
-    return float(value)

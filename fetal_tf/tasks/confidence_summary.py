@@ -1,21 +1,21 @@
-"""Does the expected error tell which images are measured wrongly? By the rows of an evaluation."""
+"""How well the expected error predicts the real one, over the images of an evaluation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fetal_tf.scores.risk_coverage import mean_or_none, risk_coverage, spearman
-from fetal_tf.scores.rows import Row
-from fetal_tf.scores.statistics import finite
+from fetal_tf.scores.rows import numbers
 
 REFUSED_SHARES = (0.0, 0.05, 0.1, 0.2)
 
 
 @dataclass(frozen=True)
 class Doubted:
-    """A quantity whose error is expected, by the names of its columns.
+    """A quantity with an expected error, and the names of its columns.
 
     Attributes:
         quantity: as the columns spell it.
@@ -46,20 +46,18 @@ CTR = Doubted("ctr_diameter", "the CTR by diameter", "percentage points", in_mm=
 QUANTITIES: Mapping[str, Doubted] = {doubted.quantity: doubted for doubted in (HC, CTR)}
 
 
-def judged(rows: Sequence[Row], doubted: Doubted) -> list[Row]:
-    """The rows that hold an expected error and the real one."""
-    columns = (doubted.expected, *doubted.errors)
-    return [row for row in rows if all(finite(row.get(name)) is not None for name in columns)]
+def expected_and_errors(rows: pd.DataFrame, doubted: Doubted) -> tuple[list[np.ndarray], list[str]]:
+    """The images that have an expected error and the real one.
+
+    Returns:
+        The expected absolute error in % and each of `errors`, [N] each; and the images' groups.
+    """
+    values = numbers(rows, doubted.expected, *doubted.errors)
+    known = np.isfinite(values).all(axis=1)
+    return list(np.abs(values[known]).T), list(rows["group"][known])
 
 
-def expected_and_errors(rows: Sequence[Row], doubted: Doubted) -> list[np.ndarray]:
-    """Of `judged` rows: the expected absolute error in %, and each of `errors`, every one [N]."""
-    columns = (doubted.expected, *doubted.errors)
-    values = np.array([[row[name] for name in columns] for row in rows], np.float64)
-    return list(np.abs(values.reshape(-1, len(columns))).T)
-
-
-def confidence_section(rows: Sequence[Row], seed: int, doubted: Doubted) -> dict[str, Any]:
+def confidence_section(rows: pd.DataFrame, seed: int, doubted: Doubted) -> dict[str, Any]:
     """`confidence` of `summary.json`.
 
     Args:
@@ -75,17 +73,16 @@ def confidence_section(rows: Sequence[Row], seed: int, doubted: Doubted) -> dict
         theirs and, of a length, `mean_error_mm`. All errors are absolute; of a ratio, per cent are
         points.
     """
-    known = judged(rows, doubted)
-    if not known:
+    (expected, *errors), groups = expected_and_errors(rows, doubted)
+    if not groups:
         return {"confidence": None}
-    expected, *errors = expected_and_errors(known, doubted)
     percent = errors[0]
     kept = [risk_coverage(expected, error, REFUSED_SHARES) for error in errors]
     names = ("mean_error_percent", "mean_error_mm")[: len(errors)]
     found = {
         "quantity": doubted.quantity,
-        "n": len(known),
-        "spearman": spearman(expected, percent, [str(row["group"]) for row in known], seed),
+        "n": len(groups),
+        "spearman": spearman(expected, percent, groups, seed),
         "thirds": [
             {
                 "n": len(third),

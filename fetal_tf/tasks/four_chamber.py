@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import keras
 import numpy as np
+import pandas as pd
 
 from fetal_tf.data.pipeline.targets import Target, coverage_shares
 from fetal_tf.data.sample import Sample
@@ -22,7 +23,6 @@ from fetal_tf.scores.overlap import overlap_metrics
 from fetal_tf.scores.pixel_levels import PixelLevels
 from fetal_tf.scores.quantities import Quantity
 from fetal_tf.scores.rows import Row
-from fetal_tf.scores.statistics import finite
 from fetal_tf.tasks.confidence_fitting import fit_to_validation
 from fetal_tf.tasks.confidence_summary import CTR, confidence_section
 from fetal_tf.tasks.plain import PlainTask
@@ -137,7 +137,7 @@ class FourChamberTask(PlainTask):
         self, sample: Sample, measurement: FourChamberMeasurement
     ) -> float | None:
         ratios = _ratios(measurement, self._measure_truth(sample))
-        return finite(ratios["ctr_diameter_error_percent"])
+        return ratios["ctr_diameter_error_percent"]
 
     def gather(self) -> Gathered:
         """Probabilities of each structure over the pixels of all images."""
@@ -173,7 +173,7 @@ class FourChamberTask(PlainTask):
         row["refused"] = measurement.refused or ""
         return row
 
-    def summarise(self, rows: Sequence[Row], seed: int) -> dict[str, Any]:
+    def summarise(self, rows: pd.DataFrame, seed: int) -> dict[str, Any]:
         """The source study's categories: shares of images above some levels of Dice and AUC; how
         well the expected error of the ratio tells the real one.
         """
@@ -221,9 +221,11 @@ def _pixel_scores(
     return row | {f"{name}_{figure}": ranking[figure] for figure in RANKING}
 
 
-def _ratios(measured: FourChamberMeasurement, expert: FourChamberMeasurement) -> Row:
+def _ratios(
+    measured: FourChamberMeasurement, expert: FourChamberMeasurement
+) -> dict[str, float | None]:
     """Each ratio as measured, as annotated, and the difference in percentage points."""
-    row: Row = {}
+    row: dict[str, float | None] = {}
     for ratio in RATIOS:
         here, true = getattr(measured, f"{ratio}_percent"), getattr(expert, f"{ratio}_percent")
         error = None if here is None or true is None else here - true

@@ -1,9 +1,9 @@
-"""What every task that finds the ends of OFD and BPD adds to its rows and to its summary."""
+"""Columns and summary of the ends of OFD and BPD, shared by the tasks that find them."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fetal_tf.edge.geometry.landmarks import AXES, LANDMARKS
 from fetal_tf.scores.columns import Column, facts, figures, values
@@ -14,7 +14,7 @@ from fetal_tf.scores.landmarks import (
     landmark_errors,
     landmark_summary,
 )
-from fetal_tf.scores.rows import Row
+from fetal_tf.scores.rows import Row, numbers
 
 _SIZE = ("image_height_px", "image_width_px")
 _PLACES = tuple(f"{name}_{axis}" for name in LANDMARKS for axis in "xy")
@@ -53,17 +53,16 @@ def landmark_columns(
     return row
 
 
-def landmark_section(rows: Sequence[Row]) -> dict[str, Any]:
+def landmark_section(rows: pd.DataFrame) -> dict[str, Any]:
     """`landmarks` of `summary.json`: `landmark_summary`, the predictions' span, and their axes."""
-    scored = [row for row in rows if all(row.get(name) is not None for name in _SIZE)]
-    predictions = [_points(row, "px") for row in scored]
-    truths = [_points(row, "true_px") for row in scored]
-    sizes = [(round(float(row[_SIZE[0]])), round(float(row[_SIZE[1]]))) for row in scored]  # type: ignore[arg-type]
-    found = landmark_summary(scored) | collapse(predictions, truths, sizes)
+    sizes = numbers(rows, *_SIZE)
+    shown = np.isfinite(sizes).all(axis=1)
+    known = rows[shown]
+    predictions, truths = (_points(known, ending) for ending in ("px", "true_px"))
+    found = landmark_summary(known) | collapse(predictions, truths, sizes[shown])
     return {"landmarks": found | axis_summary(predictions, truths)}
 
 
-def _points(row: Row, ending: str) -> np.ndarray:
-    """[4, 2], NaN where the row has no number."""
-    cells = [[row.get(f"{name}_{axis}_{ending}") for axis in "xy"] for name in LANDMARKS]
-    return np.array([[np.nan if v is None else v for v in pair] for pair in cells], np.float64)
+def _points(rows: pd.DataFrame, ending: str) -> np.ndarray:
+    """[N, 4, 2], NaN where a row has no number."""
+    return numbers(rows, *(f"{place}_{ending}" for place in _PLACES)).reshape(-1, 4, 2)

@@ -4,11 +4,12 @@ A landmark that the frame does not show, because augmentation has moved it out o
 knows where it is, is no target: its map is empty, its coordinates weigh nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import keras
 import numpy as np
+import pandas as pd
 from pydantic import PositiveFloat
 
 from fetal_tf.data.pipeline.targets import Target, coverage_shares
@@ -165,7 +166,7 @@ class LandmarkTask(PlainTask):
         row["refused"] = measurement.refused or ""
         return row
 
-    def summarise(self, rows: Sequence[Row], seed: int) -> dict[str, Any]:
+    def summarise(self, rows: pd.DataFrame, seed: int) -> dict[str, Any]:
         """Errors over all landmarks, success rates, and how much the predictions span."""
         return landmark_section(rows)
 

@@ -1,9 +1,10 @@
 """What a task does where it does nothing special; each of these may be overridden."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from fetal_tf.data.pipeline.targets import Target
 from fetal_tf.data.sample import Sample
@@ -11,7 +12,6 @@ from fetal_tf.edge.bundle.measurers import Measurement, Measurer
 from fetal_tf.losses.class_pixels import ClassPixels
 from fetal_tf.scores.columns import Column
 from fetal_tf.scores.quantities import Quantity
-from fetal_tf.scores.rows import Row
 from fetal_tf.tasks.task import Gathered
 
 
@@ -57,14 +57,14 @@ class PlainTask:
         """Nothing is pooled over pixels."""
         return {}
 
-    def pooled(self, rows: Sequence[Row]) -> dict[str, float | None]:
+    def pooled(self, rows: pd.DataFrame) -> dict[str, float | None]:
         """Every figure is a mean of its column."""
         return {}
 
-    def summarise(self, rows: Sequence[Row], seed: int) -> dict[str, Any]:
+    def summarise(self, rows: pd.DataFrame, seed: int) -> dict[str, Any]:
         """Nothing beside the columns."""
         return {}
 
-    def tables(self, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
+    def tables(self, rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
         """Nothing beside per_image.csv."""
         return {}

@@ -1,10 +1,11 @@
 """Segmentation: probabilities against the expert's mask, and the measurement that they give."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import keras
 import numpy as np
+import pandas as pd
 
 from fetal_tf.config.registry import nearest
 from fetal_tf.data.pipeline.targets import Target, coverage_shares
@@ -181,7 +182,7 @@ class SegmentationTask(PlainTask):
         row["refused"] = measurement.refused or ""
         return row
 
-    def summarise(self, rows: Sequence[Row], seed: int) -> dict[str, Any]:
+    def summarise(self, rows: pd.DataFrame, seed: int) -> dict[str, Any]:
         """The ends of the axes, as a net that looks for nothing else is judged by them; how well
         the expected error tells the real one; the figures by size of head and by dataset.
         """

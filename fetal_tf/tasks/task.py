@@ -1,10 +1,11 @@
 """The protocol every task fulfils; evaluation, parity and the report know only this."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Protocol
 
 import keras
 import numpy as np
+import pandas as pd
 
 from fetal_tf.data.pipeline.targets import Target
 from fetal_tf.data.sample import Sample
@@ -137,18 +138,18 @@ class Task(Protocol):
         """
         ...
 
-    def pooled(self, rows: Sequence[Row]) -> dict[str, float | None]:
-        """Figures over all rows together that are no mean of a column; empty where there are none.
+    def pooled(self, rows: pd.DataFrame) -> dict[str, float | None]:
+        """Figures over all scored images that are no mean of a column; empty where there are none.
 
         Parity compares them between formats, each under `pooled_NAME_delta`.
         """
         ...
 
-    def summarise(self, rows: Sequence[Row], seed: int) -> dict[str, Any]:
-        """Further sections of `summary.json`."""
+    def summarise(self, rows: pd.DataFrame, seed: int) -> dict[str, Any]:
+        """Further sections of `summary.json`, from the rows of the scored images."""
         ...
 
-    def tables(self, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
+    def tables(self, rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
         """Further CSV files of an evaluation, by file name without suffix."""
         ...
 

@@ -141,5 +141,4 @@ def is_evaluated(run: Path) -> bool:
     made_with = [run / name for name in ("best.keras", "measurement.json")]
     if any(path.is_file() and path.stat().st_mtime_ns > written for path in made_with):
         return False
-    held = {name for row in read_rows(results[1]) for name in row}
-    return set(open_run(run).task.metric_names) <= held
+    return {*open_run(run).task.metric_names} <= {*read_rows(results[1])}

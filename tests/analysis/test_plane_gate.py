@@ -1,6 +1,7 @@
 """Sets of frames against the plane's own: AUROC and shares by hand, and what the table says."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fetal_tf.analysis.distortions import DISTORTIONS
@@ -14,6 +15,7 @@ from fetal_tf.analysis.plane_gate import (
 )
 from fetal_tf.edge.errors import DataError
 from fetal_tf.reporting.plots.plane_gate import gate_histograms
+from fetal_tf.scores.rows import image_frame
 from fetal_tf.tasks import TASKS
 from tests.evaluation.evaluation_fakes import BrightnessPredictor, write_samples
 
@@ -39,8 +41,9 @@ def broken(id):
     return {"id": id, "group": id, "error": "x.png: cannot be read"}
 
 
-OWN = FrameSet("own", "own", rows([0.2, 0.4, 0.6, 1.1], [0.1, 0.2, 0.3, 0.4]))
-OTHER = FrameSet("hc18", "dataset", [*rows([0.5, 2.0, 3.0], [0.1, 0.05, 0.35]), broken("bad")])
+OWN = FrameSet("own", "own", image_frame(rows([0.2, 0.4, 0.6, 1.1], [0.1, 0.2, 0.3, 0.4])))
+OTHERS = [*rows([0.5, 2.0, 3.0], [0.1, 0.05, 0.35]), broken("bad")]
+OTHER = FrameSet("hc18", "dataset", image_frame(OTHERS))
 
 
 def test_auroc_and_share_by_hand():
@@ -74,7 +77,7 @@ def test_the_record_and_the_table_say_what_flatters():
 
 
 def test_a_set_without_a_single_readable_image():
-    empty = FrameSet("hc18", "dataset", [broken("bad")])
+    empty = FrameSet("hc18", "dataset", image_frame([broken("bad")]))
     found = judged(OWN, empty, seed=0)
     assert found["n"] == 0 and found["flagged_share"] is None
     assert found["plane_score"]["auroc"] is None
@@ -84,9 +87,9 @@ def test_a_set_without_a_single_readable_image():
 
 def test_lines_keep_broken_images():
     lines = OTHER.lines()
-    assert [line["id"] for line in lines] == ["p0", "p1", "p2", "bad"]
-    assert lines[-1]["error"] and lines[-1]["plane_score"] is None
-    assert {line["set"] for line in lines} == {"hc18"}
+    assert lines["id"].tolist() == ["p0", "p1", "p2", "bad"]
+    assert lines["error"][3] and np.isnan(lines["plane_score"][3])
+    assert set(lines["set"]) == {"hc18"}
 
 
 def test_own_frames_need_a_score(tmp_path):
@@ -106,10 +109,9 @@ def test_every_distortion_at_every_level(tmp_path):
     assert {frames.kind for frames in found} == {"corruption"}
     assert found[0].name == "noise 10"
     # The predictor gives a frame back: whatever was done to it, the error is nothing.
-    errors = [row["reconstruction_error"] for frames in found for row in frames.rows]
-    np.testing.assert_allclose(errors, 0, atol=1e-9)
-    ssim = [row["ssim"] for frames in found for row in frames.rows]
-    np.testing.assert_allclose(ssim, 1, atol=1e-6)
+    everything = pd.concat([frames.rows for frames in found])
+    np.testing.assert_allclose(everything["reconstruction_error"], 0, atol=1e-9)
+    np.testing.assert_allclose(everything["ssim"], 1, atol=1e-6)
 
 
 def test_the_figure_has_a_row_for_every_set():

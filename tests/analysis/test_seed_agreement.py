@@ -5,6 +5,7 @@ import pytest
 
 from fetal_tf.analysis.seed_agreement import measurement_agreement, seed_spread
 from fetal_tf.scores.quantities import Quantity
+from fetal_tf.scores.rows import image_frame
 
 TASK = SimpleNamespace(
     classes=("background", "brain", "csp"), quantities=(Quantity("lv_width", "mm"),)
@@ -24,10 +25,12 @@ def shrout_fleiss(ratings):
 
 def rows_of(areas):
     """A run's rows: brain area, CSP area."""
-    return [
-        {"id": str(i), "group": str(i), "brain_area_px": brain, "csp_area_px": csp}
-        for i, (brain, csp) in enumerate(areas)
-    ]
+    return image_frame(
+        [
+            {"id": str(i), "group": str(i), "brain_area_px": brain, "csp_area_px": csp}
+            for i, (brain, csp) in enumerate(areas)
+        ]
+    )
 
 
 SEEDS = {
@@ -60,9 +63,9 @@ def test_an_absent_structure_as_zero():
 
 
 def test_an_image_that_a_run_refused_or_failed_counts_nowhere():
-    two = [dict(row) for row in SEEDS["two"]]
-    two[0] = {"id": "0", "group": "0", "error": "truncated"}
-    two[1]["refused"] = "no_brain: nothing found"
+    two = SEEDS["two"].copy()
+    two.loc[0, ["brain_area_px", "csp_area_px", "error"]] = [np.nan, np.nan, "truncated"]
+    two.loc[1, "refused"] = "no_brain: nothing found"
     csp = measurement_agreement({"one": SEEDS["one"], "two": two}, TASK)["csp_area_px"]
     assert csp["unmeasured"] == 2
     assert (csp["absent_as_zero"]["n"], csp["absent_as_zero"]["left_out"]) == (3, 2)
@@ -77,7 +80,7 @@ def test_too_few_images_have_no_icc():
 
 def test_a_quantity_is_compared_where_it_was_measured():
     rows = {
-        run: [row | {"lv_width_mm": width} for row, width in zip(SEEDS["one"], widths, strict=True)]
+        run: SEEDS["one"].assign(lv_width_mm=widths)
         for run, widths in (("a", [7.0, 8, 9, 11, None]), ("b", [7.5, 8, 9.5, 11, None]))
     }
     found = measurement_agreement(rows, TASK)["lv_width_mm"]

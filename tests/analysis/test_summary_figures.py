@@ -8,7 +8,7 @@ import numpy as np
 from fetal_tf.analysis.summary_figures import is_summary_figure, summary_figures
 from fetal_tf.evaluation.evaluate import summarise_rows
 from fetal_tf.scores.pixel_levels import PixelLevels
-from fetal_tf.scores.rows import json_text
+from fetal_tf.scores.rows import image_frame, json_text
 from tests.evaluation.evaluation_fakes import BrightnessTask, row
 
 NO_INTERVAL = [None, None]
@@ -47,7 +47,7 @@ def test_the_same_names_from_an_evaluation_and_from_its_file():
         gather["heart"].add(f"{number:03d}", rng.random((8, 8)), truth)
         rows.append(row(f"{number:03d}_HC", dice=number / 10, hc=100.0, true=101.0))
     rows.append(row("006_HC", error="cannot be read"))
-    summary = summarise_rows(rows, BrightnessTask(), 0, gather)
+    summary = summarise_rows(image_frame(rows), BrightnessTask(), 0, gather)
     found, stored = summary_figures(summary), summary_figures(json.loads(json_text(summary)))
     assert found.keys() == stored.keys()
     for name, figure in found.items():

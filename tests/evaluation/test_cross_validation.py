@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import fetal_tf.training.folds
@@ -23,6 +24,7 @@ from fetal_tf.evaluation.evaluate import summarise_rows
 from fetal_tf.reporting.text.cross_validation import screen_text
 from fetal_tf.runs.history import read_history
 from fetal_tf.scores.monitor import Monitor
+from fetal_tf.scores.rows import image_frame
 from fetal_tf.scores.wording import DASH
 from fetal_tf.tracking.run_folder import RunFolder
 from fetal_tf.train import main
@@ -37,10 +39,12 @@ MONITOR = Monitor("val_loss", falls=True)
 
 def fold(tmp_path, number, dice, task=None, **extra):
     """A fold with one image per value, two images to a group."""
-    rows = [
-        row(f"{number}{i // 2}_{i}", dice=value, hc=100 * value, true=90.0, **extra)
-        for i, value in enumerate(dice)
-    ]
+    rows = image_frame(
+        [
+            row(f"{number}{i // 2}_{i}", dice=value, hc=100 * value, true=90.0, **extra)
+            for i, value in enumerate(dice)
+        ]
+    )
     summary = summarise_rows(rows, task or BrightnessTask())
     summary["evaluated"] = {"phantom": False, "subject": f"net-fold{number}"}
     history = [{"epoch": 1.0, "val_loss": 0.5}, {"epoch": 2.0, "val_loss": 0.25 + number}]
@@ -118,9 +122,7 @@ def test_the_interval_draws_whole_groups(tmp_path):
     """Pairs that agree: as many images, half as many patients, a wider interval than singly."""
     together = [0.9, 0.9, 0.5, 0.5, 0.7, 0.7, 0.8, 0.8]
     folds = [fold(tmp_path, 0, together[:4]), fold(tmp_path, 1, together[4:])]
-    alone = [
-        Fold(f.run, [{**r, "group": r["id"]} for r in f.rows], f.summary, f.history) for f in folds
-    ]
+    alone = [replace(f, rows=f.rows.assign(group=f.rows["id"])) for f in folds]
     widths = [np.ptp(pooled(f)["metrics"]["dice"]["pooled"]["ci95"]) for f in (folds, alone)]
     assert widths[0] > 1.2 * widths[1]
 
@@ -145,7 +147,8 @@ def test_an_image_in_two_folds_is_refused(tmp_path):
 
 def test_files_and_screen_say_the_same(tmp_path):
     folds = [fold(tmp_path, n, dice) for n, dice in enumerate(DICE)]
-    folds[1].rows.append(row("19_9", error="19_9.png: broken"))
+    broken = image_frame([row("19_9", error="19_9.png: broken")])
+    folds[1] = replace(folds[1], rows=pd.concat([folds[1].rows, broken]))
     record = pooled(folds)
     paths = write_folds(tmp_path / "net-folds", record, pooled_rows(folds))
     assert [path.name for path in paths] == ["folds.json", "folds.csv", "per_image.csv"]

@@ -5,6 +5,7 @@ import math
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fetal_tf.edge.bundle.gate import GatedPredictor
@@ -17,7 +18,7 @@ from fetal_tf.evaluation.evaluate import (
     worst_rows,
     write_evaluation,
 )
-from fetal_tf.scores.rows import flag_codes
+from fetal_tf.scores.rows import flag_codes, frame_of, image_frame
 from tests.evaluation.evaluation_fakes import (
     BrightnessPredictor,
     BrightnessTask,
@@ -47,9 +48,9 @@ def test_every_sample_gets_its_own_row_across_batches(tmp_path):
     samples = write_samples(tmp_path, levels)
     predictor = BrightnessPredictor()
     rows = evaluate_samples(predictor, samples, TASK)
-    assert [r["id"] for r in rows] == [s.id for s in samples]
-    np.testing.assert_allclose([r["dice"] for r in rows], np.array(levels) / 255, rtol=1e-6)
-    assert all(r["error"] == "" for r in rows)
+    assert list(rows["id"]) == [s.id for s in samples]
+    np.testing.assert_allclose(rows["dice"], np.array(levels) / 255, rtol=1e-6)
+    assert (rows["error"] == "").all()
     assert sum(len(batch) for batch in predictor.batches) == len(levels)
     assert len(predictor.batches) < len(levels)
 
@@ -68,9 +69,9 @@ def test_broken_file_keeps_its_row_and_shifts_no_other(tmp_path):
     samples = write_samples(tmp_path, [50, 100, 150])
     samples[1].image_path.write_bytes(samples[1].image_path.read_bytes()[:40])
     rows = evaluate_samples(BrightnessPredictor(), samples, TASK)
-    assert rows[1].keys() == {"id", "group", "error"}
-    assert rows[1]["error"].startswith("001_HC.png: ")  # and not this machine's folder
-    assert rows[2]["dice"] == pytest.approx(150 / 255)
+    assert rows.iloc[1].replace("", None).dropna().keys().tolist() == ["id", "group", "error"]
+    assert rows["error"][1].startswith("001_HC.png: ")  # and not this machine's folder
+    assert rows["dice"][2] == pytest.approx(150 / 255)
 
 
 def test_batch_without_a_readable_file(tmp_path):
@@ -78,15 +79,14 @@ def test_batch_without_a_readable_file(tmp_path):
     for sample in samples:
         sample.image_path.unlink()
     rows = evaluate_samples(BrightnessPredictor(), samples, TASK)
-    assert [bool(r["error"]) for r in rows] == [True, True]
+    assert (rows["error"] != "").tolist() == [True, True]
 
 
 def test_broken_annotation_is_a_failure_of_that_image(tmp_path):
     samples = write_samples(tmp_path, [50, 100])
     samples[0] = dataclasses.replace(samples[0], load_mask=broken_mask)
     rows = evaluate_samples(BrightnessPredictor(), samples, TASK)
-    assert rows[0]["error"] == "000_HC_Annotation.png: mask is empty"
-    assert rows[1]["error"] == ""
+    assert rows["error"].tolist() == ["000_HC_Annotation.png: mask is empty", ""]
 
 
 def test_output_that_is_not_a_number_is_a_failure(tmp_path):
@@ -94,8 +94,8 @@ def test_output_that_is_not_a_number_is_a_failure(tmp_path):
         def predict(self, images):
             return np.full((len(images), 24, 32, 1), np.nan, np.float32)
 
-    (failed,) = evaluate_samples(Broken(), write_samples(tmp_path, [50]), TASK)
-    assert "NaN" in failed["error"]
+    failed = evaluate_samples(Broken(), write_samples(tmp_path, [50]), TASK)
+    assert "NaN" in failed["error"].item()
 
 
 def test_programming_error_is_not_taken_for_a_broken_file(tmp_path):
@@ -107,14 +107,22 @@ def test_programming_error_is_not_taken_for_a_broken_file(tmp_path):
         evaluate_samples(BrightnessPredictor(), write_samples(tmp_path, [50]), Wrong())
 
 
-ROWS = [
-    row("001_HC", dice=0.98, hc=101.0, true=100.0),
-    row("001_2HC", dice=0.96, hc=97.0, true=100.0),
-    row("002_HC", dice=0.90, hc=120.0, true=100.0, flags="touches_border: 9 %; unusual_shape: 93"),
-    row("003_HC", dice=0.91, hc=99.0, true=100.0, flags="touches_border: 11 %"),
-    row("004_HC", dice=0.0, true=100.0, refused="no_head: nothing above 0.5"),
-    row("005_HC", error="005_HC.png: truncated"),
-]
+ROWS = image_frame(
+    [
+        row("001_HC", dice=0.98, hc=101.0, true=100.0),
+        row("001_2HC", dice=0.96, hc=97.0, true=100.0),
+        row(
+            "002_HC",
+            dice=0.90,
+            hc=120.0,
+            true=100.0,
+            flags="touches_border: 9 %; unusual_shape: 93",
+        ),
+        row("003_HC", dice=0.91, hc=99.0, true=100.0, flags="touches_border: 11 %"),
+        row("004_HC", dice=0.0, true=100.0, refused="no_head: nothing above 0.5"),
+        row("005_HC", error="005_HC.png: truncated"),
+    ]
+)
 
 
 def test_summary_counts_every_image_once():
@@ -145,7 +153,8 @@ def test_interval_comes_from_examinations_not_from_frames():
     single = [row(f"{i:03d}_HC", dice=float(v)) for i, v in enumerate(values)]
     fourfold = [row(f"{i:03d}_{k}HC", dice=float(v)) for i, v in enumerate(values) for k in "1234"]
     intervals = [
-        summarise_rows(r, TASK, seed=5)["metrics"]["dice"]["ci95"] for r in (single, fourfold)
+        summarise_rows(image_frame(r), TASK, seed=5)["metrics"]["dice"]["ci95"]
+        for r in (single, fourfold)
     ]
     np.testing.assert_allclose(*intervals)
     low, high = intervals[0]
@@ -153,28 +162,29 @@ def test_interval_comes_from_examinations_not_from_frames():
 
 
 def test_infinity_does_not_reach_a_mean():
-    rows = [row("001_HC", dice=float("inf")), row("002_HC", dice=0.9)]
+    rows = image_frame([row("001_HC", dice=float("inf")), row("002_HC", dice=0.9)])
     assert summarise_rows(rows, TASK)["metrics"]["dice"]["n"] == 1
 
 
 def test_summary_of_no_image():
-    summary = summarise_rows([], TASK)
+    summary = summarise_rows(image_frame([]), TASK)
     assert summary["images"]["n"] == 0
     assert summary["metrics"]["dice"]["mean"] is None
 
 
 def test_worst_rows_begin_with_refused_then_the_largest_error():
-    assert [r["id"] for r in worst_rows(ROWS, TASK, 4)] == ["004_HC", "002_HC", "001_2HC", "003_HC"]
+    worst = worst_rows(ROWS, TASK, 4)["id"]
+    assert list(worst) == ["004_HC", "002_HC", "001_2HC", "003_HC"]
 
 
 def test_worst_rows_without_millimetres_follow_the_overlap():
-    rows = [row("a", dice=0.9), row("b", dice=0.5), row("c", dice=0.7)]
-    assert [r["id"] for r in worst_rows(rows, TASK)] == ["b", "c", "a"]
+    rows = image_frame([row("a", dice=0.9), row("b", dice=0.5), row("c", dice=0.7)])
+    assert list(worst_rows(rows, TASK)["id"]) == ["b", "c", "a"]
 
 
 def test_draw_rows_draws_the_samples_of_the_rows(tmp_path):
     samples = write_samples(tmp_path, [50, 100, 150])
-    drawn = draw_rows(BrightnessPredictor(), samples, TASK, [row("002_HC"), row("000_HC")])
+    drawn = draw_rows(BrightnessPredictor(), samples, TASK, ["002_HC", "000_HC"])
     assert [d.shape for d in drawn] == [(48, 64, 3)] * 2
     assert [d.max() for d in drawn] == [150, 50]
 
@@ -210,7 +220,8 @@ def test_written_summary_is_strict_json_with_null_for_nan(tmp_path):
 
 
 def test_written_table_holds_every_row_and_column_whichever_comes_first(tmp_path):
-    rows = [ROWS[5], {**ROWS[0], "hc_mm": float("nan")}, ROWS[4]]
+    rows = ROWS.iloc[[5, 0, 4]].copy()
+    rows.loc[0, "hc_mm"] = float("nan")
     _, path = write_evaluation(tmp_path, rows, summarise_rows(rows, TASK), EVALUATED, {})
     with path.open(encoding="utf-8", newline="") as file:
         failed, first, refused = csv.DictReader(file)
@@ -243,18 +254,18 @@ def test_distortions_meet_the_image_before_the_letterbox_and_leave_the_truth(tmp
     (batch,) = predictor.batches
     np.testing.assert_array_equal(batch[1, 15:25], 160)
     assert not batch[:, :15].any() and not batch[:, 25:].any(), "the padding is not distorted"
-    np.testing.assert_allclose([r["dice"] for r in rows], [110 / 255, 160 / 255], rtol=1e-6)
-    np.testing.assert_allclose([r["hc_true_mm"] for r in rows], [5000 / 255, 10000 / 255])
+    np.testing.assert_allclose(rows["dice"], [110 / 255, 160 / 255], rtol=1e-6)
+    np.testing.assert_allclose(rows["hc_true_mm"], [5000 / 255, 10000 / 255])
     plain = evaluate_samples(BrightnessPredictor(), samples, TASK)
-    assert plain[0]["dice"] == pytest.approx(50 / 255)
+    assert plain["dice"][0] == pytest.approx(50 / 255)
 
 
 def test_an_image_that_cannot_be_read_is_not_distorted(tmp_path):
     (sample,) = write_samples(tmp_path, [50])
     sample.image_path.write_bytes(b"")
     distorted = []
-    (failed,) = evaluate_samples(BrightnessPredictor(), [sample], TASK, distort=distorted.append)
-    assert failed["error"] and not distorted
+    failed = evaluate_samples(BrightnessPredictor(), [sample], TASK, distort=distorted.append)
+    assert failed["error"].item() and not distorted
 
 
 class PreparingTask(BrightnessTask):
@@ -278,9 +289,9 @@ def test_the_measurer_prepares_the_net_for_rows_and_pictures(tmp_path):
             drawn.append(probabilities.max())
             return np.repeat(image[..., None], 3, axis=-1)
 
-    (evaluated,) = evaluate_samples(net, samples, Drawing())
-    assert evaluated["dice"] == pytest.approx(100 / 255)
-    draw_rows(net, samples, Drawing(), [evaluated])
+    evaluated = evaluate_samples(net, samples, Drawing())
+    assert evaluated["dice"].item() == pytest.approx(100 / 255)
+    draw_rows(net, samples, Drawing(), evaluated["id"])
     assert drawn == [pytest.approx(100 / 255)]
 
 
@@ -293,15 +304,15 @@ def test_an_average_goes_around_what_the_measurer_looks_at(tmp_path):
             input_shape=predictor.input_shape, predict=lambda x: 1 + predictor.predict(x)
         )
 
-    (found,) = evaluate_samples(net, samples, PreparingTask(), average=plus_one)
-    assert found["dice"] == pytest.approx(1 + 100 / 255)
+    found = evaluate_samples(net, samples, PreparingTask(), average=plus_one)
+    assert found["dice"].item() == pytest.approx(1 + 100 / 255)
 
 
 def test_further_tables_stand_beside_and_pixel_counts_stay_exact(tmp_path):
     counts = [1234567, 89012345, 0]
-    rows = [{**ROWS[0], "id": str(n), "confusion_csp_csp_px": n} for n in counts]
+    rows = image_frame([{**row(str(n)), "confusion_csp_csp_px": n} for n in counts])
     lines = [{"id": "1", "area_px": 7654321, "share": 1 / 3}, {"id": "2", "area_px": None}]
-    tables = {"features": lines, "empty": []}
+    tables = {"features": frame_of(lines), "empty": frame_of([])}
     paths = write_evaluation(tmp_path, rows, summarise_rows(rows, TASK), EVALUATED, tables)
     names = ["summary.json", "per_image.csv", "features.csv", "empty.csv"]
     assert [path.name for path in paths] == names
@@ -319,13 +330,13 @@ def test_a_task_adds_its_own_sections_to_the_summary():
 
     class Adding(BrightnessTask):
         def summarise(self, rows, seed):
-            asked.append(([r["id"] for r in rows], seed))
+            asked.append((list(rows["id"]), seed))
             return {"pooled": {"dice": 0.5}}
 
     summary = summarise_rows(ROWS, Adding(), seed=4)
     assert summary["pooled"] == {"dice": 0.5}
     assert summary["images"]["n"] == len(ROWS)
-    assert asked == [([r["id"] for r in ROWS[:5]], 4)], "what failed has nothing to pool"
+    assert asked == [(list(ROWS["id"][:5]), 4)], "what failed has nothing to pool"
 
 
 def judged_by_brightness(image):
@@ -359,15 +370,13 @@ def test_behind_a_gate_its_flag_comes_first_and_its_score_has_a_column(tmp_path,
     samples[2].image_path.write_bytes(b"no image")
     plain = evaluate_samples(BrightnessPredictor(), samples, task)
     rows = evaluate_samples(gated(), samples, task)
-    own = plain[0]["flags"]
-    assert [row.get("plane_score") for row in rows] == [0.5, 2.0, None]
-    assert [row.get("flags") for row in rows] == [
-        own,
-        "not_head: too bright" + ("; " + own if own else ""),
-        None,
-    ]
-    rest = [{k: v for k, v in row.items() if k not in ("flags", "plane_score")} for row in rows]
-    assert rest == [{k: v for k, v in row.items() if k != "flags"} for row in plain]
+    own = plain["flags"][0]
+    np.testing.assert_array_equal(rows["plane_score"], [0.5, 2.0, np.nan])
+    gates = "not_head: too bright" + ("; " + own if own else "")
+    assert rows["flags"].tolist() == [own, gates, ""]
+    pd.testing.assert_frame_equal(
+        rows.drop(columns=["flags", "plane_score"]), plain.drop(columns="flags")
+    )
 
 
 def test_a_gates_flags_count_in_the_summary(tmp_path):
@@ -379,7 +388,7 @@ def test_a_gates_flags_count_in_the_summary(tmp_path):
 
 
 def test_the_gate_sees_the_distorted_image(tmp_path):
-    (row,) = evaluate_samples(
+    rows = evaluate_samples(
         gated(), write_samples(tmp_path, [60]), TASK, distort=lambda image: image * np.uint8(4)
     )
-    assert row["plane_score"] == 2.0 and row["flags"] == "not_head: too bright"
+    assert rows["plane_score"].item() == 2.0 and rows["flags"].item() == "not_head: too bright"

@@ -22,6 +22,7 @@ from fetal_tf.experiment import open_experiment
 from fetal_tf.reporting.sections.negatives import answer_table, sentence
 from fetal_tf.runs.run import open_run
 from fetal_tf.scores.detection import wilson_interval
+from fetal_tf.scores.rows import image_frame
 from fetal_tf.train import main as train
 from fetal_tf.training.frames import load_frames
 from tests.evaluation.evaluation_fakes import BrightnessPredictor
@@ -207,7 +208,7 @@ def test_a_frame_that_cannot_be_read_is_counted_as_failed(place, tmp_path):
 
     rows = evaluate_samples(Net((32, 48, 1)), spoilt, task)
     found = negatives_section(rows, spoilt, 0)["negatives"]
-    assert (found["n"], found["failed"]) == (2, 1) and "broken.png" in rows[2]["error"]
+    assert (found["n"], found["failed"]) == (2, 1) and "broken.png" in rows["error"][2]
     assert "1 failed" in negatives_text(found) and "1 frame could not be read" in sentence(found)
 
 
@@ -227,13 +228,13 @@ def test_a_refusal_that_keeps_a_number_is_none():
 def test_shares_come_with_their_intervals():
     rows = [row(refused="no_head: nothing")] * 7 + [row(flags="uncertain: a")] * 2 + [row()]
     rows.append(row(error="x.png: truncated"))
-    found = negatives_section(rows, [], trained_on=3)["negatives"]
+    found = negatives_section(image_frame(rows), [], trained_on=3)["negatives"]
     assert (found["n"], found["refused"], found["flagged"], found["passed"]) == (10, 7, 2, 1)
     assert found["passed_ci95"] == wilson_interval(1, 10)
     assert found["refusals"] == {"no_head": 7} and found["flags"] == {"uncertain": 2}
     assert negatives_text(found).endswith("1 failed; the net has learnt 3 of them")
     assert answer_table(found).rows[0][:3] == ["refused", "7", "70.0% [39.7% to 89.2%]"]
-    assert negatives_section([], [], 0) == {}
+    assert negatives_section(image_frame([]), [], 0) == {}
 
 
 def test_the_bundle_keeps_their_figures_and_the_card_says_them(place, run, capsys):

@@ -15,6 +15,7 @@ from fetal_tf.exporting.parity import (
 )
 from fetal_tf.scores.columns import declare, facts, figures, values
 from fetal_tf.scores.quantities import Quantity
+from fetal_tf.scores.rows import image_frame
 from fetal_tf.tasks import TASKS
 
 COLUMNS = declare(
@@ -39,7 +40,8 @@ def row(id, dice=0.9, hc=200.0, flags="", refused="", error=""):
 
 
 def compare_rows(reference, rows, limits=None):
-    return compare("int8", reference, rows, OUTPUTS, limits or {}, COLUMNS)
+    frames = image_frame(reference), image_frame(rows)
+    return compare("int8", *frames, OUTPUTS, limits or {}, COLUMNS)
 
 
 def test_deltas_are_paired_by_image():
@@ -135,7 +137,7 @@ def test_rows_of_other_images_are_refused():
 
 
 def test_errors_and_truth_are_not_compared():
-    assert compared_columns(COLUMNS, [row("a")]) == ["dice", "hc_mm"]
+    assert compared_columns(COLUMNS, row("a")) == ["dice", "hc_mm"]
 
 
 BRAIN = ["background", "brain", "csp", "lv"]
@@ -174,16 +176,16 @@ def test_what_each_task_compares(case):
     kept, excluded = TASKS_COMPARE[case]
     spec = {"name": name, "classes": classes, "measurement": measurement}
     columns = TASKS.build("task", spec, {}).columns
-    held = {"id": "a", "flags": ""} | dict.fromkeys([*excluded, *kept], 1.0)
+    held = ["id", "flags", *excluded, *kept]
     assert set(columns) >= {*kept, *excluded}
-    assert set(compared_columns(columns, [held])) == set(kept)
+    assert set(compared_columns(columns, held)) == set(kept)
     limits = {"int8": {delta_name(column, "abs_delta_mean"): 1.0 for column in kept}}
     check_limit_names(limits, FORMATS, columns)
 
 
 def pooled_by_hand(rows):
     """Dice of one class over all rows: 2·hit over both areas; None where neither has a pixel."""
-    hit, areas = (sum(row[name] for row in rows) for name in ("hit", "areas"))
+    hit, areas = rows["hit"].sum(), rows["areas"].sum()
     return {"csp_dice": 2 * hit / areas if areas else None}
 
 
@@ -194,8 +196,8 @@ def pixels(id, hit, areas):
 @pytest.mark.parametrize(("limit", "passes"), [(0.04, False), (0.06, True)])
 def test_a_pooled_figure_has_one_delta(limit, passes):
     """Large structures decide: 2·(50 + 4) / 120 and 2·(53 + 4) / 120 differ by 0.05."""
-    reference = [pixels("a", 50, 110), pixels("b", 4, 10)]
-    rows = [pixels("a", 53, 110), pixels("b", 4, 10)]
+    reference = image_frame([pixels("a", 50, 110), pixels("b", 4, 10)])
+    rows = image_frame([pixels("a", 53, 110), pixels("b", 4, 10)])
     limits = {"pooled_csp_dice_delta": limit}
     parity = compare("int8", reference, rows, OUTPUTS, limits, {}, pooled_by_hand)
     assert parity.deltas["pooled_csp_dice_delta"] == pytest.approx(0.05)
@@ -206,7 +208,7 @@ def test_a_pooled_figure_has_one_delta(limit, passes):
 
 
 def test_a_figure_that_one_side_cannot_pool_is_not_proven():
-    reference, rows = [pixels("a", 5, 10)], [pixels("a", 0, 0)]
+    reference, rows = image_frame([pixels("a", 5, 10)]), image_frame([pixels("a", 0, 0)])
     limits = {"pooled_csp_dice_delta": 1.0}
     for first, second in ((reference, rows), (rows, reference), (rows, rows)):
         parity = compare("int8", first, second, OUTPUTS, limits, {}, pooled_by_hand)

@@ -6,6 +6,7 @@ from PIL import Image
 
 from fetal_tf.evaluation.evaluate import Evaluated, summarise_rows, worst_rows
 from fetal_tf.reporting.page import Case, write_report
+from fetal_tf.scores.rows import image_frame
 from tests.evaluation.evaluation_fakes import BrightnessTask, row
 
 TASK = BrightnessTask()
@@ -39,7 +40,9 @@ def evaluated(**changes):
 
 
 def report(out, rows, history=(), **changes):
-    cases = [Case(r, np.full((54, 80, 3), 90, np.uint8)) for r in worst_rows(rows, TASK)]
+    rows = image_frame(rows)
+    worst = worst_rows(rows, TASK).to_dict("records")
+    cases = [Case(r, np.full((54, 80, 3), 90, np.uint8)) for r in worst]
     summary = summarise_rows(rows, TASK)
     path = write_report(out, rows, summary, evaluated(**changes), TASK, cases, history)
     return path.read_text(encoding="utf-8")

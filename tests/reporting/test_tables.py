@@ -3,6 +3,7 @@ import pytest
 
 from fetal_tf.reporting.tables import flag_table, metric_tables, refused_and_failed, size_table
 from fetal_tf.scores.quantities import Quantity
+from fetal_tf.scores.rows import image_frame
 from fetal_tf.scores.wording import interval, metric_label, number
 from tests.evaluation.evaluation_fakes import BrightnessTask, row
 
@@ -50,7 +51,7 @@ def test_size_table_splits_every_pair_into_one_row():
         row(f"{i:03d}_HC", hc=float(t + e), true=float(t), dice=0.9)
         for i, (t, e) in enumerate(zip(true, rng.normal(0, 2, 57), strict=True))
     ]
-    table = size_table([*rows, row("x", error="broken")], HC, "dice")
+    table = size_table(image_frame([*rows, row("x", error="broken")]), HC, "dice")
     assert sum(int(line[1]) for line in table) == 57
     low, high = (float(edge) for edge in table[0][0].split(" to "))
     inside = [r for r in rows if low <= r["hc_true_mm"] < high]
@@ -62,12 +63,12 @@ def test_size_table_splits_every_pair_into_one_row():
 @pytest.mark.parametrize("true", [100.0, 40.0])  # 40: a tick that rounding puts above the size
 def test_size_table_of_equal_sizes_is_one_row(true):
     rows = [row(f"{i}_HC", hc=101.0, true=true) for i in range(3)]
-    assert [line[1] for line in size_table(rows, HC, "dice")] == ["3"]
+    assert [line[1] for line in size_table(image_frame(rows), HC, "dice")] == ["3"]
 
 
 def test_size_table_needs_two_pairs():
-    assert size_table([row("1_HC", hc=101.0, true=100.0)], HC, "dice") == []
-    assert size_table([], None, "dice") == []
+    assert size_table(image_frame([row("1_HC", hc=101.0, true=100.0)]), HC, "dice") == []
+    assert size_table(image_frame([]), None, "dice") == []
 
 
 def test_flag_table_holds_errors_with_and_without_each_flag():
@@ -77,19 +78,19 @@ def test_flag_table_holds_errors_with_and_without_each_flag():
         row("3_HC", hc=101.0, true=100.0),
         row("4_HC", true=100.0, refused="no_head: nothing"),
     ]
-    border, shape, none = flag_table(rows, "hc_abs_error_mm")
+    border, shape, none = flag_table(image_frame(rows), "hc_abs_error_mm")
     assert (border["code"], border["n"], border["error"]) == ("touches_border", "2", "7.00")
     assert shape["example"] == "index 93"
     assert (none["code"], none["n"], none["error"]) == ("none", "1", "1.00")
 
 
 def test_no_flag_no_table():
-    assert flag_table([row("3_HC", hc=101.0, true=100.0)], "hc_abs_error_mm") == []
+    assert flag_table(image_frame([row("3_HC", hc=101.0, true=100.0)]), "hc_abs_error_mm") == []
 
 
 def test_refused_and_failed_name_their_reasons():
     rows = [row("1_HC", refused="no_head: a"), row("2_HC"), row("3_HC", error="3_HC.png: cut")]
-    assert refused_and_failed(rows) == [
+    assert refused_and_failed(image_frame(rows)) == [
         {"id": "3_HC", "kind": "failed", "reason": "3_HC.png: cut"},
         {"id": "1_HC", "kind": "refused", "reason": "no_head: a"},
     ]

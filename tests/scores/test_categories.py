@@ -1,10 +1,11 @@
 import pytest
 
 from fetal_tf.scores.categories import categories
+from fetal_tf.scores.rows import image_frame
 
 
 def rows(pairs):
-    return [{"heart_dice": dice, "heart_roc_auc": area} for dice, area in pairs]
+    return image_frame([{"heart_dice": dice, "heart_roc_auc": area} for dice, area in pairs])
 
 
 def test_shares_are_above_each_mark_and_nested():
@@ -19,7 +20,7 @@ def test_shares_are_above_each_mark_and_nested():
 
 @pytest.mark.parametrize("gap", [(None, 0.9), (1.0, None), (float("nan"), 0.9)])
 def test_images_without_both_figures_are_left_out(gap):
-    found = categories([*rows([(0.6, 0.95), gap]), {"error": "truncated"}], "heart")
+    found = categories(rows([(0.6, 0.95), gap, (None, None)]), "heart")
     assert found["n"] == 1
     assert found["dice"] == {"0.8": 0, "0.7": 0, "0.5": 1}
     assert found["roc_auc"] == {"0.9": 1, "0.8": 1, "0.7": 1}

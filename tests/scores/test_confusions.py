@@ -1,8 +1,5 @@
 """Confusion matrices against counting pixel by pixel; their columns there and back."""
 
-import csv
-import io
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,6 +13,7 @@ from fetal_tf.scores.confusions import (
     confusion_columns,
     confusions_of_rows,
 )
+from fetal_tf.scores.rows import csv_text, image_frame, read_rows
 
 CLASSES = ("background", "brain", "csp", "lv")
 maps = arrays(np.uint8, (4, 5), elements=st.integers(0, 3))
@@ -54,9 +52,9 @@ def test_maps_that_cannot_be_compared_are_refused():
 
 @given(st.lists(matrices, max_size=4), st.sampled_from(["", "raw_"]))
 def test_columns_come_back(written, prefix):
-    rows = [{"id": "a", "error": "", **confusion_columns(m, CLASSES, prefix)} for m in written]
-    read, kept = confusions_of_rows(rows, CLASSES, prefix)
-    assert kept == list(range(len(written)))
+    rows = [{"group": n, **confusion_columns(m, CLASSES, prefix)} for n, m in enumerate(written)]
+    read, groups = confusions_of_rows(image_frame(rows), CLASSES, prefix)
+    assert groups == list(range(len(written)))
     assert (read.dtype, read.shape) == (np.int64, (len(written), 4, 4))
     np.testing.assert_array_equal(read, np.reshape(written, (-1, 4, 4)))
 
@@ -77,43 +75,40 @@ def test_both_prefixes_live_in_one_row():
     one, two = np.array([[1, 2], [3, 4]]), np.array([[5, 6], [7, 8]])
     classes = ("background", "brain")
     row = confusion_columns(one, classes) | confusion_columns(two, classes, "raw_")
-    assert (confusions_of_rows([row], classes)[0][0] == one).all()
-    assert (confusions_of_rows([row], classes, "raw_")[0][0] == two).all()
+    rows = image_frame([row])
+    assert (confusions_of_rows(rows, classes)[0][0] == one).all()
+    assert (confusions_of_rows(rows, classes, "raw_")[0][0] == two).all()
 
 
 def test_rows_that_failed_or_lack_a_column_are_skipped():
     whole = confusion_columns(np.array([[1, 2], [3, 4]]), ("background", "brain"))
     name = "confusion_brain_brain_px"
     rows = [
-        {"id": "failed", "error": "cannot be read"},
-        {**whole, "error": "scored, then failed"},
-        {**whole, name: None},
-        {**whole, name: ""},
-        {key: value for key, value in whole.items() if key != name},
-        {**whole, "error": ""},
-        whole,
+        {"group": "failed", "error": "cannot be read"},
+        {**whole, "group": "unknown", name: None},
+        {"group": "lacks it", **{key: value for key, value in whole.items() if key != name}},
+        {**whole, "group": "5", "error": ""},
+        {**whole, "group": "6"},
     ]
-    read, kept = confusions_of_rows(rows, ("background", "brain"))
-    assert kept == [5, 6]
+    read, groups = confusions_of_rows(image_frame(rows), ("background", "brain"))
+    assert groups == ["5", "6"]
     assert read.tolist() == [[[1, 2], [3, 4]]] * 2
 
 
-def test_the_text_of_a_csv_is_read():
+def test_the_text_of_a_csv_is_read(tmp_path):
     columns = confusion_columns(np.array([[431999, 0], [3, 4]]), ("background", "brain"))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns)
-    writer.writeheader()
-    writer.writerow(columns)
-    rows = list(csv.DictReader(io.StringIO(buffer.getvalue())))
+    path = tmp_path / "per_image.csv"
+    path.write_text(csv_text([{"id": "a", "group": "a", **columns}]))
+    rows = read_rows(path)
     assert confusions_of_rows(rows, ("background", "brain"))[0].tolist() == [[[431999, 0], [3, 4]]]
 
 
-@pytest.mark.parametrize("cell", [1.5, -1, float("nan"), float("inf"), "many"])
+@pytest.mark.parametrize("cell", [1.5, -1])
 def test_a_cell_that_counts_no_pixels_is_refused(cell):
     row = confusion_columns(np.array([[1, 2], [3, 4]]), ("background", "brain"))
     row["confusion_brain_background_px"] = cell
     with pytest.raises(DataError, match="confusion_brain_background_px must be a whole number"):
-        confusions_of_rows([row], ("background", "brain"))
+        confusions_of_rows(image_frame([row]), ("background", "brain"))
 
 
 def test_what_is_no_confusion_matrix_is_refused():

@@ -19,6 +19,7 @@ from fetal_tf.scores.landmarks import (
     landmark_summary,
     span_share,
 )
+from fetal_tf.scores.rows import frame_of
 
 TRUTH = np.array([[100.0, 200.0], [300.0, 200.0], [200.0, 120.0], [200.0, 280.0]])
 NAMES = {
@@ -216,7 +217,7 @@ def test_the_summary_counts_what_was_not_predicted_as_missed():
     offsets = (np.array([1.0, 3.0, 8.0, 20.0]), np.array([0.0, 0.0, 60.0, 300.0]))
     rows = [landmark_errors(TRUTH + np.c_[o, 0 * o], TRUTH, 0.5) for o in offsets]
     rows.append(landmark_errors(None, TRUTH, 0.5))
-    summary = landmark_summary(rows)
+    summary = landmark_summary(frame_of(rows))
     assert summary["not_predicted"] == 1
     every = np.concatenate(offsets)
     assert summary["landmarks"]["all"] == {
@@ -240,7 +241,7 @@ def test_the_summary_counts_what_was_not_predicted_as_missed():
 
 
 def test_the_summary_of_nothing():
-    summary = landmark_summary([])
+    summary = landmark_summary(frame_of([]))
     assert summary["landmarks"]["all"]["n"] == 0 and summary["landmarks"]["all"]["mean"] is None
     assert summary["success"]["5px"]["share"] is None
 

@@ -2,16 +2,19 @@ import numpy as np
 import pytest
 
 from fetal_tf.scores.quantities import Quantity, written
+from fetal_tf.scores.rows import image_frame
 from tests.evaluation.evaluation_fakes import row
 
 HC = Quantity("hc", "mm")
-ROWS = [
-    row("a", hc=102.0, true=100.0),
-    row("b", true=100.0, refused="no_head: nothing"),
-    row("c", hc=199.0, true=200.0, flags="touches_border: 9 %"),
-    row("d", error="truncated"),
-    row("e", hc=305.0, true=300.0),
-]
+ROWS = image_frame(
+    [
+        row("a", hc=102.0, true=100.0),
+        row("b", true=100.0, refused="no_head: nothing"),
+        row("c", hc=199.0, true=200.0, flags="touches_border: 9 %"),
+        row("d", error="truncated"),
+        row("e", hc=305.0, true=300.0),
+    ]
+)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 import json
+import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fetal_tf.edge.errors import DataError
-from fetal_tf.scores.rows import csv_text, json_text, read_rows
+from fetal_tf.scores.rows import csv_text, image_frame, json_text, numbers, read_rows, scored
 
 ROWS = [
     {"id": "005", "group": "1e3", "dice": 0.25, "note": "mild", "n": 1234567, "flags": ""},
@@ -15,11 +17,31 @@ ROWS = [
 def test_rows_come_back_from_their_table(tmp_path):
     path = tmp_path / "per_image.csv"
     path.write_text(csv_text(ROWS))
-    first, second = read_rows(path)
+    first, second = read_rows(path).to_dict("records")
     assert (first["id"], first["group"]) == ("005", "1e3")  # names, whatever they look like
     assert (first["dice"], first["note"], first["n"]) == (0.25, "mild", 1234567.0)
-    assert (first["flags"], first["lv"], first["error"]) == ("", None, "")
-    assert (second["dice"], second["flags"], second["error"]) == (None, "a: 1, 2", "x")
+    assert (first["flags"], first["refused"], first["error"]) == ("", "", "")
+    assert math.isnan(first["lv"]) and math.isnan(second["dice"]) and second["note"] == ""
+    assert (second["flags"], second["error"]) == ("a: 1, 2", "x")
+
+
+def test_columns_have_one_type_each():
+    rows = [
+        {"id": "a", "n": 2**53 + 1, "dice": 1, "lv": None, "note": None},
+        {"id": "b", "dice": float("inf"), "note": "mild", "error": "x"},
+        {"id": "c", "n": 3, "dice": 0.5},
+    ]
+    frame = image_frame(rows)
+    assert list(frame) == ["id", "n", "dice", "lv", "note", "group", "flags", "refused", "error"]
+    assert frame["n"].tolist() == [2**53 + 1, pd.NA, 3]
+    assert (frame["dice"].dtype, frame["lv"].dtype) == (np.float64, np.float64)
+    assert frame["note"].tolist() == ["", "mild", ""] and frame["error"].tolist() == ["", "x", ""]
+    assert list(scored(frame)["id"]) == ["a", "c"]
+    np.testing.assert_array_equal(numbers(frame, "dice"), [1, np.nan, 0.5])
+    np.testing.assert_array_equal(
+        numbers(frame, "n", "missing"), [[2.0**53, np.nan], [np.nan, np.nan], [3, np.nan]]
+    )
+    assert numbers(image_frame([]), "dice").shape == (0,)
 
 
 @pytest.mark.parametrize(

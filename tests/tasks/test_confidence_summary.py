@@ -6,6 +6,7 @@ from scipy.stats import spearmanr
 
 from fetal_tf.reporting.plots.uncertainty import risk_coverage_curve
 from fetal_tf.reporting.sections.confidence import confidence_section as page_section
+from fetal_tf.scores.rows import image_frame
 from fetal_tf.tasks.confidence_summary import CTR, HC, confidence_section
 
 EXPECTED = np.linspace(0.5, 5.0, 21)
@@ -26,7 +27,7 @@ def rows(expected=EXPECTED, errors_percent=ERRORS, mm=2.0):
 
 
 def section(rows):
-    return confidence_section(rows, seed=1, doubted=HC)["confidence"]
+    return confidence_section(image_frame(rows), seed=1, doubted=HC)["confidence"]
 
 
 def test_ranks_thirds_and_refusals_against_numpy():
@@ -58,12 +59,12 @@ def test_of_a_ratio_per_cent_are_points_and_there_are_no_millimetres():
         {k.replace("hc_", "ctr_diameter_"): v for k, v in row.items() if k != "hc_abs_error_mm"}
         for row in rows()
     ]
-    found = confidence_section(renamed, seed=1, doubted=CTR)["confidence"]
+    found = confidence_section(image_frame(renamed), seed=1, doubted=CTR)["confidence"]
     expected = section(rows())
     for point in expected["risk_coverage"]:
         del point["mean_error_mm"]
     assert found == expected | {"quantity": "ctr_diameter"}
-    page = page_section(renamed, {"confidence": found}, None)
+    page = page_section(image_frame(renamed), {"confidence": found}, None)
     thirds, refused = page.tables
     assert thirds.header[2:] == [
         "mean expected |ΔCTR by diameter| (pp)",
@@ -80,8 +81,11 @@ def test_of_a_ratio_per_cent_are_points_and_there_are_no_millimetres():
 def test_a_summary_from_before_the_ratio_is_about_heads():
     old = section(rows())
     del old["quantity"]
-    page = page_section(rows(), {"confidence": old}, None)
-    assert page.sentences == page_section(rows(), {"confidence": section(rows())}, None).sentences
+    page = page_section(image_frame(rows()), {"confidence": old}, None)
+    assert (
+        page.sentences
+        == page_section(image_frame(rows()), {"confidence": section(rows())}, None).sentences
+    )
 
 
 def test_only_images_with_both_errors_count_and_without_any_there_is_nothing():
@@ -101,12 +105,12 @@ def test_one_image_and_equal_expectations_have_no_rank():
     assert one["thirds"][2]["mean_error_percent"] is None
     same = rows(expected=np.ones(21))
     assert section(same)["spearman"]["value"] is None
-    (sentence,) = page_section(same, {"confidence": section(same)}, None).sentences
+    (sentence,) = page_section(image_frame(same), {"confidence": section(same)}, None).sentences
     assert "There is no rank" in sentence
 
 
 def test_the_page_shows_the_summarys_figures():
-    page = page_section(rows(), {"confidence": section(rows())}, None)
+    page = page_section(image_frame(rows()), {"confidence": section(rows())}, None)
     thirds, refused = page.tables
     found = section(rows())
     assert [line[0] for line in thirds.rows] == ["smallest", "middle", "largest"]
@@ -129,11 +133,11 @@ def test_the_page_shows_the_summarys_figures():
 
 @pytest.mark.parametrize("summary", [{}, {"confidence": None}])
 def test_a_page_without_expected_errors_says_why(summary):
-    page = page_section([], summary, None)
+    page = page_section(image_frame([]), summary, None)
     assert "No image has both" in page.sentences[0] and not page.tables and not page.plots
 
 
 def test_one_image_draws_no_curve():
     assert risk_coverage_curve(np.ones(1), np.ones(1), "doubt", "hc_mm") is None
-    page = page_section(rows()[:1], {"confidence": section(rows()[:1])}, None)
+    page = page_section(image_frame(rows()[:1]), {"confidence": section(rows()[:1])}, None)
     assert not page.plots and len(page.tables) == 2

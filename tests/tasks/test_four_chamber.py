@@ -11,6 +11,7 @@ from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.evaluation.evaluate import summarise_rows
+from fetal_tf.scores.rows import image_frame
 from fetal_tf.tasks import TASKS
 from tests.tasks.declared import check_declared
 
@@ -127,7 +128,7 @@ def test_pixels_are_pooled_over_images(task, tmp_path):
         task.evaluate(output_of(task, sample), replace(sample, id=i, group=i), LETTERBOX, gather)
         for i in "ab"
     ]
-    summary = summarise_rows(rows, task, 0, gather)
+    summary = summarise_rows(image_frame(rows), task, 0, gather)
     assert summary["pixels"].keys() == set(task.structures)
     assert summary["pixels"]["heart"]["roc_auc"]["value"] > 0.999
     assert summary["pixels"]["heart"]["images"] == 2
@@ -189,7 +190,7 @@ def test_the_expected_error_is_fitted_to_the_errors_of_the_ratio(tmp_path):
     assert np.corrcoef(expected, real)[0, 1] > 0.9
     flagged = ["uncertain: " in row["flags"] for row in rows]
     assert sum(flagged) == 1 and flagged[int(np.argmax(expected))]
-    found = fitted.summarise(rows, seed=0)["confidence"]
+    found = fitted.summarise(image_frame(rows), seed=0)["confidence"]
     assert (found["quantity"], found["n"]) == ("ctr_diameter", 24)
     kept = [point["mean_error_percent"] for point in found["risk_coverage"]]
     assert kept == sorted(kept, reverse=True)
@@ -211,7 +212,7 @@ def test_a_heart_alone_has_no_ratio_whose_error_could_be_expected(tmp_path):
     sample = sample_of(tmp_path)
     row = task.evaluate(output_of(task, sample), sample, LETTERBOX)
     assert "ctr_diameter_expected_error_percent" not in row
-    assert "confidence" not in task.summarise([row], seed=0)
+    assert "confidence" not in task.summarise(image_frame([row]), seed=0)
 
 
 def test_broken_settings_are_named_with_their_file():

@@ -11,6 +11,7 @@ from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
 from fetal_tf.edge.geometry.landmarks import LANDMARKS, ellipse_landmarks
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.evaluation.evaluate import summarise_rows
+from fetal_tf.scores.rows import image_frame
 from fetal_tf.tasks import TASKS
 from tests.tasks.declared import check_declared
 
@@ -143,7 +144,7 @@ def test_the_summary_shows_a_collapse():
     follows = [task.evaluate(o, s, LETTERBOX) for o, s in zip(outputs, samples, strict=True)]
     mean = np.mean(outputs, axis=0)
     says_mean = [task.evaluate(mean, s, LETTERBOX) for s in samples]
-    good, bad = (summarise_rows([r | {"error": ""} for r in rows], task)["landmarks"]
+    good, bad = (summarise_rows(image_frame(rows), task)["landmarks"]
                  for rows in (follows, says_mean))  # fmt: skip
     assert good["span_ratio"] == pytest.approx(1, abs=0.01)
     assert bad["span_ratio"] == pytest.approx(0, abs=1e-6)

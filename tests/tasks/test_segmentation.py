@@ -8,6 +8,7 @@ from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.measure.confidence import FEATURES, ErrorModel
+from fetal_tf.scores.rows import image_frame
 from fetal_tf.tasks import TASKS
 from tests.tasks.declared import check_declared
 
@@ -209,7 +210,7 @@ def test_the_expected_error_is_fitted_to_the_errors_that_evaluation_finds(task, 
     assert np.corrcoef(expected, real)[0, 1] > 0.95
     flagged = ["uncertain: " in row["flags"] for row in rows]
     assert sum(flagged) == 1 and flagged[int(np.argmax(expected))]
-    found = fitted.summarise(rows, seed=0)["confidence"]
+    found = fitted.summarise(image_frame(rows), seed=0)["confidence"]
     assert found["n"] == 24 and found["spearman"]["value"] > 0.9
     kept = [point["mean_error_percent"] for point in found["risk_coverage"]]
     assert kept == sorted(kept, reverse=True)
@@ -227,7 +228,7 @@ def test_refused_heads_and_unknown_circumferences_take_no_part(task, tmp_path):
     sample, box, output = outputs[0]
     row = build(few).evaluate(output, sample, box)
     assert row["hc_expected_error_percent"] is None and row["refused"] == ""
-    assert build(few).summarise([row], seed=0)["confidence"] is None
+    assert build(few).summarise(image_frame([row]), seed=0)["confidence"] is None
 
 
 def test_broken_settings_are_named_with_their_file():

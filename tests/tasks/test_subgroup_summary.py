@@ -3,6 +3,7 @@
 import pytest
 
 from fetal_tf.reporting.sections.subgroups import subgroup_tables
+from fetal_tf.scores.rows import image_frame
 from fetal_tf.tasks.subgroup_summary import subgroup_section
 
 
@@ -19,14 +20,16 @@ def row(id, hc_mm, error_mm, **changes):
     } | changes
 
 
-ROWS = [
-    row("a_1", 80.0, -1.0),
-    row("a_2", 99.9, 3.0),
-    row("b_1", 100.0, -12.0, flags="uncertain: x"),
-    row("planes:c_1", 174.9, 2.0, source="planes"),
-    row("planes:d_1", 300.0, -4.0, refused="no_head: x", source="planes"),
-    row("e_1", None, None),
-]
+ROWS = image_frame(
+    [
+        row("a_1", 80.0, -1.0),
+        row("a_2", 99.9, 3.0),
+        row("b_1", 100.0, -12.0, flags="uncertain: x"),
+        row("planes:c_1", 174.9, 2.0, source="planes"),
+        row("planes:d_1", 300.0, -4.0, refused="no_head: x", source="planes"),
+        row("e_1", None, None),
+    ]
+)
 
 
 def test_every_image_is_in_the_group_of_its_size():

@@ -1,14 +1,12 @@
 """Figures of landmarks: where they lie in the images, the expert's beside the model's."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from fetal_tf.edge.geometry.landmarks import LANDMARKS
 from fetal_tf.reporting.plots.figures import BLUE, GRAY, ORANGE, styled
-from fetal_tf.scores.statistics import finite
+from fetal_tf.scores.rows import numbers
 
 _SIZE = (8.6, 3.4)
 _LOOKS = {  # told apart without colour as well
@@ -20,7 +18,7 @@ _LOOKS = {  # told apart without colour as well
 
 
 @styled
-def landmark_places(rows: Sequence[Mapping[str, Any]]) -> Figure | None:
+def landmark_places(rows: pd.DataFrame) -> Figure | None:
     """Each image's four ends as shares of its width and height, in two panels.
 
     A net that has learnt only the mean puts all of its marks in four heaps.
@@ -45,15 +43,11 @@ def landmark_places(rows: Sequence[Mapping[str, Any]]) -> Figure | None:
     return figure
 
 
-def _places(rows: Sequence[Mapping[str, Any]], ending: str) -> dict[str, np.ndarray]:
+def _places(rows: pd.DataFrame, ending: str) -> dict[str, np.ndarray]:
     """(n, 2) by landmark, of the images that have it."""
+    sizes = numbers(rows, "image_width_px", "image_height_px")
     found = {}
     for name in LANDMARKS:
-        pairs = []
-        for row in rows:
-            x, y = (finite(row.get(f"{name}_{axis}_{ending}")) for axis in "xy")
-            width, height = (finite(row.get(f"image_{side}_px")) for side in ("width", "height"))
-            if x is not None and y is not None and width and height:
-                pairs.append(((x + 0.5) / width, (y + 0.5) / height))
-        found[name] = np.array(pairs).reshape(-1, 2)
+        shares = (numbers(rows, f"{name}_x_{ending}", f"{name}_y_{ending}") + 0.5) / sizes
+        found[name] = shares[np.isfinite(shares).all(axis=1)]
     return found

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from fetal_tf.analysis.plane_gate import SCORES, FrameSet
 from fetal_tf.reporting.plots.figures import BLUE, INK, ORANGE, styled
-from fetal_tf.scores.statistics import finite
+from fetal_tf.scores.rows import numbers
 
 _LABELS = {"plane_score": "plane score", "reconstruction_error": "reconstruction error"}
 _BINS = 30
@@ -49,5 +49,5 @@ def _histogram(axes: Axes, name: str, own: FrameSet, other: FrameSet) -> None:
 
 
 def _values(frames: FrameSet, name: str) -> np.ndarray:
-    found = [finite(row[name]) for row in frames.scored]
-    return np.array([value for value in found if value is not None], np.float64)
+    values = numbers(frames.scored, name)
+    return values[np.isfinite(values)]

@@ -1,20 +1,21 @@
 """The report of the expected error: is it right in the mean, and what does refusing by it gain?"""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+import pandas as pd
 
 from fetal_tf.reporting.plots.uncertainty import risk_coverage_curve
 from fetal_tf.reporting.section import Plot, Section, Table
-from fetal_tf.scores.rows import Row
 from fetal_tf.scores.wording import metric_label, number, plural
-from fetal_tf.tasks.confidence_summary import HC, QUANTITIES, Doubted, expected_and_errors, judged
+from fetal_tf.tasks.confidence_summary import HC, QUANTITIES, Doubted, expected_and_errors
 from fetal_tf.tasks.task import Task
 
 TITLE, KEY = "Confidence", "confidence"
 THIRDS = ("smallest", "middle", "largest")
 
 
-def confidence_section(rows: Sequence[Row], summary: Mapping[str, Any], task: Task) -> Section:
+def confidence_section(rows: pd.DataFrame, summary: Mapping[str, Any], task: Task) -> Section:
     """Rank correlation, expected against real error by thirds, and the risk-coverage curve."""
     found = summary.get("confidence")
     if not found:
@@ -93,9 +94,8 @@ def refused_table(found: Mapping[str, Any]) -> Table:
     )
 
 
-def _plots(rows: Sequence[Row], doubted: Doubted) -> Iterator[Plot]:
-    known = judged(rows, doubted)
-    expected, percent, *_ = expected_and_errors(known, doubted)
+def _plots(rows: pd.DataFrame, doubted: Doubted) -> Iterator[Plot]:
+    (expected, percent, *_), known = expected_and_errors(rows, doubted)
     name = f"{doubted.quantity}_percent"
     if figure := risk_coverage_curve(expected, percent, "expected error", name):
         yield Plot(

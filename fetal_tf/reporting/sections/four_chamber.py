@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from fetal_tf.reporting.section import Section, Table
 from fetal_tf.reporting.sections.curves import curve_plots
 from fetal_tf.scores.categories import MARKS
 from fetal_tf.scores.focus_score import FOCUS_METRICS
 from fetal_tf.scores.quantities import Quantity
-from fetal_tf.scores.rows import Row
+from fetal_tf.scores.rows import numbers, scored
 from fetal_tf.scores.wording import DASH, interval, metric_label, number, plural
 from fetal_tf.tasks.task import Task
 
@@ -25,33 +28,33 @@ PIXEL_METRICS = ("dice", "iou", "sensitivity", "specificity", "roc_auc", "pr_auc
 RATIOS = ("ctr_diameter", "ctr_area", "ctr_circumference")
 
 
-def four_chamber_section(rows: Sequence[Row], summary: Mapping[str, Any], task: Task) -> Section:
+def four_chamber_section(rows: pd.DataFrame, summary: Mapping[str, Any], task: Task) -> Section:
     """Heart and thorax as the dataset's authors, the source study and a clinician judge them.
 
     A binary model knows no thorax: what needs one is left out, and so is what no image gave.
     """
-    scored = [row for row in rows if not row.get("error")]
+    judged = scored(rows)
     metrics = summary["metrics"]
     if not any(metrics[name]["n"] for name in task.metric_names):
         return Section(TITLE, KEY, ["No image could be scored."])
     structures = [s for s in STRUCTURES if f"{s}_dice" in metrics and metrics[f"{s}_dice"]["n"]]
     pixels = {s: p for s, p in summary.get("pixels", {}).items() if s in structures}
     tables = (
-        _official_table(scored, metrics),
-        _ratio_table(scored, metrics),
+        _official_table(judged, metrics),
+        _ratio_table(judged, metrics),
         _pixel_table(structures, metrics, pixels),
         _category_table(structures, summary.get("categories", {})),
     )
     return Section(
         TITLE,
         KEY,
-        list(_sentences(scored, metrics)),
+        list(_sentences(judged, metrics)),
         [table for table in tables if table.rows],
         list(curve_plots({s.capitalize(): pixels[s] for s in structures if s in pixels})),
     )
 
 
-def _sentences(rows: Sequence[Row], metrics: Mapping[str, Any]) -> Iterator[str]:
+def _sentences(rows: pd.DataFrame, metrics: Mapping[str, Any]) -> Iterator[str]:
     figures = [
         f"{metric_label(name).removeprefix('FOCUS ')} {number(metrics[name]['mean'], name)} "
         f"(95{NBSP}% CI {interval(metrics[name]['ci95'], name)})"
@@ -78,7 +81,7 @@ def _sentences(rows: Sequence[Row], metrics: Mapping[str, Any]) -> Iterator[str]
         yield "Without a thorax there is no cardiothoracic ratio."
 
 
-def _official_table(rows: Sequence[Row], metrics: Mapping[str, Any]) -> Table:
+def _official_table(rows: pd.DataFrame, metrics: Mapping[str, Any]) -> Table:
     columns = _measured(metrics)
     agreement = (
         "CTR agreement: 1 \N{MINUS SIGN} |ΔCTR| / CTR, of the minor axes; below 0 where the ratio "
@@ -89,7 +92,7 @@ def _official_table(rows: Sequence[Row], metrics: Mapping[str, Any]) -> Table:
     for source, values in PUBLISHED.items() if columns else ():
         published = dict(zip(FOCUS_METRICS, values, strict=True))
         lines.append([source, *(number(published[name], name) for name in columns)])
-    elsewhere = not all(str(row["id"]).startswith(OFFICIAL_TEST) for row in rows)
+    elsewhere = not rows["id"].str.startswith(OFFICIAL_TEST).all()
     caution = (
         "this evaluation is of other images, so the figures stand beside each other but are no "
         "ranking"
@@ -109,7 +112,7 @@ def _official_table(rows: Sequence[Row], metrics: Mapping[str, Any]) -> Table:
     )
 
 
-def _ratio_table(rows: Sequence[Row], metrics: Mapping[str, Any]) -> Table:
+def _ratio_table(rows: pd.DataFrame, metrics: Mapping[str, Any]) -> Table:
     lines = []
     for stem in RATIOS:
         quantity = Quantity(stem, "percent")
@@ -195,12 +198,10 @@ def _measured(metrics: Mapping[str, Any]) -> list[str]:
     return [name for name in FOCUS_METRICS if name in metrics and metrics[name]["n"]]
 
 
-def _not_found(rows: Sequence[Row], official: str) -> int:
+def _not_found(rows: pd.DataFrame, official: str) -> int:
     """Images whose structure has a score, 0, and no border to measure a distance to."""
-    return sum(
-        row.get(f"focus_{official}_dice") == 0 and row.get(f"focus_{official}_hd95_px") is None
-        for row in rows
-    )
+    dice, hd95 = numbers(rows, f"focus_{official}_dice", f"focus_{official}_hd95_px").T
+    return int(((dice == 0) & np.isnan(hd95)).sum())
 
 
 def _without_focus(name: str) -> str:

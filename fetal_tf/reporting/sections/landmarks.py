@@ -1,11 +1,12 @@
 """The report of landmarks: each end, success rates, and whether the net looks at the image."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+import pandas as pd
 
 from fetal_tf.reporting.plots.landmarks import landmark_places
 from fetal_tf.reporting.section import Plot, Section, Table
-from fetal_tf.scores.rows import Row
 from fetal_tf.scores.wording import DASH, number, plural
 from fetal_tf.tasks.task import Task
 
@@ -20,7 +21,7 @@ NAMES = {
 COLLAPSED = 0.5  # predictions that span less than this share of what the truth spans
 
 
-def landmark_section(rows: Sequence[Row], summary: Mapping[str, Any], task: Task) -> Section:
+def landmark_section(rows: pd.DataFrame, summary: Mapping[str, Any], task: Task) -> Section:
     """Radial errors by landmark, success rates by distance, and the span of the predictions."""
     found = summary.get("landmarks")
     if not found or not found["landmarks"]["all"]["n"]:
@@ -34,7 +35,7 @@ def landmark_section(rows: Sequence[Row], summary: Mapping[str, Any], task: Task
     )
 
 
-def _plots(rows: Sequence[Row]) -> Iterator[Plot]:
+def _plots(rows: pd.DataFrame) -> Iterator[Plot]:
     if figure := landmark_places(rows):
         yield Plot(
             "landmark_places",

@@ -1,14 +1,14 @@
 """The report of exclusive structures: pooled beside per image, always, and the anomaly scores."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fetal_tf.reporting.plots.structures import feature_distributions
 from fetal_tf.reporting.section import Plot, Section, Table
-from fetal_tf.scores.rows import Row
-from fetal_tf.scores.statistics import finite
+from fetal_tf.scores.rows import numbers
 from fetal_tf.scores.wording import DASH, interval, number, plural
 from fetal_tf.tasks.task import Task
 
@@ -36,7 +36,7 @@ FEATURES = ("csp_area_mm2", "lv_area_mm2", "lv_width_mm", "brain_eccentricity", 
 FLAGGED_FROM = 1.0  # of the anomaly score
 
 
-def structures_section(rows: Sequence[Row], summary: Mapping[str, Any], task: Task) -> Section:
+def structures_section(rows: pd.DataFrame, summary: Mapping[str, Any], task: Task) -> Section:
     """What `StructuresTask.summarise` found, for the reader of the page."""
     if "pooled" not in summary:
         return Section("Structures", "structures", ["No image could be scored."])
@@ -173,12 +173,13 @@ def _anomaly_table(anomaly: Mapping[str, Any]) -> Table:
     )
 
 
-def _plots(rows: Sequence[Row]) -> Iterator[Plot]:
-    scored = [row for row in rows if finite(row.get("anomaly_score")) is not None]
-    flagged = np.array([(finite(r["anomaly_score"]) or 0) >= FLAGGED_FROM for r in scored], bool)
+def _plots(rows: pd.DataFrame) -> Iterator[Plot]:
+    scores = numbers(rows, "anomaly_score")
+    judged = rows[np.isfinite(scores)]
+    flagged = scores[np.isfinite(scores)] >= FLAGGED_FROM
     columns = {}
     for name in FEATURES:
-        values = np.array([_or_nan(row.get(name)) for row in scored])
+        values = numbers(judged, name)
         if np.isfinite(values).sum() >= 2:
             columns[name] = values
     if figure := feature_distributions(columns, flagged):
@@ -187,7 +188,7 @@ def _plots(rows: Sequence[Row]) -> Iterator[Plot]:
             "feature_distributions",
             "Features, normal against flagged",
             figure,
-            f"Distributions of {', '.join(columns)} over {plural(len(scored), 'image')}, {n} of "
+            f"Distributions of {', '.join(columns)} over {plural(len(judged), 'image')}, {n} of "
             "them flagged by the anomaly score.",
             "Each mark is an image in which the model found the structure; the line is the median. "
             "“Flagged” is an anomaly score of 1 or more, which needs no expert.",
@@ -208,8 +209,3 @@ def _with_interval(entry: Mapping[str, Any], n: int | None = None) -> str:
         return DASH
     count = "" if n is None else f", n = {n}"
     return f"{_score(entry['value'])} [{interval(entry['ci95'], 'dice')}]{count}"
-
-
-def _or_nan(value: float | str | None) -> float:
-    number = finite(value)
-    return np.nan if number is None else number

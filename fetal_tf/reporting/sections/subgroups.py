@@ -1,10 +1,11 @@
 """The report's tables of heads by size and by dataset, which the model card shows as well."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pandas as pd
+
 from fetal_tf.reporting.section import Section, Table
-from fetal_tf.scores.rows import Row
 from fetal_tf.scores.wording import interval, metric_label, number
 from fetal_tf.tasks.subgroup_summary import FIRST_SOURCE, METRICS
 from fetal_tf.tasks.task import Task
@@ -13,7 +14,7 @@ TITLE, KEY = "By size and centre", "subgroups"
 KINDS = {"size": "By size of head", "source": "By dataset"}
 
 
-def subgroup_section(rows: Sequence[Row], summary: Mapping[str, Any], task: Task) -> Section:
+def subgroup_section(rows: pd.DataFrame, summary: Mapping[str, Any], task: Task) -> Section:
     """A table by size of head, and one by dataset where several are mixed."""
     return Section(TITLE, KEY, [], [*subgroup_tables(summary)])
 

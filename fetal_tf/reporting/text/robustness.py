@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fetal_tf.analysis.distortions import DISTORTIONS
 from fetal_tf.analysis.robustness import SHARES, Point
@@ -12,7 +13,6 @@ from fetal_tf.analysis.seed_agreement import measurement_agreement, seed_spread
 from fetal_tf.evaluation.evaluate import Evaluated, summarise_rows
 from fetal_tf.reporting.text.table import text_table
 from fetal_tf.scores.columns import POOLED
-from fetal_tf.scores.rows import Row
 from fetal_tf.scores.wording import DASH, metric_label, number, plural
 from fetal_tf.tasks.task import Task
 
@@ -23,7 +23,7 @@ _SHARE_LABELS = dict(zip(SHARES, ("flagged", "unmeasured"), strict=True))
 
 def study_record(
     points: Sequence[Point],
-    clean: Mapping[str, Sequence[Row]],
+    clean: Mapping[str, pd.DataFrame],
     evaluated: Mapping[str, Evaluated],
     task: Task,
     differing: Sequence[str],
@@ -47,7 +47,7 @@ def study_record(
         "schema": SCHEMA,
         "phantom": any(e.phantom for e in evaluated.values()),
         "images": len(rows),
-        "groups": len({row["group"] for row in rows}),
+        "groups": rows["group"].nunique(),
         "evaluated": {run: asdict(e) for run, e in evaluated.items()},
         "distortions": {
             name: {"unit": d.unit, "identity": d.identity, "levels": d.levels}
@@ -65,7 +65,7 @@ def study_record(
 
 
 def _undistorted_means(
-    points: Sequence[Point], clean: Mapping[str, Sequence[Row]], task: Task
+    points: Sequence[Point], clean: Mapping[str, pd.DataFrame], task: Task
 ) -> dict[str, dict[str, float | None]]:
     """Run → every metric of its undistorted images, pooled and shares among them."""
     means: dict[str, dict[str, float | None]] = {}

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fetal_tf.analysis.uncertain_quantities import LANDMARK_POINTS, Uncertain, column_name
 from fetal_tf.edge.errors import DataError
@@ -18,8 +19,7 @@ from fetal_tf.scores.risk_coverage import (
     spearman,
     worst_found,
 )
-from fetal_tf.scores.rows import Row
-from fetal_tf.scores.statistics import finite
+from fetal_tf.scores.rows import numbers, scored
 from fetal_tf.scores.wording import DASH, metric_label, number
 from fetal_tf.tasks.task import Task
 
@@ -38,25 +38,17 @@ def main_first(quantities: Sequence[Uncertain], task: Task) -> list[Uncertain]:
 
 
 def pairs_of(
-    rows: Sequence[Row], quantity: Uncertain, method: str
+    rows: pd.DataFrame, quantity: Uncertain, method: str
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Spread [N] and absolute error [N] of the images that have both, and their groups."""
     spread = quantity.column(f"{column_name(method)}_spread")
-    found = [
-        (s, e, str(row["group"]))
-        for row in rows
-        if (s := finite(row.get(spread))) is not None
-        and (e := finite(row.get(quantity.column("abs_error")))) is not None
-    ]
-    return (
-        np.array([s for s, _, _ in found], np.float64),
-        np.array([e for _, e, _ in found], np.float64),
-        [group for _, _, group in found],
-    )
+    values = numbers(rows, spread, quantity.column("abs_error"))
+    both = np.isfinite(values).all(axis=1)
+    return *values[both].T, list(rows["group"][both])
 
 
 def uncertainty_record(
-    rows: Sequence[Row],
+    rows: pd.DataFrame,
     quantities: Sequence[Uncertain],
     methods: Sequence[str],
     evaluated: Evaluated,
@@ -75,22 +67,21 @@ def uncertainty_record(
     Raises:
         DataError: no quantity has both a spread and an error in any image.
     """
-    measured = [row for row in rows if not row.get("error")]
+    measured = scored(rows)
     if not any(len(pairs_of(measured, q, m)[0]) for q in quantities for m in methods):
         raise DataError("no image has both an expert's value and two answers that were measured")
     return {
         "schema": SCHEMA,
         "phantom": evaluated.phantom,
         "images": len(rows),
-        "groups": len({row["group"] for row in rows}),
+        "groups": rows["group"].nunique(),
         "failed": len(rows) - len(measured),
         "samples": samples,
         "evaluated": asdict(evaluated),
         "methods": {
             method: {
                 "unmeasured_share": mean_or_none(
-                    np.array([row[f"{column_name(method)}_unmeasured"] for row in measured], float)
-                    / samples
+                    numbers(measured, f"{column_name(method)}_unmeasured") / samples
                 ),
                 "quantities": {q.name: _figures(measured, q, method, seed) for q in quantities},
             }
@@ -99,19 +90,14 @@ def uncertainty_record(
     }
 
 
-def _figures(rows: Sequence[Row], quantity: Uncertain, method: str, seed: int) -> dict[str, Any]:
+def _figures(rows: pd.DataFrame, quantity: Uncertain, method: str, seed: int) -> dict[str, Any]:
     spread, error, groups = pairs_of(rows, quantity, method)
-    of_mean = [
-        value
-        for row in rows
-        if (value := finite(row.get(quantity.column(f"{column_name(method)}_abs_error"))))
-        is not None
-    ]
+    of_mean = numbers(rows, quantity.column(f"{column_name(method)}_abs_error"))
     rms_spread = math.sqrt(float((spread**2).mean())) if len(spread) else 0.0
     return {
         "n": len(error),
         "mean_error": mean_or_none(error),
-        "mean_error_of_mean": mean_or_none(np.array(of_mean)),
+        "mean_error_of_mean": mean_or_none(of_mean[np.isfinite(of_mean)]),
         "median_spread": float(np.median(spread)) if len(spread) else None,
         "error_over_spread": math.sqrt(float((error**2).mean())) / rms_spread
         if rms_spread

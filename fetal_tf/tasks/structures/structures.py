@@ -1,10 +1,11 @@
 """Exclusive structures inside the fetal head: brain, cavum septi pellucidi, lateral ventricles."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import keras
 import numpy as np
+import pandas as pd
 from pydantic import NonNegativeFloat
 
 from fetal_tf.config.registry import nearest
@@ -22,8 +23,7 @@ from fetal_tf.scores import classes as class_scores
 from fetal_tf.scores.classes import AbsentRule
 from fetal_tf.scores.confusions import confusion, confusion_columns
 from fetal_tf.scores.quantities import Quantity, measurement_errors
-from fetal_tf.scores.rows import Row
-from fetal_tf.scores.statistics import finite
+from fetal_tf.scores.rows import Row, frame_of, scored
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.structures import fitting as structures_fitting
@@ -181,8 +181,8 @@ class StructuresTask(PlainTask):
         row |= {f"{TRUE}{name}": true_record[name] for name in self._true_columns(true_record)}
         if self.quantities:
             width = f"{LV_WIDTH}_mm"
-            expert = finite(true_record[width])
-            reference = {} if expert is None else {width: expert}
+            expert = true_record[width]
+            reference = {} if expert is None else {width: float(expert)}
             row |= measurement_errors(record, reference, (LV_WIDTH,))
         row |= confusion_columns(cleaned, self.classes)
         row |= confusion_columns(raw, self.classes, RAW)
@@ -190,18 +190,18 @@ class StructuresTask(PlainTask):
         row["refused"] = measured.refused or ""
         return row
 
-    def pooled(self, rows: Sequence[Row]) -> dict[str, float | None]:
+    def pooled(self, rows: pd.DataFrame) -> dict[str, float | None]:
         """Scores over the pixels of all images together."""
         return structures_summary.pooled(rows, self.classes)
 
-    def summarise(self, rows: Sequence[Row], seed: int) -> dict[str, Any]:
+    def summarise(self, rows: pd.DataFrame, seed: int) -> dict[str, Any]:
         """See `structures_summary.summary`."""
         return structures_summary.summary(rows, self.classes, self.absent, seed)
 
-    def tables(self, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
+    def tables(self, rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
         """`features.csv`: a line per image, structure and reader of it, the model or the expert."""
         lines: list[Row] = []
-        for row in (r for r in rows if not r.get("error")):
+        for row in scored(rows).to_dict("records"):
             for structure in self.structures:
                 for reader, prefix in (("model", ""), ("expert", TRUE)):
                     line: Row = {"id": row["id"], "structure": structure, "reader": reader}
@@ -209,7 +209,7 @@ class StructuresTask(PlainTask):
                     graded = structure == "lv"
                     line["ventriculomegaly"] = row[f"{prefix}ventriculomegaly"] if graded else ""
                     lines.append(line)
-        return {"features": lines}
+        return {"features": frame_of(lines)}
 
     def draw(
         self,

@@ -1,24 +1,25 @@
-"""What the rows of all images say together about a brain's structures."""
+"""Brain structures over all images: pooled scores, presence, anomaly scores."""
 
 import typing
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fetal_tf.scores import classes as class_scores
 from fetal_tf.scores.classes import AbsentRule
 from fetal_tf.scores.confusions import confusions_of_rows
 from fetal_tf.scores.detection import auroc, presence_detection
-from fetal_tf.scores.rows import Row
-from fetal_tf.scores.statistics import finite, summarise
+from fetal_tf.scores.rows import numbers
+from fetal_tf.scores.statistics import summarise
 
 RAW = "raw_"  # columns of the label map before it was cleaned
 ANOMALY_SCORES = ("anomaly_score", "shape_score", "disagreement_score")
 NORMAL = "normal"
 
 
-def pooled(rows: Sequence[Row], classes: Sequence[str]) -> dict[str, float | None]:
+def pooled(rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, float | None]:
     """Scores over the pixels of all images together; empty where no row holds any."""
     confusions, _ = confusions_of_rows(rows, classes)
     if not len(confusions):
@@ -27,7 +28,7 @@ def pooled(rows: Sequence[Row], classes: Sequence[str]) -> dict[str, float | Non
 
 
 def summary(
-    rows: Sequence[Row], classes: Sequence[str], absent: AbsentRule, seed: int
+    rows: pd.DataFrame, classes: Sequence[str], absent: AbsentRule, seed: int
 ) -> dict[str, Any]:
     """Summarise the rows of `StructuresTask.evaluate`.
 
@@ -43,10 +44,9 @@ def summary(
     """
     found: dict[str, Any] = {"classes": list(classes), "absent_rule": absent}
     for prefix, title in (("", "pooled"), (RAW, "pooled_raw")):
-        confusions, kept = confusions_of_rows(rows, classes, prefix)
+        confusions, groups = confusions_of_rows(rows, classes, prefix)
         if not len(confusions):
             return found
-        groups = [str(rows[place]["group"]) for place in kept]
         total = confusions.sum(axis=0)
         values = class_scores.pooled_metrics(total, classes)
         intervals = class_scores.pooled_intervals(confusions, classes, groups, seed)
@@ -76,23 +76,18 @@ def _dice_by_rule(
     return found
 
 
-def _anomaly(rows: Sequence[Row], seed: int) -> dict[str, Any]:
+def _anomaly(rows: pd.DataFrame, seed: int) -> dict[str, Any]:
     """Score → condition (or `any`) → AUROC against the normal images; empty without labels."""
-    known = [row for row in rows if row.get("condition") and not row.get("error")]
-    conditions = sorted({str(row["condition"]) for row in known} - {NORMAL})
+    known = rows[rows["condition"] != ""]
+    conditions = sorted({*known["condition"]} - {NORMAL})
     found: dict[str, Any] = {}
     for score in (*ANOMALY_SCORES, "mismatch_score"):
         found[score] = {}
         for condition in ("any", *conditions) if conditions else ():
-            chosen = [
-                row
-                for row in known
-                if condition == "any" or row["condition"] in (NORMAL, condition)
-            ]
+            compared = conditions if condition == "any" else [condition]
+            chosen = known[known["condition"].isin([NORMAL, *compared])]
+            abnormal = (chosen["condition"] != NORMAL).to_numpy()
             found[score][condition] = auroc(
-                [finite(row.get(score)) for row in chosen],
-                np.array([row["condition"] != NORMAL for row in chosen]),
-                [str(row["group"]) for row in chosen],
-                seed,
+                numbers(chosen, score), abnormal, list(chosen["group"]), seed
             )
     return found

@@ -14,16 +14,19 @@ from fetal_tf.reporting.plots.figures import (
     score_histogram,
 )
 from fetal_tf.scores.quantities import Quantity
+from fetal_tf.scores.rows import image_frame
 from tests.evaluation.evaluation_fakes import row
 
 HC = Quantity("hc", "mm")
-ROWS = [
-    row("001_HC", hc=102.0, true=100.0),
-    row("002_HC", hc=199.0, true=200.0, flags="touches_border: 9 %"),
-    row("003_HC", hc=305.0, true=300.0),
-    row("004_HC", true=100.0, refused="no_head: nothing"),
-    row("005_HC", error="truncated"),
-]
+ROWS = image_frame(
+    [
+        row("001_HC", hc=102.0, true=100.0),
+        row("002_HC", hc=199.0, true=200.0, flags="touches_border: 9 %"),
+        row("003_HC", hc=305.0, true=300.0),
+        row("004_HC", true=100.0, refused="no_head: nothing"),
+        row("005_HC", error="truncated"),
+    ]
+)
 
 
 def test_bland_altman_shows_bias_and_limits_in_words_and_lines():

@@ -9,6 +9,7 @@ from fetal_tf.reporting.sections.confidence import confidence_section
 from fetal_tf.reporting.sections.four_chamber import PIXEL_METRICS, RATIOS, four_chamber_section
 from fetal_tf.scores.focus_score import FOCUS_METRICS
 from fetal_tf.scores.pixel_levels import PixelLevels
+from fetal_tf.scores.rows import image_frame
 from fetal_tf.tasks.four_chamber import FourChamberTask
 from tests.reporting.test_page import Page, evaluated
 
@@ -65,6 +66,7 @@ def gathered(task):
 
 
 def section_of(rows=ROWS, task=NESTED, gather=True):
+    rows = image_frame(rows)
     summary = summarise_rows(rows, task, 0, gathered(task) if gather else None)
     return four_chamber_section(rows, summary, task)
 
@@ -228,6 +230,7 @@ def test_masks_without_ellipses_have_no_official_score():
 )
 @pytest.mark.parametrize("task", [NESTED, BINARY], ids=["nested", "binary"])
 def test_without_a_scored_image_the_section_says_so(rows, task):
+    rows = image_frame(rows)
     section = four_chamber_section(rows, summarise_rows(rows, task, 0, task.gather()), task)
     assert section.sentences == ["No image could be scored."]
     assert not section.tables and not section.plots
@@ -241,8 +244,9 @@ def test_one_image_has_neither_spread_nor_interval():
 
 
 def test_the_section_stands_in_the_page(tmp_path):
-    summary = summarise_rows(ROWS, NESTED, 0, gathered(NESTED))
-    path = write_report(tmp_path, ROWS, summary, evaluated(dataset="focus"), NESTED)
+    rows = image_frame(ROWS)
+    summary = summarise_rows(rows, NESTED, 0, gathered(NESTED))
+    path = write_report(tmp_path, rows, summary, evaluated(dataset="focus"), NESTED)
     page = Page(path.read_text(encoding="utf-8"))
     assert not page.open
     assert {"id": "fourchamber"} in page.all("h2")

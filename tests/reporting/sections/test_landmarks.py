@@ -2,6 +2,7 @@ import pytest
 
 from fetal_tf.edge.geometry.landmarks import LANDMARKS
 from fetal_tf.reporting.sections.landmarks import landmark_section
+from fetal_tf.scores.rows import image_frame
 from fetal_tf.scores.wording import metric_label, number
 from fetal_tf.tasks.landmark_columns import landmark_columns
 from fetal_tf.tasks.landmark_columns import landmark_section as summary_of
@@ -9,9 +10,8 @@ from tests.tasks.test_landmarks import SHAPE, TRUTH
 
 
 def summary(outputs, truths):
-    rows = [
-        landmark_columns(o, t, SHAPE, 0.2) for o, t in zip(outputs, truths, strict=True)
-    ]  # fmt: skip
+    pairs = zip(outputs, truths, strict=True)
+    rows = image_frame([landmark_columns(o, t, SHAPE, 0.2) for o, t in pairs])
     return rows, summary_of(rows)
 
 
@@ -39,7 +39,7 @@ def test_a_collapse_is_said_in_words():
 
 
 def test_nothing_scored_is_one_sentence():
-    section = landmark_section([], {}, None)
+    section = landmark_section(image_frame([]), {}, None)
     assert section.sentences == ["No image could be scored."] and not section.tables
 
 

@@ -6,6 +6,7 @@ import pytest
 from fetal_tf.evaluation.evaluate import summarise_rows
 from fetal_tf.reporting.page import SECTIONS, write_report
 from fetal_tf.reporting.sections.structures import FEATURES, NAMES, SCORES, structures_section
+from fetal_tf.scores.rows import image_frame
 from fetal_tf.tasks import TASKS
 from tests.reporting.test_page import Page, evaluated
 from tests.tasks.structures.test_structures import (
@@ -46,10 +47,10 @@ def task():
 @pytest.fixture(scope="module")
 def rows(task):
     """Six images; CSP is right in all, LV is invented in the three that show none."""
-    rows = rows_of(task, CONDITIONS)
-    for index, row in enumerate(rows):
-        row |= {"anomaly_score": 0.2 * index + 0.1, "shape_score": float(index % 2)}
-    return rows
+    index = np.arange(len(CONDITIONS))
+    return rows_of(task, CONDITIONS).assign(
+        anomaly_score=0.2 * index + 0.1, shape_score=index % 2.0
+    )
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +66,8 @@ def test_every_task_with_a_section_is_a_task():
 def test_pooled_stands_beside_every_rule_for_absent_structures(section, rows):
     table = tables_of(section)["Dice, pooled over pixels and per image"]
     assert list(table) == ["brain", "CSP", "LV"]
-    shown = [row["true_lv_present"] for row in rows]
-    lv = sum(row["confusion_lv_lv_px"] for row in rows)
-    invented = sum(row["confusion_brain_lv_px"] for row in rows)
-    assert sum(shown) == 3 and invented > 0
+    lv, invented = rows["confusion_lv_lv_px"].sum(), rows["confusion_brain_lv_px"].sum()
+    assert rows["true_lv_present"].sum() == 3 and invented > 0
     line = table["LV"]
     assert value_of(line["Pooled"]) == pytest.approx(2 * lv / (2 * lv + invented), abs=5e-5)
     # Three images at 1; those without a ventricle left out, at 0 since one is invented, at 0.
@@ -83,10 +82,9 @@ def test_pooled_stands_beside_every_rule_for_absent_structures(section, rows):
 
 
 def test_raw_maps_have_a_column_of_their_own(task, rows):
-    raw = [dict(row) for row in rows]
-    for row in raw:
-        row["raw_confusion_csp_csp_px"], row["raw_confusion_csp_brain_px"] = 10, 30
-        row["raw_confusion_brain_csp_px"] = 0
+    raw = rows.assign(
+        raw_confusion_csp_csp_px=10, raw_confusion_csp_brain_px=30, raw_confusion_brain_csp_px=0
+    )
     table = tables_of(section_of(task, raw))["Dice, pooled over pixels and per image"]["CSP"]
     assert value_of(table["Pooled"]) == 1
     assert value_of(table["Pooled, not cleaned"]) == pytest.approx(2 * 10 / (10 + 40))
@@ -106,7 +104,7 @@ def test_where_the_pixels_went_adds_up(section, rows):
         line = dict(table[NAMES[name]])
         del line["Expert"]
         pixels = int(line.pop("pixels").replace(",", ""))
-        counts = [sum(row[f"confusion_{name}_{other}_px"] for row in rows) for other in CLASSES]
+        counts = [rows[f"confusion_{name}_{other}_px"].sum() for other in CLASSES]
         assert pixels == sum(counts)
         shares = [float(cell.removesuffix(" %")) for cell in line.values()]
         assert shares == pytest.approx([100 * n / pixels for n in counts], abs=0.006)
@@ -114,8 +112,7 @@ def test_where_the_pixels_went_adds_up(section, rows):
 
 
 def test_per_class_figures_follow_from_the_pixels(section, rows):
-    lv = sum(row["confusion_lv_lv_px"] for row in rows)
-    invented = sum(row["confusion_brain_lv_px"] for row in rows)
+    lv, invented = rows["confusion_lv_lv_px"].sum(), rows["confusion_brain_lv_px"].sum()
     line = tables_of(section)["Per class, pooled"]["LV"]
     assert value_of(line["Recall"]) == 1
     for name, value in (("Precision", lv / (lv + invented)), ("IoU", lv / (lv + invented))):
@@ -167,8 +164,8 @@ def test_sentences_name_all_three_answers(section, task, rows):
 
 
 def test_a_structure_that_nobody_shows_has_no_sentence_and_no_figure(task):
-    rows = [row for row in rows_of(task, ("normal",) * 3) if not row["true_csp_present"]]
-    section = section_of(task, rows)
+    rows = rows_of(task, ("normal",) * 3)
+    section = section_of(task, rows[rows["true_csp_present"] == 0])
     assert not [s for s in section.sentences if s.startswith("CSP")]
     line = tables_of(section)["Dice, pooled over pixels and per image"]["CSP"]
     assert line["Pooled"] == line["Per image; absent: left out"] == DASH
@@ -178,10 +175,8 @@ def test_a_structure_that_nobody_shows_has_no_sentence_and_no_figure(task):
 def test_features_are_drawn_once_scores_tell_normal_from_flagged(section, task, rows):
     (plot,) = section.plots
     assert "6 images, 1 of them flagged" in plot.alt  # 0.2 · 5 + 0.1 alone reaches 1
-    assert len(plot.figure.axes) == sum(
-        sum(row[name] is not None for row in rows) >= 2 for name in FEATURES
-    )
-    unscored = [row | {"anomaly_score": None} for row in rows]
+    assert len(plot.figure.axes) == sum(rows[name].notna().sum() >= 2 for name in FEATURES)
+    unscored = rows.assign(anomaly_score=np.nan)
     assert not section_of(task, unscored).plots
 
 
@@ -189,7 +184,7 @@ def test_features_are_drawn_once_scores_tell_normal_from_flagged(section, task, 
     "rows", [[], [{"id": "a", "group": "a", "error": "truncated"}]], ids=["none", "failed"]
 )
 def test_without_a_scored_image_the_section_says_so(task, rows):
-    section = section_of(task, rows)
+    section = section_of(task, image_frame(rows))
     assert section.sentences == ["No image could be scored."]
     assert not section.tables and not section.plots
 
@@ -198,7 +193,7 @@ def cavum_section():
     task, truth = build(classes=CLASSES[:3]), label_map(lv=False)
     sample = sample_of(truth, labels=tuple(CLASSES[:3]))
     row = task.evaluate(sure(truth, 3), sample, SAME_SIZE)
-    return section_of(task, [{**row, "error": ""}] * 2)
+    return section_of(task, image_frame([row] * 2))
 
 
 def test_the_cavum_alone_has_no_row_of_ventricles():

@@ -9,6 +9,7 @@ from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.evaluation.evaluate import summarise_rows
+from fetal_tf.scores.rows import image_frame
 from fetal_tf.tasks import TASKS
 from tests.tasks.declared import check_declared
 
@@ -123,8 +124,8 @@ def rows_of(task, conditions=("normal",) * 6):
         truth = label_map(csp=index % 3 == 0, lv=index % 2 == 0)
         predicted = label_map(csp=index % 3 == 0, lv=True)
         sample = sample_of(truth, f"Patient{index:05d}_Plane3_1_of_1", condition=condition)
-        rows.append({**task.evaluate(sure(predicted), sample, SAME_SIZE), "error": ""})
-    return rows
+        rows.append(task.evaluate(sure(predicted), sample, SAME_SIZE))
+    return image_frame(rows)
 
 
 def test_pooled_and_per_image_differ_as_they_must():
@@ -144,7 +145,7 @@ def test_pooled_and_per_image_differ_as_they_must():
 
 def test_features_have_a_line_per_image_structure_and_reader():
     task = build()
-    lines = task.tables(rows_of(task))["features"]
+    lines = task.tables(rows_of(task))["features"].to_dict("records")
     assert len(lines) == 6 * 3 * 2
     model, expert = (
         next(x for x in lines if x["structure"] == "lv" and x["reader"] == reader)
@@ -154,7 +155,7 @@ def test_features_have_a_line_per_image_structure_and_reader():
     assert model["ventriculomegaly"] == "none"
     assert all(line["ventriculomegaly"] == "" for line in lines if line["structure"] != "lv")
     absent = [x for x in lines if x["structure"] == "lv" and x["reader"] == "expert"][1]
-    assert absent["area_px"] is None
+    assert np.isnan(absent["area_px"])
 
 
 def test_the_measurer_learns_the_shapes_and_flags_an_unusual_one():
@@ -176,7 +177,7 @@ def test_the_measurer_learns_the_shapes_and_flags_an_unusual_one():
     unusual = fitted.evaluate(sure(large), wide, SAME_SIZE)
     assert usual["anomaly_score"] < 1 <= unusual["anomaly_score"]
     assert "ventriculomegaly" in unusual["flags"] and "unusual_shape" in unusual["flags"]
-    rows = [{**usual, "error": ""}] * 3 + [{**unusual, "error": ""}]
+    rows = image_frame([usual] * 3 + [unusual])
     found = summarise_rows(rows, fitted)["anomaly"]["shape_score"]
     assert found["ventriculomegaly"]["auroc"] == found["any"]["auroc"] == 1
     assert (found["any"]["n_positive"], found["any"]["n_negative"]) == (1, 3)

@@ -1,6 +1,6 @@
 import pytest
 
-from fetal_tf.analysis.run_names import short_names
+from fetal_tf.cli.command_options import short_names
 from fetal_tf.edge.errors import ConfigError
 
 
