@@ -29,7 +29,7 @@ def _study(args: argparse.Namespace) -> int:
     from fetal_tf.reporting.plots.figures import png_bytes
     from fetal_tf.reporting.plots.robustness import robustness_curves
     from fetal_tf.reporting.text.robustness import screen_text, study_record, title
-    from fetal_tf.scores.rows import csv_text, json_text
+    from fetal_tf.scores.rows import csv_text, frame_of, json_text
 
     labels = short_names(args.runs)
     subjects = {
@@ -44,13 +44,13 @@ def _study(args: argparse.Namespace) -> int:
     out = args.out or (first.run_path or Path()) / "robustness"
     make_writable_folder(out)  # known before hours of work, rather than after them
 
-    found, clean = [], {}
+    lines, clean = [], {}
     for label, subject in subjects.items():
         print(f"{label}: {len(samples)} images, undistorted and at every level", flush=True)
         task, seed = subject.task, subject.config.seed
         # Every run gets the same distorted frames, whatever its own seed.
         for condition in conditions(subject.predictor, samples, task, seed=0, progress=True):
-            found += points(label, condition, task, seed)
+            lines += points(label, condition, task, seed)
             if condition.undistorted:
                 clean[label] = condition.rows
 
@@ -58,10 +58,11 @@ def _study(args: argparse.Namespace) -> int:
         label: describe(subject, samples, args.split, args.data_root, None, None)
         for label, subject in subjects.items()
     }
+    found = frame_of(lines)
     record = study_record(found, clean, evaluated, first.task, differing)
     figure = robustness_curves(found, title(record), first.task.columns)
     with staged_entries(out) as folder:
-        write_text_atomic(folder / "robustness.csv", csv_text([p.as_line() for p in found]))
+        write_text_atomic(folder / "robustness.csv", csv_text(found))
         write_text_atomic(folder / "summary.json", json_text(record))
         if figure is not None:
             write_bytes_atomic(folder / "robustness.png", png_bytes(figure))

@@ -33,41 +33,6 @@ class Condition:
         return self.level == DISTORTIONS[self.distortion].identity
 
 
-@dataclass(frozen=True)
-class Point:
-    """One figure of one run under one condition.
-
-    Attributes:
-        metric: a headline column; `pooled_` before it: over the pixels of all images together;
-            `flagged_share`: measured with a flag; `unmeasured_share`: refused or failed.
-        mean: over images, or the pooled figure; None where no image has one.
-        ci95: `[low, high]`, over patients; Nones where it cannot be told.
-        n: images that have a figure.
-    """
-
-    run: str
-    distortion: str
-    level: float
-    metric: str
-    mean: float | None
-    ci95: list[float] | list[None]
-    n: int
-
-    def as_line(self) -> dict[str, Any]:
-        """A line of robustness.csv."""
-        low, high = self.ci95
-        return {
-            "run": self.run,
-            "distortion": self.distortion,
-            "level": self.level,
-            "metric": self.metric,
-            "mean": self.mean,
-            "ci95_low": low,
-            "ci95_high": high,
-            "n": self.n,
-        }
-
-
 def spread(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
     """At most `limit` of the samples, evenly spread over the list; all of them without a limit."""
     if limit is None or limit >= len(samples):
@@ -102,8 +67,15 @@ def conditions(
             yield Condition(name, level, rows)
 
 
-def points(run: str, condition: Condition, task: Task, seed: int) -> list[Point]:
-    """The figures of one condition: headline columns, what the task pools of them, and shares."""
+def points(run: str, condition: Condition, task: Task, seed: int) -> list[dict[str, Any]]:
+    """The figures of one run under one condition, as lines of robustness.csv.
+
+    Returns:
+        Per figure `run`, `distortion`, `level`, `metric`, `mean`, `ci95_low`, `ci95_high` (over
+        patients) and `n`, the images that have it. Metrics are the headline columns; with
+        `pooled_` in front the figure over the pixels of all images together; `flagged_share`,
+        measured with a flag; and `unmeasured_share`, refused or failed.
+    """
     rows = condition.rows
     summary = summarise_rows(rows, task, seed)
     found = {name: summary["metrics"][name] for name in task.headline}
@@ -118,6 +90,15 @@ def points(run: str, condition: Condition, task: Task, seed: int) -> list[Point]
     for name, counted in zip(SHARES, (flagged, unmeasured), strict=True):
         found[name] = summarise(counted.to_numpy(), seed, list(rows["group"]))
     return [
-        Point(run, condition.distortion, condition.level, name, s["mean"], s["ci95"], s["n"])
-        for name, s in found.items()
+        {
+            "run": run,
+            "distortion": condition.distortion,
+            "level": condition.level,
+            "metric": name,
+            "mean": figure["mean"],
+            "ci95_low": figure["ci95"][0],
+            "ci95_high": figure["ci95"][1],
+            "n": figure["n"],
+        }
+        for name, figure in found.items()
     ]

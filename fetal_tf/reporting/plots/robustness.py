@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fetal_tf.analysis.distortions import DISTORTIONS
-from fetal_tf.analysis.robustness import SHARES, Point
+from fetal_tf.analysis.robustness import SHARES
 from fetal_tf.reporting.plots.figures import BLUE, GRAY, ORANGE, styled
 from fetal_tf.scores.columns import POOLED, Column, better
 from fetal_tf.scores.wording import metric_label
@@ -18,7 +19,7 @@ _PANELS_PER_ROW = 3
 
 @styled
 def robustness_curves(
-    points: Sequence[Point], title: str, columns: Mapping[str, Column]
+    points: pd.DataFrame, title: str, columns: Mapping[str, Column]
 ) -> Figure | None:
     """Scores that are better when higher, against the level of each distortion.
 
@@ -34,21 +35,19 @@ def robustness_curves(
     metrics = _metrics(points, columns)
     if not metrics:
         return None
-    names = list(dict.fromkeys(point.distortion for point in points))
+    names = points["distortion"].unique()
     rows = -(-len(names) // _PANELS_PER_ROW)
     figure = Figure(figsize=(3.6 * _PANELS_PER_ROW, 2.9 * rows + 0.8))
     panels = figure.subplots(rows, _PANELS_PER_ROW, sharey=True, squeeze=False).ravel()
     for axes, name in zip(panels, names, strict=False):
-        _panel(axes, name, [p for p in points if p.distortion == name], metrics)
+        _panel(axes, name, points[points["distortion"] == name], metrics)
     for axes in panels[len(names) :]:
         axes.set_axis_off()
-    lowest = min(
-        b for p in points if p.metric in metrics for b in (p.mean, p.ci95[0]) if b is not None
-    )
+    lowest = points.loc[points["metric"].isin(metrics), ["mean", "ci95_low"]].min().min()
     panels[0].set_ylim(np.floor(10 * lowest) / 10 - 0.01, 1.01)  # shared by all
     for axes in panels[::_PANELS_PER_ROW]:
         axes.set_ylabel("score")
-    runs = len({point.run for point in points})
+    runs = points["run"].nunique()
     band = "95 % interval" if runs == 1 else f"lowest to highest of {runs} runs"
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
@@ -56,45 +55,32 @@ def robustness_curves(
     return figure
 
 
-def _metrics(points: Sequence[Point], columns: Mapping[str, Column]) -> list[str]:
+def _metrics(points: pd.DataFrame, columns: Mapping[str, Column]) -> list[str]:
     """What is drawn, each score followed by its pooled form."""
-    known = dict.fromkeys(
-        p.metric
-        for p in points
-        if p.mean is not None and p.metric not in SHARES and better(columns, p.metric) == "higher"
-    )
+    measured = points[points["mean"].notna() & ~points["metric"].isin(SHARES)]
+    known = [name for name in measured["metric"].unique() if better(columns, name) == "higher"]
     order = dict.fromkeys(name.removeprefix(POOLED) for name in known)
     return [name for stem in order for name in (stem, POOLED + stem) if name in known]
 
 
-def _panel(axes: Axes, name: str, points: Sequence[Point], metrics: Sequence[str]) -> None:
+def _panel(axes: Axes, name: str, points: pd.DataFrame, metrics: Sequence[str]) -> None:
     """Levels are drawn at equal distances: most of them double from one to the next."""
     distortion = DISTORTIONS[name]
-    levels = sorted({point.level for point in points})
+    levels = sorted(points["level"].unique())
+    several = points["run"].nunique() > 1
     stems = list(dict.fromkeys(metric.removeprefix(POOLED) for metric in metrics))
     for metric in metrics:
         color = COLORS[stems.index(metric.removeprefix(POOLED)) % len(COLORS)]
         pooled = metric.startswith(POOLED)
         label = metric_label(metric.removeprefix(POOLED)) + (", pooled" if pooled else "")
-        at_levels = [[p for p in points if p.metric == metric and p.level == v] for v in levels]
-        middle, low, high = np.array([_band(at) for at in at_levels]).T
+        at_levels = points[points["metric"] == metric].groupby("level")
+        low = at_levels["mean" if several else "ci95_low"].min()
+        high = at_levels["mean" if several else "ci95_high"].max()
         x = np.arange(len(levels))
-        axes.plot(x, middle, color=color, ls="--" if pooled else "-", marker=".", label=label)
+        middle, dashes = at_levels["mean"].mean(), "--" if pooled else "-"
+        axes.plot(x, middle, color=color, ls=dashes, marker=".", label=label)
         axes.fill_between(x, low, high, color=color, alpha=0.1 if pooled else 0.2, lw=0)
     axes.axvline(levels.index(distortion.identity), color=GRAY, lw=0.9, ls=":", zorder=0)
     axes.set_xticks(np.arange(len(levels)), [f"{level:g}" for level in levels])
     axes.set(title=name.capitalize(), xlabel=distortion.unit)
     axes.title.set_fontsize(10.5)
-
-
-def _band(points: Sequence[Point]) -> tuple[float, float, float]:
-    """Line and band at one level; NaN where nothing is known."""
-    means = [point.mean for point in points if point.mean is not None]
-    if not means:
-        return np.nan, np.nan, np.nan
-    if len(points) > 1:
-        return float(np.mean(means)), min(means), max(means)
-    low, high = points[0].ci95
-    if low is None or high is None:
-        return means[0], np.nan, np.nan
-    return means[0], low, high

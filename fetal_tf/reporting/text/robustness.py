@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from fetal_tf.analysis.distortions import DISTORTIONS
-from fetal_tf.analysis.robustness import SHARES, Point
+from fetal_tf.analysis.robustness import SHARES
 from fetal_tf.analysis.seed_agreement import measurement_agreement, seed_spread
 from fetal_tf.evaluation.evaluate import Evaluated, summarise_rows
 from fetal_tf.reporting.text.table import text_table
@@ -22,7 +21,7 @@ _SHARE_LABELS = dict(zip(SHARES, ("flagged", "unmeasured"), strict=True))
 
 
 def study_record(
-    points: Sequence[Point],
+    points: pd.DataFrame,
     clean: Mapping[str, pd.DataFrame],
     evaluated: Mapping[str, Evaluated],
     task: Task,
@@ -65,17 +64,21 @@ def study_record(
 
 
 def _undistorted_means(
-    points: Sequence[Point], clean: Mapping[str, pd.DataFrame], task: Task
+    points: pd.DataFrame, clean: Mapping[str, pd.DataFrame], task: Task
 ) -> dict[str, dict[str, float | None]]:
     """Run → every metric of its undistorted images, pooled and shares among them."""
     means: dict[str, dict[str, float | None]] = {}
     for run, rows in clean.items():
         metrics = summarise_rows(rows, task)["metrics"]
         means[run] = {name: summary["mean"] for name, summary in metrics.items()}
-    for point in points:
-        if point.level == DISTORTIONS[point.distortion].identity:
-            means[point.run].setdefault(point.metric, point.mean)
+    for point in _undistorted(points).itertuples():
+        means[point.run].setdefault(point.metric, point.mean)
     return means
+
+
+def _undistorted(points: pd.DataFrame) -> pd.DataFrame:
+    identities = {name: distortion.identity for name, distortion in DISTORTIONS.items()}
+    return points[points["level"] == points["distortion"].map(identities)]
 
 
 def title(record: Mapping[str, Any]) -> str:
@@ -86,17 +89,16 @@ def title(record: Mapping[str, Any]) -> str:
     return f"{runs} ({first['format']}): {plural(record['images'], kind)}"
 
 
-def screen_text(points: Sequence[Point], record: Mapping[str, Any], task: Task) -> str:
+def screen_text(points: pd.DataFrame, record: Mapping[str, Any], task: Task) -> str:
     """A line per distortion and level, means over runs; then how far the seeds agree."""
-    known = {point.metric for point in points}
+    known = set(points["metric"])
     pooled = [POOLED + name for name in task.headline if POOLED + name in known]
     metrics = [*task.headline, *pooled, *SHARES]
     lines = [["distortion", "level", *(_label(name) for name in metrics)]]
-    undistorted = [p for p in points if p.level == DISTORTIONS[p.distortion].identity]
-    lines.append(["none", "", *_cells(undistorted, metrics)])
+    lines.append(["none", "", *_cells(_undistorted(points), metrics)])
     for name, distortion in DISTORTIONS.items():
         for level in distortion.levels:
-            here = [p for p in points if p.distortion == name and p.level == level]
+            here = points[(points["distortion"] == name) & (points["level"] == level)]
             lines.append([name, f"{level:g} {distortion.unit}", *_cells(here, metrics)])
     parts = [PHANTOM_NOTE] if record["phantom"] else []
     parts += [text_table(lines, text_columns=2)]
@@ -107,10 +109,10 @@ def screen_text(points: Sequence[Point], record: Mapping[str, Any], task: Task) 
     return "\n".join(parts)
 
 
-def _cells(points: Sequence[Point], metrics: Sequence[str]) -> list[str]:
+def _cells(points: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
     """Means over runs, one per metric."""
-    values = [_mean([p.mean for p in points if p.metric == name]) for name in metrics]
-    return [number(value, name) for value, name in zip(values, metrics, strict=True)]
+    means = points.groupby("metric")["mean"].mean()
+    return [number(means.get(name), name) for name in metrics]
 
 
 def _seeds_text(seeds: Mapping[str, Any], runs: Sequence[str], metrics: Sequence[str]) -> str:
@@ -161,8 +163,3 @@ def _label(name: str) -> str:
         return _SHARE_LABELS[name]
     pooled = name.startswith(POOLED)
     return metric_label(name.removeprefix(POOLED)) + (", pooled" if pooled else "")
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None

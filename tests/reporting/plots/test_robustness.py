@@ -1,21 +1,23 @@
 import numpy as np
+import pandas as pd
 import pytest
 
-from fetal_tf.analysis.robustness import Point
 from fetal_tf.reporting.plots.robustness import robustness_curves
 from tests.evaluation.evaluation_fakes import BrightnessTask
 
 COLUMNS = BrightnessTask.columns
+FIGURES = ["run", "distortion", "level", "metric", "mean", "ci95_low", "ci95_high", "n"]
 
 
 def points(run="net", drop=0.1, metrics=("dice", "pooled_dice", "hc_abs_error_mm")):
     """Two distortions of three levels; a score falls by `drop` per step away from the first."""
-    return [
-        Point(run, distortion, level, metric, 0.9 - drop * k, [0.8 - drop * k, 0.95 - drop * k], 9)
+    lines = [
+        (run, distortion, level, metric, 0.9 - drop * k, 0.8 - drop * k, 0.95 - drop * k, 9)
         for distortion, levels in (("noise", (0.0, 10.0, 20.0)), ("gamma", (0.5, 1.0, 2.0)))
         for k, level in enumerate(levels)
         for metric in (*metrics, "flagged_share")
     ]
+    return pd.DataFrame(lines, columns=FIGURES)
 
 
 def panels(figure):
@@ -58,7 +60,7 @@ def test_one_runs_band_is_its_interval():
 
 
 def test_several_runs_give_their_mean_and_range():
-    both = points("a", 0.1, ("dice",)) + points("b", 0.2, ("dice",))
+    both = pd.concat([points("a", 0.1, ("dice",)), points("b", 0.2, ("dice",))])
     figure = robustness_curves(both, "a, b", COLUMNS)
     axes = panels(figure)[0]
     np.testing.assert_allclose(curves(axes)["Dice"].get_ydata(), [0.9, 0.75, 0.6])
@@ -73,12 +75,8 @@ def test_all_that_is_drawn_lies_inside_the_axes():
 
 
 def test_a_score_that_is_missing_at_a_level_leaves_a_gap():
-    some = [
-        Point(p.run, p.distortion, p.level, p.metric, None, [None, None], 0)
-        if p.level == 10.0
-        else p
-        for p in points(metrics=("dice",))
-    ]
+    some = points(metrics=("dice",))
+    some.loc[some["level"] == 10.0, ["mean", "ci95_low", "ci95_high"]] = np.nan
     y = curves(panels(robustness_curves(some, "net", COLUMNS))[0])["Dice"].get_ydata()
     np.testing.assert_array_equal(np.isnan(y), [False, True, False])
 

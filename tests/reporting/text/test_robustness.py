@@ -1,7 +1,8 @@
 from types import SimpleNamespace
 
+import pandas as pd
+
 from fetal_tf.analysis.distortions import DISTORTIONS
-from fetal_tf.analysis.robustness import Point
 from fetal_tf.reporting.text.robustness import screen_text, title
 from fetal_tf.scores.wording import DASH
 
@@ -10,12 +11,13 @@ METRICS = (*TASK.headline, "pooled_csp_dice", "flagged_share", "unmeasured_share
 
 
 def points(run, value):
-    return [
-        Point(run, name, level, metric, value + (level == d.identity) / 100, [None, None], 5)
+    lines = [
+        (run, name, level, metric, value + (level == d.identity) / 100)
         for name, d in DISTORTIONS.items()
         for level in (*d.levels, d.identity)
         for metric in METRICS
     ]
+    return pd.DataFrame(lines, columns=["run", "distortion", "level", "metric", "mean"])
 
 
 def record(seeds=None, phantom=True):
@@ -24,7 +26,7 @@ def record(seeds=None, phantom=True):
 
 
 def test_a_line_per_level_with_means_over_runs_and_the_undistorted_once():
-    text = screen_text(points("a", 0.2) + points("b", 0.4), record(), TASK)
+    text = screen_text(pd.concat([points("a", 0.2), points("b", 0.4)]), record(), TASK)
     note, head, *lines = text.splitlines()
     assert note.startswith("PHANTOM")
     assert head.split()[-3:] == ["pooled", "flagged", "unmeasured"]
@@ -58,7 +60,7 @@ def test_agreement_says_what_it_leaves_out():
         "spread": spread_of(a=0.4, b=0.6),
         "agreement": {"csp_area_px": areas, "lv_width_mm": none},
     }
-    text = screen_text(points("a", 0.2) + points("b", 0.4), record(seeds), TASK)
+    text = screen_text(pd.concat([points("a", 0.2), points("b", 0.4)]), record(seeds), TASK)
     seen, zero, width, note = text.splitlines()[-4:]
     assert seen == (
         "ICC(2,1) of CSP area (px) between runs: 0.800 [0.500 to 0.950] over 5 of 12 images (every "
