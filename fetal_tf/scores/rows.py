@@ -23,6 +23,7 @@ from fetal_tf.edge.errors import DataError, FetalTFError
 Row = dict[str, float | str | None]  # of one image, as a task makes it; None for what is unknown
 IMAGE_COLUMNS = ("id", "group", "flags", "refused", "error")
 TEXT_COLUMNS = (*IMAGE_COLUMNS, "source")  # text, even where a cell looks like a number
+_NUMBERS = ("integer", "floating", "mixed-integer-float", "empty")  # as pandas names contents
 
 
 def frame_of(rows: Sequence[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFrame:
@@ -36,14 +37,12 @@ def frame_of(rows: Sequence[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFrame:
 
 
 def _typed(cells: pd.Series) -> pd.Series:
-    if cells.name in TEXT_COLUMNS:
-        return cells.fillna("")
     kind = pd.api.types.infer_dtype(cells, skipna=True)
+    if cells.name in TEXT_COLUMNS or kind not in _NUMBERS:
+        return cells.where(cells.notna(), "")
     if kind == "integer":
         return cells.astype("Int64")
-    if kind in ("floating", "mixed-integer-float", "empty"):
-        return cells.where(cells.notna()).astype(np.float64).replace([np.inf, -np.inf], np.nan)
-    return cells.fillna("")
+    return cells.where(cells.notna()).astype(np.float64).replace([np.inf, -np.inf], np.nan)
 
 
 def image_frame(rows: Sequence[Row] | pd.DataFrame) -> pd.DataFrame:
