@@ -20,6 +20,7 @@ from fetal_tf.edge.geometry.letterbox import Letterbox, letterboxed
 from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.edge.io.images import read_gray
+from fetal_tf.evaluation.provenance import Evaluated
 from fetal_tf.scores.rows import (
     Row,
     count_codes,
@@ -36,33 +37,6 @@ SUMMARY_SCHEMA = 1
 Distortion = Callable[[np.ndarray], np.ndarray]
 Average = Callable[[Predictor], Predictor]
 BATCH_SIZE = 8
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """What was evaluated, as `summary.json` and the report state it.
-
-    Attributes:
-        data_root: the folder's own name; the path before it belongs to one machine.
-        samples_sha256: of ids, groups, pixel sizes, references and image files: other data in a
-            folder of the same name differ in it.
-        trained_on: how many of the images the model was trained on, None where nobody knows.
-        date: with the time, UTC, ISO 8601: the later of two evaluations on a day is known.
-        gate: the name of the gate whose flags the rows hold, None where there is none.
-    """
-
-    subject: str
-    format: str
-    dataset: str
-    data_root: str
-    split: str
-    tta: str | None
-    phantom: bool
-    samples_sha256: str
-    trained_on: int | None
-    date: str
-    versions: Mapping[str, str]
-    gate: str | None = None
 
 
 @dataclass(frozen=True)

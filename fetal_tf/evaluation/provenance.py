@@ -2,16 +2,43 @@
 
 import datetime
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fetal_tf.data.phantom.writing import is_phantom
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.bundle.gate import gate_name
 from fetal_tf.edge.io.files import sha256_of
-from fetal_tf.evaluation.evaluate import Evaluated
 from fetal_tf.evaluation.target import Subject
 from fetal_tf.runs.environment import versions
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What was evaluated, as `summary.json` and the report state it.
+
+    Attributes:
+        data_root: the folder's own name; the path before it belongs to one machine.
+        samples_sha256: of ids, groups, pixel sizes, references and image files: other data in a
+            folder of the same name differ in it.
+        trained_on: how many of the images the model was trained on, None where nobody knows.
+        date: with the time, UTC, ISO 8601: the later of two evaluations on a day is known.
+        gate: the name of the gate whose flags the rows hold, None where there is none.
+    """
+
+    subject: str
+    format: str
+    dataset: str
+    data_root: str
+    split: str
+    tta: str | None
+    phantom: bool
+    samples_sha256: str
+    trained_on: int | None
+    date: str
+    versions: Mapping[str, str]
+    gate: str | None = None
 
 
 def fingerprint(samples: Sequence[Sample]) -> str:

@@ -30,7 +30,7 @@ class Judged:
 
     Attributes:
         label: what to call it.
-        evaluated: what was evaluated, the fields of `fetal_tf.evaluation.evaluate.Evaluated`.
+        evaluated: what was evaluated, the fields of `fetal_tf.evaluation.provenance.Evaluated`.
         rows: one per image.
         summary: of all rows, see `fetal_tf.evaluation.evaluate.summarise_rows`; only this holds
             what is pooled over pixels.

@@ -15,7 +15,7 @@ import pandas as pd
 
 from fetal_tf.edge.io.files import write_bytes_atomic, write_text_atomic
 from fetal_tf.edge.io.images import write_png
-from fetal_tf.evaluation.evaluate import Evaluated
+from fetal_tf.evaluation.provenance import Evaluated
 from fetal_tf.reporting.html import jpeg_uri, render
 from fetal_tf.reporting.page_plots import report_plots
 from fetal_tf.reporting.plots import figures

@@ -16,7 +16,7 @@ from fetal_tf.edge.geometry.landmarks import LANDMARKS, canonical, from_shares, 
 from fetal_tf.edge.inference.runtimes import FlipAverage
 from fetal_tf.edge.inference.views import GAMMAS, unmirrored
 from fetal_tf.edge.io.images import read_gray
-from fetal_tf.evaluation.evaluate import Evaluated
+from fetal_tf.evaluation.provenance import Evaluated
 from fetal_tf.reporting.plots.uncertainty import error_against_spread
 from fetal_tf.reporting.text.uncertainty import (
     main_first,

@@ -11,13 +11,13 @@ import pytest
 from fetal_tf.edge.bundle.gate import GatedPredictor
 from fetal_tf.edge.measure.plane import PlaneMeasurement
 from fetal_tf.evaluation.evaluate import (
-    Evaluated,
     draw_rows,
     evaluate_samples,
     summarise_rows,
     worst_rows,
     write_evaluation,
 )
+from fetal_tf.evaluation.provenance import Evaluated
 from fetal_tf.scores.rows import flag_codes, frame_of, image_frame
 from tests.evaluation.evaluation_fakes import (
     BrightnessPredictor,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fetal_tf.evaluation.evaluate import Evaluated, summarise_rows, worst_rows
+from fetal_tf.evaluation.evaluate import summarise_rows, worst_rows
+from fetal_tf.evaluation.provenance import Evaluated
 from fetal_tf.reporting.page import Case, write_report
 from fetal_tf.scores.rows import image_frame
 from tests.evaluation.evaluation_fakes import BrightnessTask, row

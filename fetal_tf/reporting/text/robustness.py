@@ -9,7 +9,8 @@ import pandas as pd
 from fetal_tf.analysis.distortions import DISTORTIONS
 from fetal_tf.analysis.robustness import SHARES
 from fetal_tf.analysis.seed_agreement import measurement_agreement, seed_spread
-from fetal_tf.evaluation.evaluate import Evaluated, summarise_rows
+from fetal_tf.evaluation.evaluate import summarise_rows
+from fetal_tf.evaluation.provenance import Evaluated
 from fetal_tf.reporting.text.table import text_table
 from fetal_tf.scores.columns import POOLED
 from fetal_tf.scores.wording import DASH, metric_label, number, plural

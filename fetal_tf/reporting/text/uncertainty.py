@@ -10,7 +10,7 @@ import pandas as pd
 
 from fetal_tf.analysis.uncertain_quantities import LANDMARK_POINTS, Uncertain, column_name
 from fetal_tf.edge.errors import DataError
-from fetal_tf.evaluation.evaluate import Evaluated
+from fetal_tf.evaluation.provenance import Evaluated
 from fetal_tf.reporting.text.table import text_table
 from fetal_tf.scores.risk_coverage import (
     REFUSED_SHARES,
