@@ -33,22 +33,22 @@ def _evaluate(args: argparse.Namespace) -> int:
     )
     from fetal_tf.evaluation.negatives import negatives_section, negatives_text
     from fetal_tf.evaluation.provenance import count_learnt, describe
-    from fetal_tf.evaluation.target import open_subject
+    from fetal_tf.evaluation.target import open_target
     from fetal_tf.reporting.page import Case, write_report
     from fetal_tf.tracking.tracker import track_results
 
-    subject = open_subject(args.subject, args.format)
-    samples = subject.samples(args.split, args.data_root, args.dataset)
-    negatives = subject.negatives(args.split, args.data_root, args.dataset)
+    target = open_target(args.target, args.format)
+    samples = target.samples(args.split, args.data_root, args.dataset)
+    negatives = target.negatives(args.split, args.data_root, args.dataset)
     if args.negative:
         samples, negatives = [], as_negatives([*samples, *negatives])
     if not samples and not negatives:
-        raise DataError(f"{args.data_root or subject.config.data.root}: no annotated image found")
-    out = args.out or subject.default_out(
+        raise DataError(f"{args.data_root or target.config.data.root}: no annotated image found")
+    out = args.out or target.default_out(
         args.split, args.tta, args.data_root, args.dataset, args.negative
     )
     _check_replaceable(out)
-    predictor, task = subject.predictor, subject.task
+    predictor, task = target.predictor, target.task
     average = partial(FlipAverage, classes=task.classes) if args.tta == "flip" else None
     columns = task.headline if args.score is None else _official(task, args.score)
 
@@ -56,11 +56,11 @@ def _evaluate(args: argparse.Namespace) -> int:
     judge = partial(evaluate_samples, predictor, task=task, progress=True, average=average)
     rows = judge(samples, gather=gather)
     answers = judge(negatives)
-    summary = summarise_rows(rows, task, subject.config.seed, gather)
-    learnt = count_learnt(subject, negatives, args.data_root, args.dataset)
+    summary = summarise_rows(rows, task, target.config.seed, gather)
+    learnt = count_learnt(target, negatives, args.data_root, args.dataset)
     summary |= negatives_section(answers, negatives, learnt)
     evaluated = describe(
-        subject, samples, args.split, args.data_root, args.dataset, args.tta, negatives
+        target, samples, args.split, args.data_root, args.dataset, args.tta, negatives
     )
     worst = worst_rows(rows, task, WORST_CASES)
     overlays = draw_rows(predictor, samples, task, worst["id"], average)
@@ -70,7 +70,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     with staged_entries(out) as folder:
         tables = {**task.tables(rows), **({} if answers.empty else {"negatives": answers})}
         paths = write_evaluation(folder, rows, summary, evaluated, tables)
-        page = write_report(folder, rows, summary, evaluated, task, cases, subject.history)
+        page = write_report(folder, rows, summary, evaluated, task, cases, target.history)
     if answers.empty:
         (out / "negatives.csv").unlink(missing_ok=True)  # of an older evaluation
     if evaluated.phantom:
@@ -81,8 +81,8 @@ def _evaluate(args: argparse.Namespace) -> int:
         print(negatives_text(summary["negatives"]))
     for path in (*paths, page):
         print(out / path.name)
-    if subject.run_path and args.out is None:
-        track_results(subject.config, subject.run_path)
+    if target.run_path and args.out is None:
+        track_results(target.config, target.run_path)
     check_any_scored(answers if rows.empty else rows)
     return 0
 
@@ -135,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m fetal_tf.evaluate", description=__doc__, allow_abbrev=False
     )
-    parser.add_argument("subject", metavar="RUN|BUNDLE|zoo:NAME", help="what to evaluate")
+    parser.add_argument("target", metavar="RUN|BUNDLE|zoo:NAME", help="what to evaluate")
     add_judging_options(parser)
     parser.add_argument("--dataset", metavar="NAME", help="the layout of --data-root's files")
     parser.add_argument(

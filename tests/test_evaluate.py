@@ -25,8 +25,8 @@ class Leftward(BrightnessPredictor):
 
 
 @pytest.fixture
-def subject(tmp_path, monkeypatch):
-    """What `open_subject` returns, over three gray images; `asked` records the request."""
+def target(tmp_path, monkeypatch):
+    """What `open_target` returns, over three gray images; `asked` records the request."""
     folder = tmp_path / "machine" / "heads"
     folder.mkdir(parents=True)
     samples = write_samples(folder, [100, 150, 200])
@@ -36,7 +36,7 @@ def subject(tmp_path, monkeypatch):
         asked.update(part=part, data_root=data_root, dataset=dataset)
         return samples
 
-    def open_subject(reference, format):
+    def open_target(reference, format):
         asked.update(reference=reference, format=format)
         return fake
 
@@ -63,7 +63,7 @@ def subject(tmp_path, monkeypatch):
         asked=asked,
         files=samples,
     )
-    monkeypatch.setattr(fetal_tf.evaluation.target, "open_subject", open_subject)
+    monkeypatch.setattr(fetal_tf.evaluation.target, "open_target", open_target)
     return fake
 
 
@@ -71,7 +71,7 @@ def summary_of(folder):
     return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
 
 
-def test_writes_everything_and_prints_a_table(subject, tmp_path, capsys):
+def test_writes_everything_and_prints_a_table(target, tmp_path, capsys):
     assert main(["runs/net"]) == 0
     out = tmp_path / "out" / "test-int8"
     names, figures, *paths = capsys.readouterr().out.splitlines()
@@ -83,12 +83,12 @@ def test_writes_everything_and_prints_a_table(subject, tmp_path, capsys):
     assert summary_of(out)["bootstrap"]["seed"] == 3
 
 
-def test_passes_the_request_on(subject, tmp_path):
+def test_passes_the_request_on(target, tmp_path):
     other = tmp_path / "elsewhere"
     other.mkdir()
     command = ["zoo:head", "--split", "all", "--data-root", str(other), "--dataset", "planes"]
     assert main([*command, "--format", "onnx", "--out", str(tmp_path / "mine")]) == 0
-    assert subject.asked == {
+    assert target.asked == {
         "reference": "zoo:head",
         "format": "onnx",
         "part": "all",
@@ -100,7 +100,7 @@ def test_passes_the_request_on(subject, tmp_path):
     assert evaluated["trained_on"] is None  # the ids may belong to other images there
 
 
-def test_training_images_are_counted_on_the_subjects_own_data(subject, tmp_path):
+def test_training_images_are_counted_on_the_targets_own_data(target, tmp_path):
     assert main(["runs/net", "--split", "all"]) == 0
     evaluated = summary_of(tmp_path / "out" / "all-int8")["evaluated"]
     assert evaluated["trained_on"] == 2
@@ -108,8 +108,8 @@ def test_training_images_are_counted_on_the_subjects_own_data(subject, tmp_path)
     assert str(tmp_path) not in (tmp_path / "out" / "all-int8" / "report.html").read_text()
 
 
-def test_flip_averages_with_the_mirror_image(subject, tmp_path):
-    subject.predictor = Leftward()
+def test_flip_averages_with_the_mirror_image(target, tmp_path):
+    target.predictor = Leftward()
     assert main(["runs/net", "--tta", "flip"]) == 0
     out = tmp_path / "out" / "test-int8"
     assert summary_of(out)["evaluated"]["tta"] == "flip"
@@ -118,15 +118,15 @@ def test_flip_averages_with_the_mirror_image(subject, tmp_path):
     np.testing.assert_allclose(dice, np.array([100, 150, 200]) / 255 / 2, rtol=1e-5)
 
 
-def test_one_broken_file_is_counted_and_the_others_go_on(subject, tmp_path, capsys):
-    subject.files[0].image_path.write_bytes(b"no image")
+def test_one_broken_file_is_counted_and_the_others_go_on(target, tmp_path, capsys):
+    target.files[0].image_path.write_bytes(b"no image")
     assert main(["runs/net"]) == 0
     assert summary_of(tmp_path / "out" / "test-int8")["images"]["failed"] == 1
     assert capsys.readouterr().out.splitlines()[1].split()[-1] == "1"
 
 
-def test_nothing_but_broken_files_is_an_error_with_a_report(subject, tmp_path, capsys):
-    for sample in subject.files:
+def test_nothing_but_broken_files_is_an_error_with_a_report(target, tmp_path, capsys):
+    for sample in target.files:
         sample.image_path.unlink()
     assert main(["runs/net"]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
@@ -135,18 +135,18 @@ def test_nothing_but_broken_files_is_an_error_with_a_report(subject, tmp_path, c
     assert (tmp_path / "out" / "test-int8" / "report.html").is_file()
 
 
-def test_no_image_is_an_error_and_writes_nothing(subject, tmp_path, capsys):
-    subject.samples = lambda *_: []
+def test_no_image_is_an_error_and_writes_nothing(target, tmp_path, capsys):
+    target.samples = lambda *_: []
     assert main(["runs/net"]) == 2
     assert "no annotated image" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 def test_an_error_is_one_line_and_exit_code_2(monkeypatch, capsys):
-    def open_subject(reference, format):
+    def open_target(reference, format):
         raise BundleError(f"{reference}: no such bundle")
 
-    monkeypatch.setattr(fetal_tf.evaluation.target, "open_subject", open_subject)
+    monkeypatch.setattr(fetal_tf.evaluation.target, "open_target", open_target)
     assert main(["zoo:nothing"]) == 2
     assert capsys.readouterr().err == "error: zoo:nothing: no such bundle\n"
 
@@ -271,6 +271,6 @@ def test_a_bundle_with_a_gate_is_judged_as_predict_would(tmp_path, form, capsys)
     assert summary["evaluated"]["gate"] == "gatekeeper"
 
 
-def test_what_has_no_gate_names_none(subject, tmp_path):
+def test_what_has_no_gate_names_none(target, tmp_path):
     assert main(["runs/net"]) == 0
     assert summary_of(tmp_path / "out" / "test-int8")["evaluated"]["gate"] is None

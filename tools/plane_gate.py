@@ -28,25 +28,25 @@ def _study(args: argparse.Namespace) -> int:
     from fetal_tf.edge.io.files import make_writable_folder, write_bytes_atomic, write_text_atomic
     from fetal_tf.edge.io.folders import staged_entries
     from fetal_tf.evaluation.provenance import describe
-    from fetal_tf.evaluation.target import open_subject
+    from fetal_tf.evaluation.target import open_target
     from fetal_tf.reporting.plots.figures import png_bytes
     from fetal_tf.reporting.plots.plane_gate import gate_histograms
     from fetal_tf.scores.rows import csv_text, json_text
 
-    subject = open_subject(args.subject, args.format)
-    task, predictor, seed = subject.task, subject.predictor, subject.config.seed
+    target = open_target(args.target, args.format)
+    task, predictor, seed = target.task, target.predictor, target.config.seed
     if task.name != "reconstruction":
-        raise ConfigError(f"{args.subject}: its task is {task.name}; an autoencoder is needed here")
-    samples = subject.samples(args.split, args.data_root)
+        raise ConfigError(f"{args.target}: its task is {task.name}; an autoencoder is needed here")
+    samples = target.samples(args.split, args.data_root)
     if not samples:
-        raise DataError(f"{args.data_root or subject.config.data.root}: no annotated image found")
+        raise DataError(f"{args.data_root or target.config.data.root}: no annotated image found")
     elsewhere = {
-        name: subject.samples("all", root, name) for name, root in map(_named_root, args.others)
+        name: target.samples("all", root, name) for name, root in map(_named_root, args.others)
     }
-    out = args.out or (subject.run_path or Path()) / "plane_gate"
+    out = args.out or (target.run_path or Path()) / "plane_gate"
     make_writable_folder(out)  # known before minutes of work, rather than after them
 
-    print(f"{subject.name}: {len(samples)} images of its own", flush=True)
+    print(f"{target.name}: {len(samples)} images of its own", flush=True)
     own = plane_gate.own_frames(predictor, samples, task, progress=True)
     datasets = []
     for name, others in elsewhere.items():
@@ -58,8 +58,8 @@ def _study(args: argparse.Namespace) -> int:
         print("its own images, corrupted", flush=True)
         corrupted = list(plane_gate.corrupted_frames(predictor, samples, task, progress=True))
 
-    evaluated = describe(subject, samples, args.split, args.data_root, None, None)
-    validation = {id for id, row in subject.splits.items() if row.split == "val"}
+    evaluated = describe(target, samples, args.split, args.data_root, None, None)
+    validation = {id for id, row in target.splits.items() if row.split == "val"}
     record = plane_gate.study_record(
         own,
         [*datasets, *corrupted],
@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tools.plane_gate", description=__doc__, allow_abbrev=False
     )
-    parser.add_argument("subject", metavar="RUN|BUNDLE", help="of the task reconstruction")
+    parser.add_argument("target", metavar="RUN|BUNDLE", help="of the task reconstruction")
     add_judging_options(parser)
     parser.add_argument(
         "--others",

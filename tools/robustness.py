@@ -25,19 +25,19 @@ def _study(args: argparse.Namespace) -> int:
     from fetal_tf.edge.io.files import make_writable_folder, write_bytes_atomic, write_text_atomic
     from fetal_tf.edge.io.folders import staged_entries
     from fetal_tf.evaluation.provenance import describe
-    from fetal_tf.evaluation.target import open_subject
+    from fetal_tf.evaluation.target import open_target
     from fetal_tf.reporting.plots.figures import png_bytes
     from fetal_tf.reporting.plots.robustness import robustness_curves
     from fetal_tf.reporting.text.robustness import screen_text, study_record, title
     from fetal_tf.scores.rows import csv_text, frame_of, json_text
 
     labels = short_names(args.runs)
-    subjects = {
-        label: open_subject(reference, args.format)
+    targets = {
+        label: open_target(reference, args.format)
         for label, reference in zip(labels, args.runs, strict=True)
     }
-    differing = check_one_experiment(subjects)
-    first = subjects[labels[0]]
+    differing = check_one_experiment(targets)
+    first = targets[labels[0]]
     samples = spread(first.samples(args.split, args.data_root), args.limit)
     if not samples:
         raise DataError(f"{args.data_root or first.config.data.root}: no annotated image found")
@@ -45,18 +45,18 @@ def _study(args: argparse.Namespace) -> int:
     make_writable_folder(out)  # known before hours of work, rather than after them
 
     lines, clean = [], {}
-    for label, subject in subjects.items():
+    for label, target in targets.items():
         print(f"{label}: {len(samples)} images, undistorted and at every level", flush=True)
-        task, seed = subject.task, subject.config.seed
+        task, seed = target.task, target.config.seed
         # Every run gets the same distorted frames, whatever its own seed.
-        for condition in conditions(subject.predictor, samples, task, seed=0, progress=True):
+        for condition in conditions(target.predictor, samples, task, seed=0, progress=True):
             lines += points(label, condition, task, seed)
             if condition.undistorted:
                 clean[label] = condition.rows
 
     evaluated = {
-        label: describe(subject, samples, args.split, args.data_root, None, None)
-        for label, subject in subjects.items()
+        label: describe(target, samples, args.split, args.data_root, None, None)
+        for label, target in targets.items()
     }
     found = frame_of(lines)
     record = study_record(found, clean, evaluated, first.task, differing)

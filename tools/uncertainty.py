@@ -25,7 +25,7 @@ def _study(args: argparse.Namespace) -> int:
     from fetal_tf.edge.io.files import make_writable_folder, write_bytes_atomic, write_text_atomic
     from fetal_tf.edge.io.folders import staged_entries
     from fetal_tf.evaluation.provenance import describe
-    from fetal_tf.evaluation.target import open_subject
+    from fetal_tf.evaluation.target import open_target
     from fetal_tf.reporting.plots.figures import png_bytes
     from fetal_tf.reporting.plots.uncertainty import error_against_spread
     from fetal_tf.reporting.text.uncertainty import (
@@ -37,24 +37,24 @@ def _study(args: argparse.Namespace) -> int:
     from fetal_tf.scores.rows import csv_text, json_text
     from fetal_tf.scores.wording import plural
 
-    subject = open_subject(args.run, args.format)
-    task, seed = subject.task, subject.config.seed
+    target = open_target(args.run, args.format)
+    task, seed = target.task, target.config.seed
     makers = dict(zip(METHODS, (dropout_sampler, view_sampler), strict=True))
     methods = METHODS if args.method == "both" else (args.method,)
-    samplers = {m: makers[m](subject.predictor, task, args.samples, seed) for m in methods}
-    samples = subject.samples(args.split, args.data_root)
+    samplers = {m: makers[m](target.predictor, task, args.samples, seed) for m in methods}
+    samples = target.samples(args.split, args.data_root)
     if not samples:
-        raise DataError(f"{args.data_root or subject.config.data.root}: no annotated image found")
-    out = args.out or (subject.run_path or Path()) / "uncertainty"
+        raise DataError(f"{args.data_root or target.config.data.root}: no annotated image found")
+    out = args.out or (target.run_path or Path()) / "uncertainty"
     make_writable_folder(out)
 
-    rows, found = study(subject.predictor, samples, task, samplers, progress=True)
+    rows, found = study(target.predictor, samples, task, samplers, progress=True)
     quantities = main_first(found, task)
-    evaluated = describe(subject, samples, args.split, args.data_root, None, None)
+    evaluated = describe(target, samples, args.split, args.data_root, None, None)
     record = uncertainty_record(rows, quantities, methods, evaluated, args.samples, seed)
     pairs = {q.name: {m: pairs_of(rows, q, m)[:2] for m in methods} for q in quantities}
     kind = "PHANTOM image" if evaluated.phantom else "image"
-    title = f"{subject.name} ({subject.format}): {plural(len(rows), kind)}"
+    title = f"{target.name} ({target.format}): {plural(len(rows), kind)}"
     figure = error_against_spread(pairs, f"{title}, {args.samples} answers each")
     with staged_entries(out) as folder:
         write_text_atomic(folder / "per_image.csv", csv_text(rows))

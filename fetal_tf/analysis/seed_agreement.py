@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fetal_tf.edge.errors import ConfigError
-from fetal_tf.evaluation.target import Subject
+from fetal_tf.evaluation.target import EvaluationTarget
 from fetal_tf.experiment import Experiment
 from fetal_tf.scores.agreement import icc_2_1
 from fetal_tf.scores.rows import numbers, scored
@@ -23,7 +23,7 @@ AREAS = ("_area_mm2", "_area_px")
 MAY_DIFFER = ("name", "seed")
 
 
-def check_one_experiment(subjects: Mapping[str, Subject]) -> list[str]:
+def check_one_experiment(targets: Mapping[str, EvaluationTarget]) -> list[str]:
     """Make sure that runs saw the same data, split alike, and name the same classes.
 
     Returns:
@@ -33,8 +33,8 @@ def check_one_experiment(subjects: Mapping[str, Subject]) -> list[str]:
     Raises:
         ConfigError: they differ in what a comparison of seeds rests on; names runs and both values.
     """
-    (first, reference), *others = subjects.items()
-    for label, subject in others:
+    (first, reference), *others = targets.items()
+    for label, target in others:
         for what, found, expected in zip(
             (
                 "dataset",
@@ -44,7 +44,7 @@ def check_one_experiment(subjects: Mapping[str, Subject]) -> list[str]:
                 "classes",
                 "headline metrics",
             ),
-            _ground(subject.experiment),
+            _ground(target.experiment),
             _ground(reference.experiment),
             strict=True,
         ):
@@ -53,17 +53,17 @@ def check_one_experiment(subjects: Mapping[str, Subject]) -> list[str]:
                     f"{label}: {what} {found}, but {first} has {expected}; seeds of one experiment "
                     "are expected here, compare others with tools.compare"
                 )
-        if subject.splits != reference.splits:
+        if target.splits != reference.splits:
             raise ConfigError(
                 f"{label}: its splits.csv differs from that of {first}; train with the same "
                 "split.seed and only another seed, so that the runs share their test images"
             )
     seeds: dict[int, str] = {}
-    for label, subject in subjects.items():
-        other = seeds.setdefault(subject.config.seed, label)
+    for label, target in targets.items():
+        other = seeds.setdefault(target.config.seed, label)
         if other != label:
             raise ConfigError(
-                f"{label}: has the seed of {other}, {subject.config.seed}, and a net agrees with "
+                f"{label}: has the seed of {other}, {target.config.seed}, and a net agrees with "
                 "itself; train with another --set seed=N"
             )
     return sorted(

@@ -10,7 +10,7 @@ from fetal_tf.data.phantom.writing import is_phantom
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.bundle.gate import gate_name
 from fetal_tf.edge.io.files import sha256_of
-from fetal_tf.evaluation.target import Subject
+from fetal_tf.evaluation.target import EvaluationTarget
 from fetal_tf.runs.environment import versions
 
 
@@ -62,26 +62,28 @@ def _content(image: Path) -> str:
         return ""
 
 
-def dataset_name(subject: Subject, data_root: Path | None, dataset: str | None = None) -> str:
-    """What was read, as results state it: a layout, or all that the subject mixes and measures."""
-    data = subject.config.data
+def dataset_name(
+    target: EvaluationTarget, data_root: Path | None, dataset: str | None = None
+) -> str:
+    """What was read, as results state it: a layout, or all that the target mixes and measures."""
+    data = target.config.data
     return dataset or (data.dataset if data_root else data.names)
 
 
 def count_learnt(
-    subject: Subject, samples: Sequence[Sample], data_root: Path | None, dataset: str | None
+    target: EvaluationTarget, samples: Sequence[Sample], data_root: Path | None, dataset: str | None
 ) -> int | None:
-    """How many of the samples the subject was trained on; None for data that is not its own.
+    """How many of the samples the target was trained on; None for data that is not its own.
 
     There nobody knows: two datasets may use the same ids.
     """
-    if not (subject.splits and subject.experiment.data.is_own(data_root, dataset)):
+    if not (target.splits and target.experiment.data.is_own(data_root, dataset)):
         return None
-    return sum(s.id in subject.splits and subject.splits[s.id].split == "train" for s in samples)
+    return sum(s.id in target.splits and target.splits[s.id].split == "train" for s in samples)
 
 
 def describe(
-    subject: Subject,
+    target: EvaluationTarget,
     samples: Sequence[Sample],
     split: str,
     data_root: Path | None,
@@ -94,7 +96,7 @@ def describe(
     `negatives` do not count among these images, but a generated one marks the whole result as a
     phantom's.
     """
-    data = subject.config.data
+    data = target.config.data
     read = [
         source.root
         for name, source in data.sources.items()
@@ -102,16 +104,16 @@ def describe(
     ]
     roots = [data_root] if data_root else read
     return Evaluated(
-        subject=subject.name,
-        format=subject.format,
-        dataset=dataset_name(subject, data_root, dataset),
+        subject=target.name,
+        format=target.format,
+        dataset=dataset_name(target, data_root, dataset),
         data_root=" + ".join(root.resolve().name for root in roots),
         split=split,
         tta=tta,
         phantom=any(is_phantom(s.image_path) for s in (*samples, *negatives)),
         samples_sha256=fingerprint(samples),
-        trained_on=count_learnt(subject, samples, data_root, dataset),
+        trained_on=count_learnt(target, samples, data_root, dataset),
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         versions=versions(),
-        gate=gate_name(subject.predictor),
+        gate=gate_name(target.predictor),
     )

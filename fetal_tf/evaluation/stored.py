@@ -19,7 +19,7 @@ from fetal_tf.evaluation.evaluate import (
     summarise_rows,
 )
 from fetal_tf.evaluation.provenance import dataset_name, describe, fingerprint
-from fetal_tf.evaluation.target import Subject, open_subject
+from fetal_tf.evaluation.target import EvaluationTarget, open_target
 from fetal_tf.scores.rows import read_rows
 from fetal_tf.tasks.task import Task
 
@@ -58,31 +58,36 @@ def judge(
     all pooled structures that the task has now, and are not older than the model.
 
     Raises:
-        FetalTFError: what `open_subject` and the dataset's reader find wrong.
+        FetalTFError: what `open_target` and the dataset's reader find wrong.
         DataError: stored results that are damaged, or no image that could be evaluated.
     """
-    subject = open_subject(reference, format)
-    task, seed, published = subject.task, subject.config.seed, subject.config.published
-    folder = subject.default_out(split, data_root=data_root)
-    samples = subject.samples(split, data_root)
+    target = open_target(reference, format)
+    task, seed, published = target.task, target.config.seed, target.config.published
+    folder = target.default_out(split, data_root=data_root)
+    samples = target.samples(split, data_root)
     if not samples:
-        raise DataError(f"{data_root or subject.config.data.root}: no annotated image found")
+        raise DataError(f"{data_root or target.config.data.root}: no annotated image found")
     stored = _stored(
-        folder, subject, reference, split, dataset_name(subject, data_root), fingerprint(samples)
+        folder, target, reference, split, dataset_name(target, data_root), fingerprint(samples)
     )
     if stored is not None:
         evaluated, rows, summary = stored
         return Judged(label, evaluated, rows, summary, task, seed, published, folder)
     gather = task.gather()
-    rows = evaluate_samples(subject.predictor, samples, task, progress=True, gather=gather)
+    rows = evaluate_samples(target.predictor, samples, task, progress=True, gather=gather)
     check_any_scored(rows, f"{reference}: ")
-    evaluated = asdict(describe(subject, samples, split, data_root, None, None))
+    evaluated = asdict(describe(target, samples, split, data_root, None, None))
     summary = summarise_rows(rows, task, seed, gather)
     return Judged(label, evaluated, rows, summary, task, seed, published, None)
 
 
 def _stored(
-    folder: Path, subject: Subject, reference: str, split: str, dataset: str, samples_sha256: str
+    folder: Path,
+    target: EvaluationTarget,
+    reference: str,
+    split: str,
+    dataset: str,
+    samples_sha256: str,
 ) -> tuple[dict[str, Any], pd.DataFrame, dict[str, Any]] | None:
     summary_path, rows_path = folder / "summary.json", folder / "per_image.csv"
     if not (summary_path.is_file() and rows_path.is_file()):
@@ -95,30 +100,30 @@ def _stored(
             f"{summary_path}: cannot be read ({error}); evaluate once more, or remove {folder}"
         ) from error
     expected = {
-        "subject": subject.name,
-        "format": subject.format,
+        "subject": target.name,
+        "format": target.format,
         "dataset": dataset,
         "samples_sha256": samples_sha256,
         "split": split,
         "tta": None,
-        "gate": gate_name(subject.predictor),
+        "gate": gate_name(target.predictor),
     }
     if schema != SUMMARY_SCHEMA or any(evaluated.get(k) != v for k, v in expected.items()):
         return None
     written = min(path.stat().st_mtime_ns for path in (summary_path, rows_path))
-    if any(path.stat().st_mtime_ns > written for path in _model_files(subject, reference)):
+    if any(path.stat().st_mtime_ns > written for path in _model_files(target, reference)):
         return None
     rows = read_rows(rows_path)
-    complete = {*subject.task.metric_names} <= {*rows} and (
-        subject.task.gather().keys() <= summary.get("pixels", {}).keys()
+    complete = {*target.task.metric_names} <= {*rows} and (
+        target.task.gather().keys() <= summary.get("pixels", {}).keys()
     )
     return (evaluated, rows, summary) if complete else None
 
 
-def _model_files(subject: Subject, reference: str) -> list[Path]:
+def _model_files(target: EvaluationTarget, reference: str) -> list[Path]:
     """Files of the model: none of them may be newer than the stored rows."""
-    if subject.format == "keras" and subject.run_path is not None:
-        paths = [subject.run_path / name for name in ("best.keras", "measurement.json")]
+    if target.format == "keras" and target.run_path is not None:
+        paths = [target.run_path / name for name in ("best.keras", "measurement.json")]
     else:
         paths = [resolve_bundle(reference) / "bundle.json"]
     return [path for path in paths if path.is_file()]

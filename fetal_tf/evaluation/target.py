@@ -19,7 +19,7 @@ from fetal_tf.tasks.task import Task
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluationTarget:
     """What `evaluate` judges: a run's Keras model, or one format of a bundle."""
 
     name: str
@@ -41,7 +41,7 @@ class Subject:
     def samples(
         self, part: str, data_root: Path | None = None, dataset: str | None = None
     ) -> list[Sample]:
-        """Samples of a part, from the subject's own data or from another root."""
+        """Samples of a part, from the target's own data or from another root."""
         return self.experiment.data.samples_of(part, self.splits, data_root, dataset)
 
     def negatives(
@@ -75,7 +75,7 @@ class Subject:
         return Path("evaluation") / f"{self.name}-{name}"
 
 
-def open_subject(reference: str, format: str | None = None) -> Subject:
+def open_target(reference: str, format: str | None = None) -> EvaluationTarget:
     """Open `RUN`, `BUNDLE` or `zoo:NAME` in one format (default: keras for a run).
 
     Raises:
@@ -92,7 +92,7 @@ def open_subject(reference: str, format: str | None = None) -> Subject:
                 stacklevel=2,
             )
         predictor = run.keras_predictor()
-        return Subject(
+        return EvaluationTarget(
             run.config.name, "keras", predictor, run.experiment, run.splits, path, run.history
         )
     if format == "keras":
@@ -110,6 +110,6 @@ def open_subject(reference: str, format: str | None = None) -> Subject:
     splits_path = bundle_path / "splits.csv"
     splits = read_splits(splits_path) if splits_path.is_file() else {}
     experiment = open_experiment(config, bundle.measurement_settings)
-    return Subject(
+    return EvaluationTarget(
         config.name, chosen, bundle.predictor(chosen), experiment, splits, run_path, history
     )

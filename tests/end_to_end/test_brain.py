@@ -19,7 +19,7 @@ from PIL import Image
 from fetal_tf.data.phantom.writing import write_phantom
 from fetal_tf.edge.bundle.bundle import Bundle
 from fetal_tf.evaluate import main as evaluate
-from fetal_tf.evaluation.target import open_subject
+from fetal_tf.evaluation.target import open_target
 from fetal_tf.models.saving import load_model
 from fetal_tf.runs.history import read_history
 from fetal_tf.runs.run import open_run
@@ -300,7 +300,7 @@ def test_the_bundle_carries_what_the_measurer_was_fitted_to(run, bundle):
     assert manifest["units"]["csp_area_mm2"] == "mm2" and manifest["units"]["lv_width_mm"] == "mm"
     assert manifest["phantom"] is True
     assert Bundle.open(bundle).measurement_settings == settings
-    assert open_subject(str(bundle)).task.measurement_settings == settings
+    assert open_target(str(bundle)).task.measurement_settings == settings
 
 
 def test_parity_holds_pooled_dice_to_a_limit(bundle):

@@ -12,7 +12,7 @@ from fetal_tf.edge.bundle.bundle import Bundle
 from fetal_tf.edge.geometry.letterbox import letterboxed
 from fetal_tf.edge.io.images import read_gray
 from fetal_tf.evaluate import main as evaluate
-from fetal_tf.evaluation.target import open_subject
+from fetal_tf.evaluation.target import open_target
 from fetal_tf.runs.run import open_run
 from fetal_tf.training.fit_measurer import with_fitted_measurer
 from tests.exporting.test_export_command import export_untimed, make_run
@@ -108,4 +108,4 @@ def test_a_run_made_before_is_evaluated_as_ever(made):
     assert not any("uncertain" in row["flags"] for row in rows)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        open_subject(str(run))  # nothing to warn of
+        open_target(str(run))  # nothing to warn of

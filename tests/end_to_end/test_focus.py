@@ -25,7 +25,7 @@ from fetal_tf.edge.geometry.letterbox import letterboxed
 from fetal_tf.edge.io.files import sha256_of
 from fetal_tf.edge.io.images import read_gray
 from fetal_tf.evaluate import main as evaluate
-from fetal_tf.evaluation.target import open_subject
+from fetal_tf.evaluation.target import open_target
 from fetal_tf.models.saving import load_model
 from fetal_tf.train import main as train
 from tests.edge.test_imports import BLOCKED
@@ -564,7 +564,7 @@ def test_the_heart_alone_starts_from_every_weight_of_the_heads(heads, place):
     assert list(summary["pixels"]) == list(summary["categories"]) == ["heart"]
     columns = [*rows[0], *summary["metrics"]]
     assert not [name for name in columns if "thorax" in name or "ctr" in name]
-    predictor = open_subject(str(run)).predictor
+    predictor = open_target(str(run)).predictor
     for row in rows[:2]:
         image = read_gray(frame_path(place, row["id"]))
         frame, letterbox = letterboxed(image, predictor.input_shape)
@@ -587,7 +587,7 @@ def test_exclusive_classes_and_frames_that_were_kept_aside(place, capsys):
     assert set(OFFICIAL) <= summary["metrics"].keys()
     assert list(summary["pixels"]) == ["heart", "thorax"]
 
-    predictor, pixels = open_subject(str(run)).predictor, 0
+    predictor, pixels = open_target(str(run)).predictor, 0
     for row in rows:
         truth = annotated(place / "kept", row["id"])
         assert float(row["ctr_diameter_true_percent"]) == pytest.approx(100 * ctr(truth), rel=1e-4)

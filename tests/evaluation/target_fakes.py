@@ -1,4 +1,4 @@
-"""Runs as `open_subject` gives them, without training: the brightness predictor, gray images."""
+"""Runs as `open_target` gives them, without training: the brightness predictor, gray images."""
 
 from types import SimpleNamespace
 
@@ -21,7 +21,7 @@ def fake_config(name, root, seed=0, **sections):
     return parse_config(tree | sections, "test")
 
 
-def fake_subject(run_path, samples, *, task=None, predictor=None, seed=0, **sections):
+def fake_target(run_path, samples, *, task=None, predictor=None, seed=0, **sections):
     """A run in `run_path` that tests on all of `samples`; `asked` records the last request."""
     task = task or BrightnessTask()
     root = samples[0].image_path.parent

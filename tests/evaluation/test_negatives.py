@@ -17,7 +17,7 @@ from fetal_tf.evaluate import main as evaluate
 from fetal_tf.evaluation.evaluate import evaluate_samples
 from fetal_tf.evaluation.negatives import answer, negatives_section, negatives_text
 from fetal_tf.evaluation.provenance import describe
-from fetal_tf.evaluation.target import open_subject
+from fetal_tf.evaluation.target import open_target
 from fetal_tf.experiment import open_experiment
 from fetal_tf.reporting.sections.negatives import answer_table, sentence
 from fetal_tf.runs.run import open_run
@@ -249,7 +249,7 @@ def test_the_bundle_keeps_their_figures_and_the_card_says_them(place, run, capsy
     learnt = len(open_run(run).negatives("train"))
     assert "## Frames that show something else" in card
     assert f"Beside them {learnt} frames of focus were learnt as negatives" in card
-    alone = open_subject(str(bundle))
+    alone = open_target(str(bundle))
     assert {s.id for s in alone.negatives("all", place / "focus", "focus")} == {
         s.id for s in open_run(run).negatives("all")
     }
@@ -304,9 +304,9 @@ def test_an_older_table_does_not_stay_beside_figures_without_them(run):
 
 
 def test_generated_negatives_beside_real_heads_are_said(place, run):
-    subject = open_subject(str(run))
-    samples, negatives = subject.samples("test"), subject.negatives("test")
+    target = open_target(str(run))
+    samples, negatives = target.samples("test"), target.negatives("test")
     real = [replace(s, image_path=place / "real" / s.image_path.name) for s in samples]
-    assert not describe(subject, real, "test", None, None, None).phantom
-    found = describe(subject, real, "test", None, None, None, negatives)
+    assert not describe(target, real, "test", None, None, None).phantom
+    found = describe(target, real, "test", None, None, None, negatives)
     assert found.phantom and found.dataset == "hc18 + planes"

@@ -22,7 +22,7 @@ def data(tmp_path):
     return images.parent, write_samples(images, [10, 20, 30])
 
 
-def subject_of(root, splits):
+def target_of(root, splits):
     config = fake_config("net", root)
     return SimpleNamespace(
         name="net",
@@ -36,24 +36,24 @@ def subject_of(root, splits):
 
 def test_phantom_is_known_by_the_mark_of_its_folder(data):
     root, samples = data
-    assert not describe(subject_of(root, {}), samples, "all", None, None, None).phantom
+    assert not describe(target_of(root, {}), samples, "all", None, None, None).phantom
     (root / MARKER_NAME).write_text("{}")
-    assert describe(subject_of(root, {}), samples, "all", None, None, None).phantom
+    assert describe(target_of(root, {}), samples, "all", None, None, None).phantom
 
 
 def test_training_images_are_counted_through_another_spelling_of_the_own_root(data):
     root, samples = data
     splits = {s.id: SplitRow(s.id, s.group, "train") for s in samples[:2]}
-    subject = subject_of(root, splits)
+    target = target_of(root, splits)
     spelt = root / ".." / root.name
-    assert describe(subject, samples, "all", spelt, None, None).trained_on == 2
-    assert describe(subject, samples, "all", root.parent, None, None).trained_on is None
-    assert describe(subject_of(root, {}), samples, "all", None, None, None).trained_on is None
+    assert describe(target, samples, "all", spelt, None, None).trained_on == 2
+    assert describe(target, samples, "all", root.parent, None, None).trained_on is None
+    assert describe(target_of(root, {}), samples, "all", None, None, None).trained_on is None
 
 
 def test_no_path_of_the_machine_is_told(data):
     root, samples = data
-    evaluated = describe(subject_of(root, {}), samples, "test", None, None, "flip")
+    evaluated = describe(target_of(root, {}), samples, "test", None, None, "flip")
     assert evaluated.data_root == "heads"
     assert str(Path(root).parent) not in json.dumps(dataclasses.asdict(evaluated))
     assert {"fetal_tf", "Python", "numpy"} <= set(evaluated.versions)
@@ -62,14 +62,14 @@ def test_no_path_of_the_machine_is_told(data):
 def test_two_evaluations_of_a_day_are_told_apart(data):
     root, samples = data
     before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    date = describe(subject_of(root, {}), samples, "all", None, None, None).date
+    date = describe(target_of(root, {}), samples, "all", None, None, None).date
     assert before <= datetime.datetime.fromisoformat(date) <= datetime.datetime.now(datetime.UTC)
     assert len(date) == len("2026-01-31T11:22:33+00:00") and date.endswith("+00:00")
 
 
 def test_a_gate_is_named(data):
     root, samples = data
-    subject = subject_of(root, {})
-    assert describe(subject, samples, "all", None, None, None).gate is None
-    subject.predictor = GatedPredictor(subject.predictor, "gatekeeper", lambda image: None)
-    assert describe(subject, samples, "all", None, None, None).gate == "gatekeeper"
+    target = target_of(root, {})
+    assert describe(target, samples, "all", None, None, None).gate is None
+    target.predictor = GatedPredictor(target.predictor, "gatekeeper", lambda image: None)
+    assert describe(target, samples, "all", None, None, None).gate == "gatekeeper"

@@ -8,7 +8,7 @@ from fetal_tf.data.phantom.writing import write_phantom
 from fetal_tf.data.sample import Sample
 from fetal_tf.data.splits import SplitRow, select
 from fetal_tf.edge.errors import FetalTFError
-from fetal_tf.evaluation.target import open_subject
+from fetal_tf.evaluation.target import open_target
 from fetal_tf.experiment import open_experiment
 from fetal_tf.models.predictor import KerasPredictor
 from fetal_tf.runs.run import create_run, open_run
@@ -84,11 +84,11 @@ def test_the_keras_predictor_takes_bytes_in_batches(run_path):
     )
 
 
-def test_a_run_is_a_subject(run_path):
-    subject = open_subject(str(run_path))
-    assert (subject.name, subject.format) == ("trial", "keras")
-    assert subject.default_out("test") == run_path / "evaluation" / "test-keras"
-    assert subject.history == []
+def test_a_run_is_a_target_of_evaluation(run_path):
+    target = open_target(str(run_path))
+    assert (target.name, target.format) == ("trial", "keras")
+    assert target.default_out("test") == run_path / "evaluation" / "test-keras"
+    assert target.history == []
 
 
 @pytest.mark.parametrize(
@@ -108,12 +108,12 @@ def test_a_run_is_a_subject(run_path):
 def test_what_is_missing_is_named(run_path, damage, format, expected):
     damage(run_path)
     with pytest.raises(FetalTFError, match=expected):
-        open_subject(str(run_path), format).samples("test")
+        open_target(str(run_path), format).samples("test")
 
 
 def test_nothing_there(tmp_path):
     with pytest.raises(FetalTFError, match="no such folder"):
-        open_subject(str(tmp_path / "gone"))
+        open_target(str(tmp_path / "gone"))
 
 
 def test_a_written_config_opens_the_same_experiment(run_path, tmp_path):

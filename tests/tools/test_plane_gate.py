@@ -52,8 +52,8 @@ def autoencoder(runs, samples, tmp_path):
     """A run with images of its own; any other dataset is the flat frames."""
     own = speckled(tmp_path / "machine" / "focus")
     path = runs("ae", own, task=fitted_task(own), predictor=Blurry())
-    subject = runs.known[path]
-    subject.samples = lambda part, root=None, dataset=None: samples if dataset else own
+    target = runs.known[path]
+    target.samples = lambda part, root=None, dataset=None: samples if dataset else own
     return path
 
 
@@ -82,11 +82,11 @@ def test_other_frames_and_corruptions(autoencoder, tmp_path, capsys):
 def test_it_says_where_the_reference_was_fitted(autoencoder, runs, tmp_path):
     from fetal_tf.data.splits import SplitRow
 
-    subject = runs.known[autoencoder]
+    target = runs.known[autoencoder]
     out = tmp_path / "out"
     for split, expected in (("test", False), ("val", True)):
-        rows = {s.id: SplitRow(s.id, s.group, split) for s in subject.samples("val")}
-        subject.splits = rows
+        rows = {s.id: SplitRow(s.id, s.group, split) for s in target.samples("val")}
+        target.splits = rows
         arguments = ["--others", f"hc18={tmp_path}", "--out", str(out)]
         assert main([autoencoder, *arguments]) == 0
         record = json.loads((out / "gate.json").read_text())

@@ -149,17 +149,17 @@ def test_runs_that_differ_in_more_than_the_seed_are_named(runs, samples, tmp_pat
     assert "differ in more than their seed: loss" in capsys.readouterr().out
 
 
-def other_split(subject):
-    subject.splits.pop("000_HC")
+def other_split(target):
+    target.splits.pop("000_HC")
 
 
-def other_classes(subject):
-    subject.experiment.task.classes = ("heart",)
+def other_classes(target):
+    target.experiment.task.classes = ("heart",)
 
 
-def other_dataset(subject):
-    data = subject.config.data.model_copy(update={"dataset": "planes"})
-    subject.experiment.config = subject.config.model_copy(update={"data": data})
+def other_dataset(target):
+    data = target.config.data.model_copy(update={"dataset": "planes"})
+    target.experiment.config = target.config.model_copy(update={"data": data})
 
 
 def test_two_runs_of_one_seed_prove_no_agreement_of_seeds(runs, samples, tmp_path, capsys):
