@@ -65,6 +65,12 @@ class Registry(Generic[T]):
         def file(builder: Callable[..., T]) -> Callable[..., T]:
             if name in self._entries:
                 raise ValueError(f"{self.kind} {name!r} is registered twice")
+            for p in inspect.signature(builder).parameters.values():
+                if p.kind is p.KEYWORD_ONLY and p.annotation is p.empty:
+                    raise TypeError(
+                        f"{self.kind} {name!r}: its keyword {p.name} has no type; a config's value "
+                        "is checked by it"
+                    )
             self._entries[name], self._parts[name] = builder, parts
             return builder
 

@@ -41,4 +41,6 @@ def gradient_of(loss, truth, found) -> tuple[float, np.ndarray]:
     with tf.GradientTape() as tape:
         tape.watch(found)
         value = loss(truth, found)
-    return float(value), tf.cast(tape.gradient(value, found), tf.float32).numpy()
+    gradient = tape.gradient(value, found)
+    assert gradient is not None, "no gradient reaches the prediction"
+    return float(value), tf.cast(gradient, tf.float32).numpy()

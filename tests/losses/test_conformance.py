@@ -3,6 +3,8 @@
 A loss has to suit at least one kind of target that the tasks learn; which one, the test finds out.
 """
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -69,6 +71,9 @@ def test_every_loss_suits_a_target_and_prefers_the_truth(name):
     preferred = []
     for kind in kinds:
         truth, perfect = TARGETS[kind]
+        assert build(name).call(truth, perfect).shape[:1] == (len(truth),), (
+            f"{name}: call averages over the batch; return one value per image, (N,)"
+        )
         slip = 0.6 * perfect + 0.4 * rng.uniform(0.05, 0.95, perfect.shape).astype(np.float32)
         if kind == "exclusive classes":
             slip /= slip.sum(axis=-1, keepdims=True)
@@ -81,9 +86,17 @@ def test_every_loss_suits_a_target_and_prefers_the_truth(name):
 
 
 @pytest.mark.parametrize("name", LOSSES.names())
+def test_a_config_can_set_every_parameter(name):
+    parameters = inspect.signature(LOSSES.get("loss", name)).parameters.values()
+    hidden = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    assert not hidden, f"{name}: write `*` before {hidden}; a config sets keyword-only parameters"
+
+
+@pytest.mark.parametrize("name", LOSSES.names())
 def test_every_loss_comes_back_from_its_config_and_holds_in_half_precision(name):
-    loss = build(name)
-    truth, perfect = TARGETS[kinds_of(name)[0]]
+    loss, kinds = build(name), kinds_of(name)
+    assert kinds, f"{name} takes none of {', '.join(TARGETS)}"
+    truth, perfect = TARGETS[kinds[0]]
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     assert again.get_config() == loss.get_config()
     assert float(again(truth, perfect)) == float(loss(truth, perfect))

@@ -121,6 +121,15 @@ def test_layout(name, model):
     assert model.layers[-1].name == last, (
         f"the output layer of {name} is called {model.layers[-1].name!r}; name it {last!r}"
     )
+    assert hasattr(model.layers[-1], "activation"), (
+        f"the output layer of {name} has no activation, by which experiment.py knows its head; end "
+        "with blocks.probabilities"
+    )
+
+
+def test_every_keyword_has_a_default(name):
+    required = [p.name for p in MODELS.parameters("model", name).values() if p.default is p.empty]
+    assert not required, f"{name}: {required} need defaults; a config may name the model alone"
 
 
 def test_speaks_keras_only(name, model):
