@@ -1,4 +1,4 @@
-"""The four-chamber view: thorax and heart as nested ellipses, and the cardiothoracic ratio."""
+"""Four-chamber task: masks and ellipses of heart and thorax, and the cardiothoracic ratio."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -9,12 +9,12 @@ import pandas as pd
 
 from fetal_tf.data.pipeline.targets import Target, coverage_shares
 from fetal_tf.data.sample import Sample
-from fetal_tf.edge.bundle.measurers import MEASURERS, Measurement
-from fetal_tf.edge.errors import ConfigError, DataError
+from fetal_tf.edge.bundle.measurers import Measurement
+from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.measure.fit_doubts import LEVEL
 from fetal_tf.edge.measure.four_chamber_measurement import FourChamberMeasurement
-from fetal_tf.edge.measure.nested_probabilities import check_classes, nested
+from fetal_tf.edge.measure.nested_probabilities import nested
 from fetal_tf.metrics.masks import Dice, IoU, PixelAccuracy
 from fetal_tf.scores.categories import categories
 from fetal_tf.scores.columns import Column, ParityLimits, declare, facts, figures, values
@@ -27,9 +27,8 @@ from fetal_tf.tasks.confidence_fitting import fit_to_validation
 from fetal_tf.tasks.confidence_summary import CTR, confidence_section
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.registry import TASKS
-from fetal_tf.tasks.task import Gathered, Task
+from fetal_tf.tasks.task import Gathered
 
-MEASUREMENT = "four_chamber"
 INDICES = {"thorax": 1, "heart": 2}  # in a sample's mask; the thorax holds the heart's pixels too
 OVERLAP = {  # column → figure of `scores.overlap_metrics`
     "dice": "dice",
@@ -41,37 +40,27 @@ RANKING = ("roc_auc", "pr_auc")
 RATIOS = ("ctr_diameter", "ctr_area", "ctr_circumference")
 
 
+@TASKS.register("four_chamber")
 class FourChamberTask(PlainTask):
-    """Heart and thorax, or the heart alone, judged as masks and as the ellipses fitted to them.
+    """Heart and thorax, or the heart alone, scored as masks and as the ellipses fitted to them.
 
-    `classes` is one of three spellings of the same targets: `[thorax, heart]`, two channels that
-    overlap as the organs do; `[background, thorax, heart]`, exclusive classes for a softmax, thorax
-    being what the heart leaves of it; `[heart]`, binary.
+    `classes` is one of three: `[thorax, heart]`, two channels that overlap as the organs do;
+    `[background, thorax, heart]`, exclusive classes for a softmax, thorax without the heart;
+    `[heart]`, binary.
     """
 
     name = "four_chamber"
     learns_negatives = True
-    measurement = MEASUREMENT
+    measurement = "four_chamber"
 
-    def __init__(self, classes: list[str], measurement: str, settings: Mapping[str, Any]):
-        try:
-            check_classes(tuple(classes))
-        except ValueError as error:
-            raise ConfigError(f"task.classes: {error}") from error
-        if measurement != MEASUREMENT:
-            raise ConfigError(
-                f"task.measurement: found {measurement!r}; this task is measured by {MEASUREMENT}"
-            )
-        self.classes = tuple(classes)
+    def __init__(
+        self, settings: Mapping[str, Any], *, classes: list[str], measurement: str = "four_chamber"
+    ):
+        self._measure_by(measurement, classes, settings)
         self.structures = tuple(name for name in INDICES if name in classes)
         self.head: Literal["sigmoid", "softmax", "linear"] = (
             "softmax" if "background" in classes else "sigmoid"
         )
-        self.measurement_settings = settings
-        try:
-            self.measurer = MEASURERS[measurement](self.classes, settings)
-        except ValueError as error:
-            raise ConfigError(f"measurement.json: {error}") from error
         self.fits_measurer = paired = "thorax" in self.structures
         self.quantities: tuple[Quantity, ...] = ()
         self.headline: tuple[str, ...] = ("heart_dice", "heart_iou", "focus_cardiac_hd95_px")
@@ -255,11 +244,3 @@ def _parity_limits(structures: Sequence[str]) -> ParityLimits:
         half=limits(5e-4, 5e-4, 0.05),
         quantized=limits(3e-3, 3e-3, 0.5),
     )
-
-
-@TASKS.register("four_chamber")
-def four_chamber(
-    settings: Mapping[str, Any], *, classes: list[str], measurement: str = MEASUREMENT
-) -> Task:
-    """Thorax and heart in a four-chamber view, and their ratio."""
-    return FourChamberTask(classes, measurement, settings)

@@ -1,7 +1,6 @@
-"""A head's mask, and from the same net which way its long axis points."""
+"""Head axis task: the mask of the head and the direction of its long axis, from one net."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 import numpy as np
@@ -17,13 +16,16 @@ from fetal_tf.metrics.masks import Dice
 from fetal_tf.scores.columns import Column, declare
 from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.segmentation import COLUMNS, SegmentationTask
-from fetal_tf.tasks.task import Task
 
 CLASSES = ("head", *AXIS)
 
 
+@TASKS.register("head_axis")
 class HeadAxisTask(SegmentationTask):
-    """Segmentation of the head whose ellipse is turned to the axis that the net shows."""
+    """Segmentation of the head; its ellipse is turned to the axis that the net predicts.
+
+    Classes: head, axis_cos, axis_sin.
+    """
 
     name = "head_axis"
     columns: Mapping[str, Column] = declare(
@@ -37,7 +39,7 @@ class HeadAxisTask(SegmentationTask):
             )
 
     def target(self, sample: Sample, letterbox: Letterbox) -> Target:
-        """The share of each pixel that the head covers, and the ends of OFD and BPD."""
+        """The head's coverage of each pixel, and the ends of OFD and BPD."""
         if sample.load_landmarks is None:
             raise DataError(f"{sample.image_path}: sample {sample.id} has no landmarks")
         points = letterbox.to_target(sample.load_landmarks())
@@ -46,8 +48,8 @@ class HeadAxisTask(SegmentationTask):
     def encode(self, target: Target) -> np.ndarray:
         """Coverage and both maps of `fetal_tf.edge.geometry.axis`, float32 [h, w, 3], 0..1.
 
-        The axis is the OFD's direction wherever augmentation has moved its ends; one that it has
-        torn apart (NaN) is UNKNOWN.
+        The axis is the direction of the OFD after augmentation. Where an end of it is NaN, both
+        maps are UNKNOWN.
         """
         coverage = coverage_shares(target.maps)
         x, y = np.diff(target.points[AXES["ofd"]], axis=0)[0]
@@ -59,25 +61,10 @@ class HeadAxisTask(SegmentationTask):
         return np.concatenate([coverage, maps], axis=-1)
 
     def known_channels(self, target: np.ndarray) -> np.ndarray:
-        """The mask, and the maps where there is an axis that is known."""
+        """The mask, and both maps if the axis is known."""
         axis_known = bool((target[..., 1:] != UNKNOWN).any())
         return np.array([True, *[axis_known] * len(AXIS)])
 
     def training_metrics(self, image_size: tuple[int, int]) -> list[keras.metrics.Metric]:
-        """Dice per image of the mask, and by how many degrees the axis is off."""
+        """Dice of the mask per image, and the angle error of the axis in degrees."""
         return [Dice(name="dice", channel=0), AxisError()]
-
-
-@TASKS.register("head_axis")
-def head_axis(
-    settings: Mapping[str, Any],
-    *,
-    classes: list[str],
-    measurement: str,
-    conventions: dict[str, dict[str, float]] = {},  # noqa: B006  (never changed)
-) -> Task:
-    """The mask of the head and the direction of its long axis: head, axis_cos, axis_sin.
-
-    `conventions` as in `segmentation`.
-    """
-    return HeadAxisTask(classes, measurement, settings, conventions)

@@ -1,7 +1,7 @@
-"""Landmarks: the ends of OFD and BPD, as coordinates or as maps, with the head's mask or without.
+"""Landmark task: the ends of OFD and BPD as coordinates or heatmaps, optionally with a head mask.
 
-A landmark that the frame does not show, because augmentation has moved it out or because nobody
-knows where it is, is no target: its map is empty, its coordinates weigh nothing.
+A landmark outside the frame (after augmentation) or without annotation is not learnt: its heatmap
+is empty, its coordinates have the weight 0.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,6 @@ from pydantic import PositiveFloat
 
 from fetal_tf.data.pipeline.targets import Target, coverage_shares
 from fetal_tf.data.sample import Sample
-from fetal_tf.edge.bundle.measurers import MEASURERS
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.geometry.landmarks import LANDMARKS, canonical, to_shares
 from fetal_tf.edge.geometry.letterbox import Letterbox
@@ -30,9 +29,8 @@ from fetal_tf.scores.rows import Row
 from fetal_tf.tasks.landmark_columns import LANDMARK_COLUMNS, landmark_columns, landmark_section
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.registry import TASKS
-from fetal_tf.tasks.task import Gathered, Task
+from fetal_tf.tasks.task import Gathered
 
-MEASUREMENT = "landmarks"
 LEVEL = 0.5  # probability from which a pixel belongs to the raw mask
 Output = Literal["heatmaps", "coordinates"]
 
@@ -47,38 +45,41 @@ PARITY_LIMITS: ParityLimits = dict(
 )
 
 
+@TASKS.register("landmarks")
 class LandmarkTask(PlainTask):
-    """The four ends of OFD and BPD; with `head` among the classes also the mask around them."""
+    """The four ends of OFD and BPD, and the mask of the head if `head` is the first class."""
 
     name = "landmarks"
-    measurement = MEASUREMENT
+    measurement = "landmarks"
     headline: tuple[str, ...] = ("success_10px", "ofd_nme", "bpd_nme", "radial_error_px")
     quantities: tuple[Quantity, ...] = tuple(Quantity(name, "mm") for name in QUANTITIES)
     parity_limits: ParityLimits = PARITY_LIMITS
 
     def __init__(
         self,
+        settings: Mapping[str, Any],
+        *,
         classes: list[str],
         measurement: str,
-        settings: Mapping[str, Any],
-        output: Output,
-        sigma_px: float,
-        sort_ends: bool,
+        output: Output = "heatmaps",
+        sigma_px: PositiveFloat = 2.0,
+        sort_ends: bool = True,
     ):
-        if measurement != MEASUREMENT:
-            raise ConfigError(
-                f"task.measurement: found {measurement!r}; this task is measured by {MEASUREMENT}"
-            )
+        """Check the classes against the output.
+
+        Args:
+            settings: of the measurer; empty.
+            classes: ofd_1, ofd_2, bpd_1, bpd_2; before them `head` for a mask from the same net.
+            measurement: landmarks.
+            output: of the model: heatmaps [h, w, K], or coordinates [4, 2].
+            sigma_px: standard deviation of a heatmap's Gaussian, pixels of the network's frame.
+            sort_ends: make the left end of an axis its first; false keeps the annotation's order.
+        """
+        self._measure_by(measurement, classes, settings)
         if output == "coordinates" and tuple(classes) != LANDMARKS:
             raise ConfigError(
                 f"task.classes: found {classes}; coordinates are {', '.join(LANDMARKS)}"
             )
-        self.classes = tuple(classes)
-        self.measurement_settings = settings
-        try:
-            self.measurer = MEASURERS[measurement](self.classes, settings)
-        except ValueError as error:
-            raise ConfigError(f"task.classes: {error}") from error
         self.head: Literal["sigmoid", "softmax", "linear"] = (
             "linear" if output == "coordinates" else "sigmoid"
         )
@@ -94,7 +95,7 @@ class LandmarkTask(PlainTask):
         )
 
     def target(self, sample: Sample, letterbox: Letterbox) -> Target:
-        """The landmarks, and with a `head` class the share of each pixel that it covers."""
+        """The landmarks; with a `head` class also its coverage of each pixel."""
         points = letterbox.to_target(_truth(sample))
         if self._masked:
             return Target(letterbox.apply_coverage(_mask(sample))[..., None], points)
@@ -102,9 +103,9 @@ class LandmarkTask(PlainTask):
         return Target(np.zeros((*size, 0), np.uint8), points)
 
     def encode(self, target: Target) -> np.ndarray:
-        """Maps float32 [h, w, K] or coordinates float32 [4, 3]: x and y share, and the weight.
+        """Heatmaps float32 [h, w, K], or coordinates float32 [4, 3]: x and y as shares, weight.
 
-        The ends of an axis are put in order after augmentation: a mirrored head has another left.
+        The ends of an axis are sorted here, after augmentation: mirroring swaps left and right.
         """
         height, width = target.maps.shape[:2]
         points = canonical(target.points) if self._sort_ends else target.points
@@ -117,13 +118,13 @@ class LandmarkTask(PlainTask):
         return np.concatenate([coverage_shares(target.maps), np.stack(maps, axis=-1)], axis=-1)
 
     def known_channels(self, target: np.ndarray) -> np.ndarray:
-        """The mask, and the maps of landmarks that the frame shows."""
+        """The mask, and the heatmaps of landmarks inside the frame."""
         known = np.asarray(target.reshape(-1, target.shape[-1]).any(axis=0))
         known[: int(self._masked)] = True
         return known
 
     def _heatmap(self, point: np.ndarray, shown: bool, height: int, width: int) -> np.ndarray:
-        """A gaussian of height 1 about a landmark, float32 [h, w]; empty where it is not shown."""
+        """A Gaussian of height 1 at a landmark, float32 [h, w]; zeros if it is not in the frame."""
         if not shown:
             return np.zeros((height, width), np.float32)
         along_x, along_y = (
@@ -133,7 +134,7 @@ class LandmarkTask(PlainTask):
         return np.outer(along_y, along_x).astype(np.float32)
 
     def training_metrics(self, image_size: tuple[int, int]) -> list[keras.metrics.Metric]:
-        """Mean radial error in pixels of the network's frame; with a mask its Dice."""
+        """Mean radial error in pixels of the network's frame; with a mask also its Dice."""
         if self._output == "coordinates":
             return [CoordinateError(image_size)]
         error = HeatmapError(first_channel=int(self._masked))
@@ -146,10 +147,9 @@ class LandmarkTask(PlainTask):
         letterbox: Letterbox,
         gather: Gathered | None = None,
     ) -> Row:
-        """Radial errors in the original image, and every measurement's error.
+        """Radial errors in the original image, and the errors of OFD, BPD and HC.
 
-        What the network said has its radial errors also where the measurement refuses to give
-        millimetres.
+        A refused measurement has no lengths in mm, but its radial errors count.
         """
         measurement = self.measurer.measure(probabilities, letterbox, sample.mm_per_pixel)
         assert isinstance(measurement, LandmarkMeasurement) and measurement.reading is not None
@@ -167,7 +167,7 @@ class LandmarkTask(PlainTask):
         return row
 
     def summarise(self, rows: pd.DataFrame, seed: int) -> dict[str, Any]:
-        """Errors over all landmarks, success rates, and how much the predictions span."""
+        """Radial errors over all landmarks, success rates, span of the predictions."""
         return landmark_section(rows)
 
     def draw(
@@ -177,7 +177,7 @@ class LandmarkTask(PlainTask):
         letterbox: Letterbox,
         sample: Sample,
     ) -> np.ndarray:
-        """Prediction and the expert's axes."""
+        """The predicted axes and the expert's."""
         measurement = self.measurer.measure(probabilities, letterbox, sample.mm_per_pixel)
         truth = measure_reading(Reading(_truth(sample)), letterbox, sample.mm_per_pixel)
         return self.measurer.draw(image, measurement, truth=truth)
@@ -194,26 +194,3 @@ def _mask(sample: Sample) -> np.ndarray:
     if sample.load_mask is None or sample.labels is not None:
         raise DataError(f"{sample.image_path}: sample {sample.id} has no mask of the head")
     return sample.load_mask() == 1
-
-
-@TASKS.register("landmarks")
-def landmarks(
-    settings: Mapping[str, Any],
-    *,
-    classes: list[str],
-    measurement: str,
-    output: Output = "heatmaps",
-    sigma_px: PositiveFloat = 2.0,
-    sort_ends: bool = True,
-) -> Task:
-    """The ends of OFD and BPD.
-
-    Args:
-        settings: of the measurer; empty.
-        classes: ofd_1, ofd_2, bpd_1, bpd_2; before them `head` for a mask from the same net.
-        measurement: landmarks.
-        output: of the model: heatmaps [h, w, K], or coordinates [4, 2].
-        sigma_px: width of a heatmap's gaussian, pixels of the network's frame.
-        sort_ends: call the left end of an axis its first; false takes the labels at their word.
-    """
-    return LandmarkTask(classes, measurement, settings, output, sigma_px, sort_ends)

@@ -1,4 +1,4 @@
-"""What a task does where it does nothing special; each of these may be overridden."""
+"""The base class of the tasks: what most of them have in common."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -6,9 +6,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from fetal_tf.config.registry import nearest
 from fetal_tf.data.pipeline.targets import Target
 from fetal_tf.data.sample import Sample
-from fetal_tf.edge.bundle.measurers import Measurement, Measurer
+from fetal_tf.edge.bundle.measurers import MEASURERS, Measurement, Measurer
+from fetal_tf.edge.errors import ConfigError
 from fetal_tf.losses.class_pixels import ClassPixels
 from fetal_tf.scores.columns import Column
 from fetal_tf.scores.quantities import Quantity
@@ -16,8 +18,12 @@ from fetal_tf.tasks.task import Gathered
 
 
 class PlainTask:
-    """A task without fitted settings, whose every figure is a mean of a column. See `Task`."""
+    """A task without fitted settings, whose figures are all means of columns. See `Task`.
 
+    A task registers its class; the keywords of its `__init__` are the keys of `task` in a config.
+    """
+
+    measurement: str
     pooled_headline: tuple[str, ...] = ()
     quantities: tuple[Quantity, ...] = ()
     scores: Mapping[str, tuple[str, ...]] = {}
@@ -25,8 +31,44 @@ class PlainTask:
     learns_negatives = False
     target_interpolation: Literal["linear", "nearest"] = "linear"
 
+    classes: tuple[str, ...]
     measurer: Measurer
+    measurement_settings: Mapping[str, Any]
     columns: Mapping[str, Column]
+
+    def _measure_by(
+        self,
+        measurement: str,
+        classes: list[str],
+        fitted: Mapping[str, Any],
+        chosen: Mapping[str, Any] = {},
+        key: str = "task.classes",
+    ) -> None:
+        """Set `classes` and `measurement_settings`, and build the measurer from them.
+
+        Args:
+            measurement: as the config names it; only the one of this class is allowed.
+            classes: of the config.
+            fitted: settings that a trained run has fitted.
+            chosen: settings that the config chooses.
+            key: the config key that an error names if nothing was fitted.
+
+        Raises:
+            ConfigError: another measurement, or the measurer cannot use the classes or settings.
+        """
+        if measurement != self.measurement:
+            found = "found" if measurement in MEASURERS else "unknown measurement"
+            raise ConfigError(
+                f"task.measurement: {found} {measurement!r}"
+                f"{nearest(measurement, [self.measurement])}; this task is measured by "
+                f"{self.measurement}"
+            )
+        self.classes = tuple(classes)
+        self.measurement_settings = {**chosen, **fitted}
+        try:
+            self.measurer = MEASURERS[measurement](self.classes, self.measurement_settings)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{'measurement.json' if fitted else key}: {error}") from error
 
     @property
     def metric_names(self) -> tuple[str, ...]:

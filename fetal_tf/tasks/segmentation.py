@@ -1,4 +1,4 @@
-"""Segmentation: probabilities against the expert's mask, and the measurement that they give."""
+"""Segmentation task: one structure, its overlap with the expert's mask, and head biometry."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import pandas as pd
 
-from fetal_tf.config.registry import nearest
 from fetal_tf.data.pipeline.targets import Target, coverage_shares
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.bundle.measurers import MEASURERS, Measurement, Measurer
@@ -27,7 +26,7 @@ from fetal_tf.tasks.landmark_columns import LANDMARK_COLUMNS, landmark_columns, 
 from fetal_tf.tasks.plain import PlainTask
 from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.subgroup_summary import subgroup_section
-from fetal_tf.tasks.task import Gathered, Task
+from fetal_tf.tasks.task import Gathered
 
 LEVEL = 0.5  # probability from which a pixel belongs to the raw mask
 RAW_OVERLAP = ("mask_dice", "mask_iou")
@@ -60,10 +59,13 @@ PARITY_LIMITS: ParityLimits = dict(
 )
 
 
+@TASKS.register("segmentation")
 class SegmentationTask(PlainTask):
-    """One structure against everything else, measured by `measurement`."""
+    """One structure against everything else: the fetal head, measured as an ellipse."""
 
     name = "segmentation"
+    measurement = "head"
+    fits_measurer = True
     learns_negatives = True
     headline: tuple[str, ...] = ("dice", "hc_abs_error_mm")
     quantities: tuple[Quantity, ...] = (Quantity("hc", "mm"),)
@@ -74,41 +76,35 @@ class SegmentationTask(PlainTask):
 
     def __init__(
         self,
+        settings: Mapping[str, Any],
+        *,
         classes: list[str],
         measurement: str,
-        settings: Mapping[str, Any],
-        conventions: Mapping[str, Mapping[str, float]],
+        conventions: dict[str, dict[str, float]] = {},  # noqa: B006  (never changed)
     ):
-        """Conventions name sources whose experts draw otherwise than those of the first dataset.
+        """Build a measurer for each convention of the experts.
 
-        Their heads are learnt as outlines and judged as they draw, see
-        `fetal_tf.edge.measure.convention`.
+        Args:
+            settings: what a trained run has fitted, see `fit_measurer`.
+            classes: the one structure.
+            measurement: head.
+            conventions: further sources of the data, and by how much the outline of a head exceeds
+                what their experts draw: `{NAME: {ofd: 1.03, bpd: 1.02}}`. Their heads are learnt as
+                outlines and scored as drawn, see `fetal_tf.edge.measure.convention`.
         """
         self._check_classes(classes)
         try:
             self._conventions = conventions_of({"conventions": conventions})
         except ValueError as error:
             raise ConfigError(f"task.conventions: {error}") from error
-        if conventions:
-            settings = {**settings, "conventions": conventions}
-        if measurement not in MEASURERS:
-            raise ConfigError(
-                f"task.measurement: unknown measurement {measurement!r}"
-                f"{nearest(measurement, MEASURERS)}; allowed: {', '.join(sorted(MEASURERS))}"
+        chosen = {"conventions": conventions} if conventions else {}
+        self._measure_by(measurement, classes, settings, chosen)
+        self._site_measurers = {
+            name: MEASURERS[measurement](
+                self.classes, {**self.measurement_settings, "convention": name}
             )
-        self.classes = tuple(classes)
-        self.measurement = measurement
-        self.fits_measurer = measurement == "head"
-        self.measurement_settings = settings
-        try:
-            self.measurer = MEASURERS[measurement](self.classes, settings)
-            self._site_measurers = {
-                name: MEASURERS[measurement](self.classes, {**settings, "convention": name})
-                for name in self._conventions
-            }
-        except ValueError as error:
-            where = "measurement.json" if settings else "task.classes"
-            raise ConfigError(f"{where}: {error}") from error
+            for name in self._conventions
+        }
 
     def _check_classes(self, classes: list[str]) -> None:
         if len(classes) != 1:
@@ -136,8 +132,6 @@ class SegmentationTask(PlainTask):
         validation: Iterable[tuple[Sample, Measurement]],
     ) -> dict[str, Any]:
         """What error of the circumference to expect, by the errors of the validation images."""
-        if not self.fits_measurer:
-            return {}
         return fit_to_validation(validation, self._hc_error_percent)
 
     def _hc_error_percent(self, sample: Sample, measurement: HeadMeasurement) -> float | None:
@@ -273,19 +267,3 @@ def _measured_region(measurement: Any, shape: tuple[int, int]) -> np.ndarray | N
     """Inside of the fitted ellipse, bool [H, W]; None where the measurement was refused."""
     assert isinstance(measurement, HeadMeasurement)
     return None if measurement.ellipse is None else rasterise(measurement.ellipse, shape)
-
-
-@TASKS.register("segmentation")
-def segmentation(
-    settings: Mapping[str, Any],
-    *,
-    classes: list[str],
-    measurement: str,
-    conventions: dict[str, dict[str, float]] = {},  # noqa: B006  (never changed)
-) -> Task:
-    """The mask of one of `classes`, measured by the edge wing's `measurement`.
-
-    `conventions` names further sources of the data, and how far the outline of a head exceeds what
-    their experts draw: `{NAME: {ofd: 1.03, bpd: 1.02}}`.
-    """
-    return SegmentationTask(classes, measurement, settings, conventions)

@@ -1,4 +1,4 @@
-"""Exclusive structures inside the fetal head: brain, cavum septi pellucidi, lateral ventricles."""
+"""Structures task: brain, cavum septi pellucidi (csp) and lateral ventricles (lv) in one map."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from pydantic import NonNegativeFloat
 from fetal_tf.config.registry import nearest
 from fetal_tf.data.pipeline.targets import Target, one_hot
 from fetal_tf.data.sample import Sample
-from fetal_tf.edge.bundle.measurers import MEASURERS, Measurement
+from fetal_tf.edge.bundle.measurers import Measurement
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.measure.brain import measure_brain_labels
@@ -38,43 +38,49 @@ from fetal_tf.tasks.structures.columns import (
     parity_limits,
 )
 from fetal_tf.tasks.structures.summary import RAW
-from fetal_tf.tasks.task import Gathered, Task
+from fetal_tf.tasks.task import Gathered
 
-MEASUREMENT = "brain"
 FALSE_ALARM_RATE = 0.05  # share of the validation frames that the anomaly thresholds flag
 
 
+@TASKS.register("structures")
 class StructuresTask(PlainTask):
     """Each pixel is one of `classes`, background first; every other class is a structure."""
 
     name = "structures"
+    measurement = "brain"
     fits_measurer = True
     head: Literal["sigmoid", "softmax", "linear"] = "softmax"
     target_interpolation: Literal["linear", "nearest"] = "nearest"
 
     def __init__(
         self,
+        settings: Mapping[str, Any],
+        *,
         classes: list[str],
         measurement: str,
-        absent: AbsentRule,
-        iou_weights: list[float] | None,
-        cleaning: dict[str, Any] | None,
-        settings: Mapping[str, Any],
+        absent: AbsentRule = "skip",
+        iou_weights: list[NonNegativeFloat] | None = None,
+        cleaning: dict[str, Any] | None = {},  # noqa: B006  (never changed)
     ):
-        _check(classes, measurement, iou_weights)
-        self.classes = tuple(classes)
+        """Check the classes and build the measurer.
+
+        Args:
+            settings: what a trained run has fitted, see `fit_measurer`.
+            classes: background, brain, then the structures inside the brain.
+            measurement: brain.
+            absent: the score of a class in an image whose truth does not show it, see
+                `fetal_tf.scores.classes.class_metrics`.
+            iou_weights: of the training metric `weighted_iou`, per class; by default 0, 1, 2, 2.
+            cleaning: parameters of `edge.cleaning.Cleaning`; empty: the measurer's defaults; null
+                measures the raw label map.
+        """
+        _check(classes, iou_weights)
+        chosen = {} if cleaning == {} else {"cleaning": cleaning}
+        self._measure_by(measurement, classes, settings, chosen, "task.cleaning")
         self.structures = self.classes[1:]
-        self.measurement = measurement
         self.absent: AbsentRule = absent
         self._iou_weights = iou_weights or [0.0, 1.0, *[2.0] * (len(classes) - 2)]
-        # An empty cleaning is the measurer's own.
-        chosen = {} if cleaning == {} else {"cleaning": cleaning}
-        self.measurement_settings: Mapping[str, Any] = chosen | dict(settings)
-        try:
-            self.measurer = MEASURERS[measurement](self.classes, self.measurement_settings)
-        except (TypeError, ValueError) as error:
-            where = "measurement.json" if settings else "task.cleaning"
-            raise ConfigError(f"{where}: {error}") from error
         dice = tuple(f"{name}_dice" for name in self.structures)
         self.headline: tuple[str, ...] = ("foreground_dice", *dice, "mismatch_score")
         self.quantities: tuple[Quantity, ...] = ()
@@ -141,10 +147,6 @@ class StructuresTask(PlainTask):
         calls abnormal take no part; where it does not tell, `fitted_on` says so.
         """
         return structures_fitting.fit(training, validation, self._truth, FALSE_ALARM_RATE)
-
-    def gather(self) -> Gathered:
-        """Nothing is pooled over pixels beyond the rows' confusions."""
-        return {}
 
     def evaluate(
         self,
@@ -274,16 +276,7 @@ class StructuresTask(PlainTask):
         return [name for name in (*shape, *shown, "ventriculomegaly") if name in record]
 
 
-def _check(classes: list[str], measurement: str, iou_weights: list[float] | None) -> None:
-    if measurement not in MEASURERS:
-        raise ConfigError(
-            f"task.measurement: unknown measurement {measurement!r}"
-            f"{nearest(measurement, MEASURERS)}; allowed: {', '.join(sorted(MEASURERS))}"
-        )
-    if measurement != MEASUREMENT:
-        raise ConfigError(
-            f"task.measurement: {measurement} does not measure structures; use {MEASUREMENT}"
-        )
+def _check(classes: list[str], iou_weights: list[float] | None) -> None:
     inner = classes[2:]
     if classes[:2] != [BACKGROUND, "brain"] or not inner or len(set(classes)) < len(classes):
         raise ConfigError(
@@ -301,26 +294,3 @@ def _check(classes: list[str], measurement: str, iou_weights: list[float] | None
             f"task.iou_weights: found {iou_weights}; one weight for each of {len(classes)} classes "
             "is expected, not all zero"
         )
-
-
-@TASKS.register("structures")
-def structures(
-    settings: Mapping[str, Any],
-    *,
-    classes: list[str],
-    measurement: str,
-    absent: AbsentRule = "skip",
-    iou_weights: list[NonNegativeFloat] | None = None,
-    cleaning: dict[str, Any] | None = {},  # noqa: B006  (never changed)
-) -> Task:
-    """Label maps of `classes`, measured by the edge wing's `measurement`.
-
-    Args:
-        settings: fitted to a run, see `StructuresTask.fit_measurer`.
-        classes: background, brain, then what lies in it.
-        measurement: key of MEASURERS.
-        absent: what a class counts in an image whose truth does not show it, see `class_scores`.
-        iou_weights: of the training metric `weighted_iou`, per class; by default 0, 1, 2, 2.
-        cleaning: parameters of `edge.cleaning.Cleaning`; null measures the raw label map.
-    """
-    return StructuresTask(classes, measurement, absent, iou_weights, cleaning, settings)

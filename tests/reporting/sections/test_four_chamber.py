@@ -18,8 +18,8 @@ OFFICIAL = "Official FOCUS score, beside published figures"
 RATIO = "Cardiothoracic ratio, three definitions"
 PIXELS = "Pixels, per image and pooled"
 CATEGORIES = "Share of images above fixed marks"
-NESTED = FourChamberTask(["thorax", "heart"], "four_chamber", {})
-BINARY = FourChamberTask(["heart"], "four_chamber", {})
+NESTED = FourChamberTask({}, classes=["thorax", "heart"])
+BINARY = FourChamberTask({}, classes=["heart"])
 
 
 def row(id, dice, ctr, true=40.0, task=NESTED, **changes):

@@ -257,7 +257,7 @@ def test_pictures_show_prediction_and_truth():
         ({"classes": ["background", "head", "csp"]}, "then brain"),
         ({"classes": ["background", "brain", "cps"]}, "did you mean csp"),
         ({"measurement": "brian"}, "did you mean brain"),
-        ({"measurement": "head"}, "head does not measure structures"),
+        ({"measurement": "head"}, "task.measurement: found 'head'; this task is measured by brain"),
         ({"cleaning": {"top_k": {"cps": 1}}}, "cps: no such structure"),
         ({"iou_weights": [0.0, 1.0]}, "one weight for each of 4"),
         ({"absent": "ignore"}, "task.absent"),
