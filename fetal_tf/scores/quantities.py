@@ -1,4 +1,4 @@
-"""Measured quantities of an evaluation: their names, their columns, and their pairs of values."""
+"""Measured quantities: their names, their columns, their errors, their limits of agreement."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _PHRASES = {f"ctr_{by}": f"CTR by {by}" for by in ("diameter", "area", "circumfe
 
 
 def written(name: str) -> str:
-    """A column's stem as people write it: `hc` → `HC`, `lv_width` → `LV width`."""
+    """A column's stem in words: `hc` → `HC`, `lv_width` → `LV width`."""
     if name in _PHRASES:
         return _PHRASES[name]
     words = [
@@ -29,11 +29,11 @@ def written(name: str) -> str:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A measurement with the columns that a row holds of it: `hc_mm`, `hc_true_mm`, `hc_error_mm`.
+    """A measurement and its columns in a row: `Quantity("hc", "mm")` has `hc_mm`, `hc_true_mm` …
 
     Attributes:
-        stem: the columns' first part.
-        unit: of all three columns.
+        stem: first part of the columns' names.
+        unit: last part of their names.
     """
 
     stem: str
@@ -41,14 +41,11 @@ class Quantity:
 
     @property
     def name(self) -> str:
-        """As people write it."""
+        """In words, see `written`."""
         return written(self.stem)
 
     def columns(self) -> tuple[Column, ...]:
-        """What a row holds of it; the errors are published.
-
-        A length has an error in per cent beside the one in its unit, see `measurement_errors`.
-        """
+        """Its columns in a row, see `measurement_errors`; the errors are published."""
         relative = Column(f"{self.stem}_error_percent", "near 0", published=True)
         return (
             Column(self.predicted, compared=True),
@@ -76,12 +73,12 @@ class Quantity:
 
     @property
     def unit_sign(self) -> str:
-        """The unit as people write it behind a value."""
+        """The unit of a value in print, such as `mm²`."""
         return UNITS.get(self.unit, self.unit)
 
     @property
     def error_sign(self) -> str:
-        """… behind a difference: 44 % and 42 % are apart by 2 pp, percentage points."""
+        """The unit of a difference in print: 44 % - 42 % is 2 pp (percentage points)."""
         return "pp" if self.unit == "percent" else self.unit_sign
 
     def pairs(self, rows: pd.DataFrame) -> "Pairs":
@@ -95,7 +92,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Predicted and measured values of the same images, [N] each, and which carry a flag."""
+    """Predicted and true values of the same images, [N] each, and which images are flagged."""
 
     predicted: np.ndarray
     measured: np.ndarray
@@ -112,7 +109,7 @@ class Pairs:
     def limits(self) -> tuple[float, float, float]:
         """Bias and the 95 % limits of agreement, bias ∓ 1.96 sd (Bland & Altman 1986).
 
-        One pair has no spread: its limits are NaN.
+        The limits of a single pair are NaN.
         """
         bias = float(self.errors.mean())
         spread = 1.96 * float(self.errors.std(ddof=1)) if len(self) > 1 else float("nan")
@@ -120,35 +117,38 @@ class Pairs:
 
 
 def measurement_errors(
-    record: Mapping[str, Any], reference: Mapping[str, float], quantities: Iterable[str]
+    record: Mapping[str, Any],
+    reference: Mapping[str, Any],
+    stems: Iterable[str],
+    unit: str = "mm",
 ) -> dict[str, float | None]:
-    """Each quantity as measured, as the expert has it, and the difference.
+    """Measured value, true value and error of each quantity.
 
     Args:
         record: measured values by name with unit, `{"hc_mm": 172.1, …}`; None or absent where
             nothing was measured.
-        reference: the expert's values under the same names; absent where he gave none.
-        quantities: names without unit, `("hc", "bpd", "ofd")`.
+        reference: the expert's values under the same names; None or absent where there is none.
+        stems: names without unit, `("hc", "bpd", "ofd")`.
+        unit: of all values.
 
     Returns:
-        For a quantity q: `q_mm`, `q_true_mm`, `q_error_mm` (measured minus true: positive is too
-        large), `q_abs_error_mm` and `q_error_percent` (signed, of the true value). What cannot be
-        known is None.
+        For a quantity q in mm: `q_mm`, `q_true_mm`, `q_error_mm` (measured minus true),
+        `q_abs_error_mm` and `q_error_percent` (signed, of the true value). The error of a quantity
+        in per cent is in percentage points, and the only one. None where a value is missing.
 
     Raises:
         DataError: a reference that is not above zero.
     """
     row: dict[str, float | None] = {}
-    for quantity in quantities:
-        measured, true = record.get(f"{quantity}_mm"), reference.get(f"{quantity}_mm")
+    for quantity in (Quantity(stem, unit) for stem in stems):
+        name = quantity.predicted
+        measured, true = record.get(name), reference.get(name)
         if true is not None and not true > 0:
-            raise DataError(f"reference {quantity}_mm must be above zero, found {true!r}")
+            raise DataError(f"reference {name} must be above zero, found {true!r}")
         error = None if measured is None or true is None else float(measured - true)
-        row[f"{quantity}_mm"] = measured
-        row[f"{quantity}_true_mm"] = true
-        row[f"{quantity}_error_mm"] = error
-        row[f"{quantity}_abs_error_mm"] = None if error is None else abs(error)
-        row[f"{quantity}_error_percent"] = (
-            None if error is None or true is None else 100 * error / true
-        )
+        row |= {name: measured, quantity.measured: true, quantity.error: error}
+        row[quantity.absolute] = None if error is None else abs(error)
+        if unit != "percent":
+            relative = None if error is None else 100 * error / reference[name]
+            row[f"{quantity.stem}_error_percent"] = relative
     return row

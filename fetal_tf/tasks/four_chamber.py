@@ -21,11 +21,11 @@ from fetal_tf.scores.columns import Column, ParityLimits, declare, facts, figure
 from fetal_tf.scores.focus_score import FOCUS_COLUMNS, FOCUS_METRICS, focus_score
 from fetal_tf.scores.overlap import overlap_metrics
 from fetal_tf.scores.pixel_levels import PixelLevels
-from fetal_tf.scores.quantities import Quantity
+from fetal_tf.scores.quantities import Quantity, measurement_errors
 from fetal_tf.scores.rows import Row
 from fetal_tf.tasks.confidence_fitting import fit_to_validation
 from fetal_tf.tasks.confidence_summary import CTR, confidence_section
-from fetal_tf.tasks.plain import PlainTask
+from fetal_tf.tasks.plain import PlainTask, row_of
 from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.task import Gathered
 
@@ -146,7 +146,7 @@ class FourChamberTask(PlainTask):
         """
         truth = self._truth(sample)
         levels = gather or self.gather()
-        row: Row = {"id": sample.id, "group": sample.group, "mm_per_pixel": sample.mm_per_pixel}
+        row: Row = {}
         maps = nested(probabilities, self.classes)
         for name in reversed(self.structures):
             row |= _pixel_scores(name, letterbox.restore(maps[name]), truth[name], sample, levels)
@@ -158,9 +158,7 @@ class FourChamberTask(PlainTask):
         if "thorax" in self.structures:
             row |= _ratios(measurement, self._measure_truth(sample))
             row[CTR.expected] = measurement.expected_error_percent
-        row["flags"] = "; ".join(measurement.flags)
-        row["refused"] = measurement.refused or ""
-        return row
+        return row_of(sample, measurement, row)
 
     def summarise(self, rows: pd.DataFrame, seed: int) -> dict[str, Any]:
         """The source study's categories: shares of images above some levels of Dice and AUC; how
@@ -213,18 +211,7 @@ def _pixel_scores(
 def _ratios(
     measured: FourChamberMeasurement, expert: FourChamberMeasurement
 ) -> dict[str, float | None]:
-    """Each ratio as measured, as annotated, and the difference in percentage points."""
-    row: dict[str, float | None] = {}
-    for ratio in RATIOS:
-        here, true = getattr(measured, f"{ratio}_percent"), getattr(expert, f"{ratio}_percent")
-        error = None if here is None or true is None else here - true
-        row |= {
-            f"{ratio}_percent": here,
-            f"{ratio}_true_percent": true,
-            f"{ratio}_error_percent": error,
-            f"{ratio}_abs_error_percent": None if error is None else abs(error),
-        }
-    return row
+    return measurement_errors(measured.as_record(), expert.as_record(), RATIOS, "percent")
 
 
 # How far an exported file may drift from the float model, over paired images. In percentage points

@@ -27,7 +27,7 @@ from fetal_tf.scores.overlap import overlap_metrics
 from fetal_tf.scores.quantities import Quantity
 from fetal_tf.scores.rows import Row
 from fetal_tf.tasks.landmark_columns import LANDMARK_COLUMNS, landmark_columns, landmark_section
-from fetal_tf.tasks.plain import PlainTask
+from fetal_tf.tasks.plain import PlainTask, row_of
 from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.task import Gathered
 
@@ -155,16 +155,14 @@ class LandmarkTask(PlainTask):
         assert isinstance(measurement, LandmarkMeasurement) and measurement.reading is not None
         points = measurement.reading.points
         shape = (letterbox.source_height, letterbox.source_width)
-        row: Row = {"id": sample.id, "group": sample.group, "mm_per_pixel": sample.mm_per_pixel}
+        row: Row = {}
         if self._masked:
             raw = overlap_metrics(letterbox.restore(probabilities[..., 0]) >= LEVEL, _mask(sample))
             row |= {"mask_dice": raw["dice"], "mask_iou": raw["iou"]}
         mm_per_pixel = None if measurement.refused else sample.mm_per_pixel
         row |= landmark_columns(points, _truth(sample), shape, mm_per_pixel)
         row["lowest_peak"] = measurement.lowest_peak
-        row["flags"] = "; ".join(measurement.flags)
-        row["refused"] = measurement.refused or ""
-        return row
+        return row_of(sample, measurement, row)
 
     def summarise(self, rows: pd.DataFrame, seed: int) -> dict[str, Any]:
         """Radial errors over all landmarks, success rates, span of the predictions."""

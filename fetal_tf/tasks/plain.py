@@ -14,11 +14,12 @@ from fetal_tf.edge.errors import ConfigError
 from fetal_tf.losses.class_pixels import ClassPixels
 from fetal_tf.scores.columns import Column
 from fetal_tf.scores.quantities import Quantity
+from fetal_tf.scores.rows import Row
 from fetal_tf.tasks.task import Gathered
 
 
 class PlainTask:
-    """A task without fitted settings, whose figures are all means of columns. See `Task`.
+    """A task without fitted settings, whose figures are all means of columns; see `Task`.
 
     A task registers its class; the keywords of its `__init__` are the keys of `task` in a config.
     """
@@ -76,15 +77,15 @@ class PlainTask:
         return tuple(name for name, column in self.columns.items() if column.published)
 
     def known_channels(self, target: np.ndarray) -> np.ndarray:
-        """Every channel says something."""
+        """All channels are known."""
         return np.ones(target.shape[-1], bool)
 
     def measurer_of(self, sample: Sample) -> Measurer:
-        """The experts of every dataset measure alike."""
+        """The same measurer for all datasets."""
         return self.measurer
 
     def count_pixels(self, targets: Iterable[Target]) -> ClassPixels | None:
-        """There are no exclusive classes to weigh against each other."""
+        """None: the classes are not exclusive."""
         return None
 
     def fit_measurer(
@@ -92,7 +93,7 @@ class PlainTask:
         training: Iterable[Sample],
         validation: Iterable[tuple[Sample, Measurement]],
     ) -> dict[str, Any]:
-        """Nothing is fitted: the measurer's limits hold for every net."""
+        """Nothing is fitted."""
         return {}
 
     def gather(self) -> Gathered:
@@ -100,13 +101,25 @@ class PlainTask:
         return {}
 
     def pooled(self, rows: pd.DataFrame) -> dict[str, float | None]:
-        """Every figure is a mean of its column."""
+        """No pooled figures."""
         return {}
 
     def summarise(self, rows: pd.DataFrame, seed: int) -> dict[str, Any]:
-        """Nothing beside the columns."""
+        """No further sections."""
         return {}
 
     def tables(self, rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
-        """Nothing beside per_image.csv."""
+        """No files beside per_image.csv."""
         return {}
+
+
+def row_of(sample: Sample, measurement: Measurement, scores: Row) -> Row:
+    """The row of one image: its identity, then `scores`, then the flags of its measurement."""
+    return {
+        "id": sample.id,
+        "group": sample.group,
+        "mm_per_pixel": sample.mm_per_pixel,
+        **scores,
+        "flags": "; ".join(measurement.flags),
+        "refused": measurement.refused or "",
+    }

@@ -23,7 +23,7 @@ from fetal_tf.scores.rows import Row
 from fetal_tf.tasks.confidence_fitting import fit_to_validation
 from fetal_tf.tasks.confidence_summary import HC, confidence_section
 from fetal_tf.tasks.landmark_columns import LANDMARK_COLUMNS, landmark_columns, landmark_section
-from fetal_tf.tasks.plain import PlainTask
+from fetal_tf.tasks.plain import PlainTask, row_of
 from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.subgroup_summary import subgroup_section
 from fetal_tf.tasks.task import Gathered
@@ -160,8 +160,7 @@ class SegmentationTask(PlainTask):
         predicted_mask = _measured_region(measurement, truth_mask.shape)
         if predicted_mask is None:
             predicted_mask = raw_mask
-        row: Row = {"id": sample.id, "group": sample.group, "mm_per_pixel": sample.mm_per_pixel}
-        row |= {"source": sample.source} if sample.source else {}
+        row: Row = {"source": sample.source} if sample.source else {}
         row |= overlap_metrics(predicted_mask, truth_mask)
         raw = overlap_metrics(raw_mask, truth_mask)
         row |= {"mask_dice": raw["dice"], "mask_iou": raw["iou"]}
@@ -172,9 +171,7 @@ class SegmentationTask(PlainTask):
         row |= _ends(measurement, truth, sample, truth_mask.shape)
         row |= _errors(measurement, truth, sample)
         row[HC.expected] = measurement.as_record()[HC.expected]
-        row["flags"] = "; ".join(measurement.flags)
-        row["refused"] = measurement.refused or ""
-        return row
+        return row_of(sample, measurement, row)
 
     def summarise(self, rows: pd.DataFrame, seed: int) -> dict[str, Any]:
         """The ends of the axes, as a net that looks for nothing else is judged by them; how well
@@ -234,18 +231,11 @@ class SegmentationTask(PlainTask):
         return self.measurer.measure(probabilities, identity, mm_per_pixel)
 
 
-def _reference(sample: Sample, truth: Measurement) -> dict[str, float]:
-    """The expert's numbers; what the dataset does not state is measured on its own mask."""
-    record = truth.as_record()
-    measured = {f"{q}_mm": record.get(f"{q}_mm") for q in QUANTITIES}
-    known = {name: float(value) for name, value in measured.items() if value is not None}
-    return known | dict(sample.reference)
-
-
 def _errors(
     measurement: Measurement, truth: Measurement, sample: Sample
 ) -> dict[str, float | None]:
-    reference = _reference(sample, truth)
+    """Errors against the dataset's own numbers; where it states none, against its mask's."""
+    reference = {**truth.as_record(), **sample.reference}
     return measurement_errors(measurement.as_record(), reference, QUANTITIES)
 
 

@@ -24,7 +24,7 @@ from fetal_tf.scores.classes import AbsentRule
 from fetal_tf.scores.confusions import confusion, confusion_columns
 from fetal_tf.scores.quantities import Quantity, measurement_errors
 from fetal_tf.scores.rows import Row, frame_of, scored
-from fetal_tf.tasks.plain import PlainTask
+from fetal_tf.tasks.plain import PlainTask, row_of
 from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.structures import fitting as structures_fitting
 from fetal_tf.tasks.structures import summary as structures_summary
@@ -168,12 +168,7 @@ class StructuresTask(PlainTask):
             confusion(found, labels, len(self.classes))
             for found in (measured.labels, measured.raw_labels)
         )
-        row: Row = {
-            "id": sample.id,
-            "group": sample.group,
-            "mm_per_pixel": sample.mm_per_pixel,
-            "condition": sample.condition or "",
-        }
+        row: Row = {"condition": sample.condition or ""}
         row |= self._overlap(cleaned) | {RAW + k: v for k, v in self._overlap(raw).items()}
         row |= self._mismatch(cleaned)
         record, true_record = measured.as_record(), truth.as_record()
@@ -182,15 +177,10 @@ class StructuresTask(PlainTask):
                 row[name] = value
         row |= {f"{TRUE}{name}": true_record[name] for name in self._true_columns(true_record)}
         if self.quantities:
-            width = f"{LV_WIDTH}_mm"
-            expert = true_record[width]
-            reference = {} if expert is None else {width: float(expert)}
-            row |= measurement_errors(record, reference, (LV_WIDTH,))
+            row |= measurement_errors(record, true_record, (LV_WIDTH,))
         row |= confusion_columns(cleaned, self.classes)
         row |= confusion_columns(raw, self.classes, RAW)
-        row["flags"] = "; ".join(measured.flags)
-        row["refused"] = measured.refused or ""
-        return row
+        return row_of(sample, measured, row)
 
     def pooled(self, rows: pd.DataFrame) -> dict[str, float | None]:
         """Scores over the pixels of all images together."""
