@@ -16,9 +16,8 @@ from fetal_tf.edge.measure.fit_doubts import LEVEL
 from fetal_tf.edge.measure.four_chamber_measurement import FourChamberMeasurement
 from fetal_tf.edge.measure.nested_probabilities import nested
 from fetal_tf.metrics.masks import Dice, IoU, PixelAccuracy
-from fetal_tf.scores.categories import categories
 from fetal_tf.scores.columns import Column, ParityLimits, declare, facts, figures, values
-from fetal_tf.scores.focus_score import FOCUS_COLUMNS, FOCUS_METRICS, focus_score
+from fetal_tf.scores.focus import FOCUS_COLUMNS, FOCUS_METRICS, categories, focus_score
 from fetal_tf.scores.overlap import overlap_metrics
 from fetal_tf.scores.pixel_levels import PixelLevels
 from fetal_tf.scores.quantities import Quantity, measurement_errors

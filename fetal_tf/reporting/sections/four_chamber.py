@@ -8,8 +8,7 @@ import pandas as pd
 
 from fetal_tf.reporting.section import Section, Table
 from fetal_tf.reporting.sections.curves import curve_plots
-from fetal_tf.scores.categories import MARKS
-from fetal_tf.scores.focus_score import FOCUS_METRICS
+from fetal_tf.scores.focus import FOCUS_METRICS, MARKS
 from fetal_tf.scores.quantities import Quantity
 from fetal_tf.scores.rows import numbers, scored
 from fetal_tf.scores.wording import DASH, interval, metric_label, number, plural

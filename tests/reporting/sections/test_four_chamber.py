@@ -7,7 +7,7 @@ from fetal_tf.evaluation.evaluate import summarise_rows
 from fetal_tf.reporting.page import SECTIONS, write_report
 from fetal_tf.reporting.sections.confidence import confidence_section
 from fetal_tf.reporting.sections.four_chamber import PIXEL_METRICS, RATIOS, four_chamber_section
-from fetal_tf.scores.focus_score import FOCUS_METRICS
+from fetal_tf.scores.focus import FOCUS_METRICS
 from fetal_tf.scores.pixel_levels import PixelLevels
 from fetal_tf.scores.rows import image_frame
 from fetal_tf.tasks.four_chamber import FourChamberTask

@@ -1,11 +1,16 @@
-"""The official score of the FOCUS dataset: ellipses compared, and the ratio of their axes."""
+"""Scores of four-chamber views: the official FOCUS score, and the source study's categories."""
 
 from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
 from fetal_tf.scores.columns import figures
 from fetal_tf.scores.overlap import overlap_metrics, surface_distances_px
+from fetal_tf.scores.rows import numbers
 
 # What the dataset's authors call our structures.
 _OFFICIAL = {"heart": "cardiac", "thorax": "thorax"}
@@ -15,6 +20,7 @@ FOCUS_COLUMNS = (
     *figures("focus_ctr_agreement", better="higher"),
 )
 FOCUS_METRICS = tuple(column.name for column in FOCUS_COLUMNS)
+MARKS = {"dice": (0.8, 0.7, 0.5), "roc_auc": (0.9, 0.8, 0.7)}
 
 
 def focus_score(
@@ -81,3 +87,28 @@ def _ctr_agreement(
     ctr = heart.semi_minor / thorax.semi_minor
     true = truth["heart"].semi_minor / truth["thorax"].semi_minor
     return 1 - abs(ctr - true) / true
+
+
+def categories(rows: pd.DataFrame, structure: str) -> dict[str, Any]:
+    """The share of images above fixed marks of Dice and ROC AUC, as the source study states them.
+
+    Args:
+        rows: one per image, with `STRUCTURE_dice` and `STRUCTURE_roc_auc`.
+        structure: `heart` or `thorax`.
+
+    Returns:
+        `dice` and `roc_auc`, each mark → share of the images strictly above it, so an image above
+        0.8 counts for 0.7 and 0.5 as well; `n`: the images that have both figures. Shares are None
+        where none has.
+    """
+    values = numbers(rows, *(f"{structure}_{metric}" for metric in MARKS))
+    known = values[np.isfinite(values).all(axis=1)]
+    shares: dict[str, Any] = {
+        metric: {str(mark): _share(of_metric > mark) for mark in marks}
+        for (metric, marks), of_metric in zip(MARKS.items(), known.T, strict=True)
+    }
+    return shares | {"n": len(known)}
+
+
+def _share(above: np.ndarray) -> float | None:
+    return float(above.mean()) if len(above) else None
