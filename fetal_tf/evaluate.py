@@ -88,7 +88,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _check_replaceable(out: Path) -> None:
-    """Make sure that nothing but an older evaluation is replaced."""
+    """Refuse to replace a folder that holds no evaluation."""
     if not is_replaceable(out, "summary.json"):
         raise DataError(
             f"{out}: is there and holds no evaluation (no summary.json in it); "
@@ -110,7 +110,7 @@ def _official(task, score: str) -> tuple[str, ...]:
 
 
 def _table(summary, task, names) -> str:
-    """Names, and the figures under them; where a task pools, its pooled figures in a line more."""
+    """The headline metrics as a table; below it the pooled ones if the task has any."""
     from fetal_tf.reporting.text.table import text_table
     from fetal_tf.scores.wording import metric_label, number
 

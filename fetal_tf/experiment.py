@@ -1,4 +1,4 @@
-"""From a config to the things it names: the only file that knows every registry."""
+"""Build the task, data, model, loss and optimizer of a config; this file knows all registries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,14 @@ from fetal_tf.tasks.task import Task
 
 @dataclass(frozen=True)
 class Experiment:
-    """A config whose every name and parameter has been checked, with its task built."""
+    """A checked config and its task; builds and compiles the model.
+
+    Example::
+
+        experiment = open_experiment(config)
+        model = experiment.build_model()
+        experiment.compile(model, steps_per_epoch=50)
+    """
 
     config: Config
     task: Task
@@ -37,14 +44,15 @@ class Experiment:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of the network's input; ultrasound is gray."""
+        """(height, width, channels) of the network's input; one gray channel."""
         return (*self.config.data.image_size, 1)
 
     def build_model(self) -> keras.Model:
-        """The model with fresh weights from `seed`, under the configured precision.
+        """The model with weights initialised from `seed`, in the configured precision.
 
         Raises:
-            ConfigError: a size that it cannot take, or a head of another kind than the classes.
+            ConfigError: an image size that the model cannot take, or an output activation that does
+                not fit the classes.
         """
         keras.utils.set_random_seed(self.config.seed)
         with dtype_policy(self.config.train.precision):
@@ -70,11 +78,11 @@ class Experiment:
 
     @property
     def monitor(self) -> Monitor:
-        """What chooses the best epoch."""
+        """The metric that chooses the best epoch."""
         return _monitor(self.config, self.task)
 
     def check_monitor(self) -> None:
-        """Raises ConfigError where `train.monitor` will not be measured."""
+        """Raise ConfigError if `train.monitor` is no metric of this experiment."""
         names = [
             "loss",
             *(metric.name for metric in self.task.training_metrics(self.config.data.image_size)),
@@ -88,7 +96,7 @@ class Experiment:
             )
 
     def check_loss(self, class_pixels: ClassPixels | None) -> None:
-        """Raises ConfigError where the loss cannot be built for what the training frames hold."""
+        """Raise ConfigError if the loss cannot be built with these class counts."""
         LOSSES.build("loss", self.config.loss.spec(), class_pixels)
 
     def compile(
@@ -98,13 +106,13 @@ class Experiment:
         class_pixels: ClassPixels | None = None,
         schedule: dict[str, Any] | None = None,
     ) -> Schedule:
-        """Attach loss, optimizer and metrics; returns the schedule for its plateau, if any.
+        """Compile the model with loss, optimizer and metrics; return the schedule.
 
         Args:
             model: any model of this experiment.
-            steps_per_epoch: what a schedule counts in.
-            class_pixels: what the training frames hold, for losses that weigh classes by it.
-            schedule: another schedule than the config's.
+            steps_per_epoch: of training; schedules are converted from epochs to steps.
+            class_pixels: pixels of each class in the training frames, for class weights.
+            schedule: replaces the config's schedule.
         """
         config = self.config
         optimizer_spec = config.optimizer.spec()
@@ -124,15 +132,15 @@ class Experiment:
 def open_experiment(
     config: Config, measurement_settings: Mapping[str, Any] | None = None
 ) -> Experiment:
-    """Check every component of `config` before anything is read, and build the task.
+    """Check all names and parameters of `config` before any data is read, and build the task.
 
     Args:
         config: the resolved tree.
-        measurement_settings: what a trained run has fitted for its measurer, see
+        measurement_settings: settings of the measurer that a trained run has fitted, see
             `fetal_tf.runs.measurement_settings`.
 
     Raises:
-        ConfigError: the first unknown name, unknown parameter or wrong type, by its key.
+        ConfigError: the key of the first unknown name, unknown parameter or wrong type.
     """
     for key, registry in (
         ("model", MODELS),
@@ -157,7 +165,7 @@ def open_experiment(
 
 
 def monitor_of(config: Config) -> Monitor:
-    """What chooses the best epoch; the task says which way it improves."""
+    """The metric that chooses the best epoch, with its direction as the task declares it."""
     return _monitor(config, TASKS.build("task", config.task.spec(), {}))
 
 
@@ -167,7 +175,7 @@ def _monitor(config: Config, task: Task) -> Monitor:
 
 
 def _check_aspect_ratio(config: Config) -> None:
-    """A loss that states the frame's height / width has to state that of `data.image_size`."""
+    """The `aspect_ratio` of a loss has to be height / width of `data.image_size`."""
     stated = config.loss.spec().get("aspect_ratio")
     height, width = config.data.image_size
     if stated is not None and abs(stated * width - height) > 0.5:
@@ -178,7 +186,7 @@ def _check_aspect_ratio(config: Config) -> None:
 
 
 def _check_conventions(config: Config) -> None:
-    """A caliper convention belongs to a dataset that is mixed in; any other would do nothing."""
+    """A caliper convention has to name a dataset of `data.mixed_with`, else it has no effect."""
     known = [name for name, source in config.data.mixed_with.items() if not source.negative]
     for name in config.task.spec().get("conventions") or {}:
         if name not in known:

@@ -18,8 +18,8 @@ class Schedule:
     """The learning rate over training.
 
     Attributes:
-        steps: for the optimizer: a number, or a Keras schedule over training steps.
-        plateau: lowers the number between epochs; None for the other schedules.
+        steps: for the optimizer: a constant, or a Keras schedule over training steps.
+        plateau: lowers the constant between epochs; None for the other schedules.
     """
 
     steps: float | keras.optimizers.schedules.LearningRateSchedule
@@ -37,9 +37,9 @@ class Plateau:
     min_delta: float = 1e-4
 
     def rate_after(self, losses: Sequence[float]) -> float:
-        """Learning rate of the next epoch, from all past values of the monitored loss.
+        """Learning rate of the next epoch, from all past values of the monitor; lower is better.
 
-        It depends on the history alone, so a resumed run needs no other state. Lower is better;
+        It depends on the history alone, so a resumed run needs no other state.
         `fetal_tf.training.callbacks` negates a monitor that is maximised.
         """
         rate, best, waited = self.initial, float("inf"), 0
@@ -55,7 +55,7 @@ class Plateau:
 
 @SCHEDULES.register("constant")
 def constant(learning_rate: float, total_steps: int, steps_per_epoch: int) -> Schedule:
-    """The same rate in every step."""
+    """A constant learning rate."""
     return Schedule(learning_rate)
 
 
@@ -68,7 +68,7 @@ def cosine(
     warmup_epochs: NonNegativeFloat = 0.0,
     final_fraction: NonNegativeFloat = 0.0,
 ) -> Schedule:
-    """Linear warm-up to the rate, then half a cosine down to `final_fraction` of it."""
+    """Linear warm-up to the learning rate, then cosine decay to `final_fraction` of it."""
     warmup_steps = min(round(warmup_epochs * steps_per_epoch), total_steps - 1)
     if warmup_steps <= 0:
         return Schedule(
@@ -98,7 +98,7 @@ def plateau(
     minimum: NonNegativeFloat = 1e-6,
     min_delta: NonNegativeFloat = 1e-4,
 ) -> Schedule:
-    """Hold the rate until `train.monitor` stalls, then multiply it by `factor`."""
+    """Multiply the rate by `factor` when `train.monitor` has not improved for `patience` epochs."""
     return Schedule(learning_rate, Plateau(learning_rate, factor, patience, minimum, min_delta))
 
 
@@ -106,7 +106,7 @@ def plateau(
 def adam(
     schedule: Schedule, *, learning_rate: PositiveFloat, clip_norm: PositiveFloat | None = None
 ) -> keras.optimizers.Optimizer:
-    """Adam (Kingma & Ba 2015); `clip_norm` bounds the norm of all gradients together."""
+    """Adam (Kingma & Ba 2015); `clip_norm` limits the global norm of the gradients."""
     return keras.optimizers.Adam(schedule.steps, global_clipnorm=clip_norm)
 
 

@@ -1,4 +1,4 @@
-"""The data that a config names: read from their roots, divided into train, val and test."""
+"""Read the datasets of a config and divide them into train, val and test."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ class ConfiguredData:
     Attributes:
         config: the section `data`.
         division: the section `split`.
-        refit: the run whose validation frames are learnt too, `train.refit`; None for most.
+        refit: `train.refit`, the run whose validation frames are trained on too; None for most.
     """
 
     config: DataConfig
@@ -34,17 +34,17 @@ class ConfiguredData:
         dataset: str | None = None,
         negative: bool | None = None,
     ) -> list[Sample]:
-        """Every annotated frame under the config's roots, or those under another one.
+        """Every annotated frame under the config's roots, or under another root.
 
-        `exclude` and `options` of the config belong to one of its datasets: they are applied to
-        its root alone, and the options to any root of the same dataset.
+        `exclude` of a dataset applies to its own root only, its `options` to any root that is read
+        as this dataset.
 
         Args:
             data_root: another root; None takes the config's.
-            dataset: the layout there. One of the datasets that the config mixes is read alone;
-                without either argument all of them are.
-            negative: True reads the config's negatives alone, False all but them; the others' roots
-                are not looked at.
+            dataset: the layout there, or a dataset that the config mixes, which is then read alone.
+                Without both arguments all of them are read.
+            negative: True reads the config's negatives only, False all others; None both. The roots
+                of datasets that are not read may be missing.
 
         Raises:
             ConfigError: the root does not exist.
@@ -64,7 +64,7 @@ class ConfiguredData:
         return self._read(chosen, sources[chosen], data_root) if chosen in wanted else []
 
     def is_own(self, data_root: Path | None, dataset: str | None = None) -> bool:
-        """Whether these are the config's data, of which `splits.csv` speaks."""
+        """Whether these are the config's own data, which `splits.csv` divides."""
         chosen = self._source(dataset)
         if chosen is None:
             return False
@@ -72,7 +72,7 @@ class ConfiguredData:
         return data_root is None or data_root.resolve() == root.resolve()
 
     def _source(self, dataset: str | None) -> str | None:
-        """Which of the config's datasets is meant; the first where none is named."""
+        """Name of the config's dataset that is meant; by default the first, ``""``."""
         sources = self.config.sources
         if dataset is None:
             return ""
@@ -103,11 +103,10 @@ class ConfiguredData:
     ) -> list[Sample]:
         """Samples of train, val, test or all, from the config's root or from another one.
 
-        Without negatives: there is nothing to measure on them, see `negatives_of`. None at all
-        where `dataset` is one of them.
+        Negatives are left out, see `negatives_of`; the list is empty if `dataset` is one of them.
 
         Raises:
-            DataError: there are none, or a refit is asked for its validation frames.
+            DataError: there are none, or val of a refit, which was trained on it.
         """
         samples = self.read(data_root, dataset, negative=False)
         chosen = self._source(dataset)
@@ -129,9 +128,9 @@ class ConfiguredData:
         data_root: Path | None = None,
         dataset: str | None = None,
     ) -> list[Sample]:
-        """The config's negatives of a part, see `fetal_tf.data.negatives`; there may be none.
+        """The config's negatives of a part, see `fetal_tf.data.negatives`; may be empty.
 
-        They choose no epoch and fit no threshold: val and test are both all that is held out.
+        They choose no epoch and fit no threshold, so val and test both mean: all that are held out.
         """
         samples = self.read(data_root, dataset, negative=True)
         source = str(data_root or self.config.root)
@@ -140,10 +139,10 @@ class ConfiguredData:
         return [s for p in parts for s in belonging_to(samples, splits, p, source)]
 
     def split(self, samples: list[Sample]) -> dict[str, SplitRow]:
-        """Assign every sample to train, val or test, whole groups at a time, each source by itself.
+        """Assign every sample to train, val or test by whole groups, each source separately.
 
-        Negatives are drawn by the names that they have alone: where another run learns their
-        dataset, as a net that this one starts from may have done, both hold out the same frames.
+        Negatives are drawn by their ids without the source's name. So a run that trains on their
+        dataset alone, such as one that this run starts from, holds out the same frames.
         """
         split = self.division
         rows: dict[str, SplitRow] = {}
@@ -165,10 +164,10 @@ class ConfiguredData:
 
 
 def check_data(config: DataConfig) -> None:
-    """Check the names and options of every dataset, before a root is looked at.
+    """Check the names and options of every dataset, without reading any.
 
     Raises:
-        ConfigError: an unknown dataset or option, by its key.
+        ConfigError: the key of an unknown dataset or option.
     """
     for name, source in config.sources.items():
         key = f"data.mixed_with.{name}" if name else "data"
@@ -182,7 +181,7 @@ def check_data(config: DataConfig) -> None:
 
 
 def negative_ids(config: DataConfig, ids: Iterable[str]) -> set[str]:
-    """Which of the ids belong to negatives of the config."""
+    """Those of the ids that belong to negatives of the config."""
     mixed = config.mixed_with
     negative = {name for name, source in mixed.items() if source.negative}
     return {id for id in ids if source_and_id(id, mixed)[0] in negative}

@@ -1,8 +1,7 @@
-"""The datasets that a model was trained on, and the attribution that their licences ask for.
+"""The datasets that a model was trained on, and the attribution that their licences require.
 
-A dataset is recognised by its content, not by its folder's name: a reader also reads phantoms and
-other people's frames in the same layout. A run keeps its credits in `credits.json`: its own first,
-then those of the nets that it descends from.
+A dataset is recognised by its content, since readers also read phantoms and other data in the same
+layout. `credits.json` of a run holds its own credit, then those of the nets that it descends from.
 """
 
 import json
@@ -61,11 +60,11 @@ _KNOWN_ROWS = 2  # this many equal rows identify a dataset; equal names alone do
 
 @dataclass(frozen=True)
 class DataCredit:
-    """What a bundle says of its training data.
+    """Origin and licence of the training data, as a bundle states it.
 
     Attributes:
         trained_on: one line for bundle.json and the head of the card.
-        phantom: generated images, whose figures say nothing about patients.
+        phantom: whether images are generated, so that scores say nothing about patients.
         attribution: what must be shown wherever the model is used; empty for generated data.
         grouping: one sentence on whether the split separates patients.
     """
@@ -132,7 +131,7 @@ UNKNOWN_START = DataCredit(
 
 
 def credit(samples: Sequence[Sample], dataset: str) -> DataCredit:
-    """Recognise where samples come from: by a phantom's marker file, or by known rows of a dataset.
+    """The credit for samples, recognised by a phantom's marker file or by known rows of a dataset.
 
     Args:
         samples: of one dataset.
@@ -175,13 +174,13 @@ def _is_planes_row(sample: Sample) -> bool:
 def credits_of(
     samples: Sequence[Sample], datasets: Mapping[str, str], ancestors: Sequence[Path]
 ) -> list[DataCredit]:
-    """The credit for `samples`, then those of the nets that the new one descends from.
+    """The credit for `samples`, then the credits of the nets that the new one descends from.
 
     Args:
-        samples: what is trained on.
-        datasets: the name of their reader by `Sample.source`.
-        ancestors: folders of the runs or bundles that it starts from or learns from; the model
-            is derived from their data too, so it inherits their credits.
+        samples: the training data.
+        datasets: `Sample.source` → name of its reader.
+        ancestors: folders of the runs or bundles that it starts from or learns from. Their data
+            shape the new model too, so it inherits their credits.
     """
     own = _together([credit(part, datasets[source]) for source, part in by_source(samples).items()])
     found = [own]
@@ -193,7 +192,7 @@ def credits_of(
 
 
 def _covers(inherited: DataCredit, credit: DataCredit) -> bool:
-    """Whether `credit` names all datasets and attributions of `inherited`."""
+    """Whether `credit` states all datasets and attributions of `inherited`."""
     return (
         _origins(inherited) <= _origins(credit)
         and set(inherited.attribution) <= set(credit.attribution)
@@ -202,13 +201,13 @@ def _covers(inherited: DataCredit, credit: DataCredit) -> bool:
 
 
 def _origins(credit: DataCredit) -> set[str]:
-    """The datasets that a `trained_on` line names; older bundles used other words between them."""
+    """The datasets in a `trained_on` line, also in one with the wording of older bundles."""
     between = "|".join(map(re.escape, (_BESIDE, _BY_DESCENT, ", and before that on ")))
     return set(re.split(between, credit.trained_on))
 
 
 def _together(parts: Sequence[DataCredit]) -> DataCredit:
-    """One credit for datasets that are mixed."""
+    """One credit for several datasets of a run."""
     if len(parts) == 1:
         return parts[0]
     return DataCredit(
@@ -220,12 +219,12 @@ def _together(parts: Sequence[DataCredit]) -> DataCredit:
 
 
 def write_credits(run: Path, found: Sequence[DataCredit]) -> None:
-    """Keep a run's credits in its folder."""
+    """Write `credits.json` into a run's folder."""
     write_text_atomic(run / CREDITS_NAME, json.dumps([asdict(c) for c in found], indent=2) + "\n")
 
 
 def read_credits(run: Path) -> list[DataCredit]:
-    """A run's credits; none where it has no such file.
+    """The credits in a run's `credits.json`; empty without that file.
 
     Raises:
         FetalTFError: the file is damaged.
@@ -241,7 +240,7 @@ def read_credits(run: Path) -> list[DataCredit]:
 
 
 def _bundle_credits(folder: Path) -> list[DataCredit]:
-    """The credit in the bundle.json of a folder, as the zoo's float models have one; else none."""
+    """The credit in a folder's bundle.json; empty without that file."""
     path = folder / MANIFEST
     if not path.is_file():
         return []

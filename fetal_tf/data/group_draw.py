@@ -1,7 +1,7 @@
-"""Draw the groups of a split or fold: in the order of their hashes, stratum by stratum.
+"""Draw groups for splits and folds by the order of their hashes, stratum by stratum.
 
-The hash depends on the seed and the group's name alone. So leaving out or adding a few groups moves
-few of the others.
+A hash depends on the seed and the group's name only. So removing or adding a few groups moves few
+others.
 """
 
 import hashlib
@@ -17,12 +17,12 @@ _PARTS = 3  # train, val, test: with fewer groups a stratum cannot be in each
 
 
 def strata_by_structures(samples: Sequence[Sample]) -> Strata:
-    """Put groups whose frames show the same set of structures into one stratum, smallest first.
+    """Strata of groups whose frames show the same set of structures, smallest stratum first.
 
-    Strata of one or two groups cannot be in every part; they are joined to one.
+    Strata of one or two groups cannot be in every part, so they are joined into one.
 
     Raises:
-        DataError: the dataset does not tell what some of its frames show.
+        DataError: the structures of some frames are unknown.
     """
     unknown = [sample.id for sample in samples if sample.present is None]
     if unknown:
@@ -38,7 +38,7 @@ def strata_by_structures(samples: Sequence[Sample]) -> Strata:
         by_structures[tuple(sorted(structures))].append(group)
     large = [groups for _, groups in sorted(by_structures.items()) if len(groups) >= _PARTS]
     rest = [group for groups in by_structures.values() if len(groups) < _PARTS for group in groups]
-    # A large stratum at the end can make up for rounding in the small ones.
+    # A large stratum at the end can correct the rounding of the small ones.
     return sorted([*large, rest] if rest else large, key=len)
 
 
@@ -50,10 +50,10 @@ def draw_part(
     seed: int,
     strata: Strata,
 ) -> None:
-    """Move groups from train to `name`, in the order of their hashes, up to its share.
+    """Move groups from train to `name`, in the order of their hashes, up to `fraction`.
 
-    Each stratum gives its share of images, corrected by the rounding of the strata before it. Where
-    there are several, each gives at least one group and keeps one for every part drawn later.
+    Each stratum gives this fraction of its images, corrected by the rounding of the strata before
+    it. If there are several, each gives at least one group and keeps one for each later part.
 
     Args:
         split: part of each group, changed in place.
@@ -87,9 +87,9 @@ def draw_part(
 def draw_folds(
     split: Mapping[str, str], folds: int, sizes: Mapping[str, int], seed: int, strata: Strata
 ) -> dict[str, int]:
-    """Assign each group outside test to a fold; for most, the hash decides.
+    """Assign each group outside test to a fold: the one of its hash, or another if that is full.
 
-    In every stratum the folds differ by at most its largest group.
+    In every stratum the sizes of the folds differ by at most its largest group.
 
     Raises:
         DataError: fewer than two folds, or more than there are groups.
@@ -104,7 +104,7 @@ def draw_folds(
     total = [0] * folds
     for stratum in strata:
         groups = [group for group in in_line(stratum, seed) if split[group] != "test"]
-        groups.sort(key=lambda group: -sizes[group])  # stable: in line within one size
+        groups.sort(key=lambda group: -sizes[group])  # stable: equal sizes stay in hash order
         filled = [0] * folds
         room = sum(sizes[group] for group in groups) // folds
         for group in groups:
@@ -115,7 +115,7 @@ def draw_folds(
                 total[wanted] += sizes[group]
         for group in groups:
             if group not in fold:
-                # The fold with the fewest images of this stratum; among equals, of all strata.
+                # The fold with the fewest images of this stratum; of equal ones, of all strata.
                 fold[group] = min(range(folds), key=lambda f: (filled[f], total[f]))
                 filled[fold[group]] += sizes[group]
                 total[fold[group]] += sizes[group]
@@ -128,7 +128,7 @@ def in_line(groups: Iterable[str], seed: int) -> list[str]:
 
 
 def _take(waiting: Sequence[str], target: int, sizes: Mapping[str, int], most: int) -> list[str]:
-    """The first groups, at most `most`, with together as nearly `target` images as possible."""
+    """The first groups, at most `most`, with a total as near to `target` images as possible."""
     taken: list[str] = []
     left_over = []
     missing = target
@@ -138,8 +138,8 @@ def _take(waiting: Sequence[str], target: int, sizes: Mapping[str, int], most: i
             missing -= sizes[group]
         else:
             left_over.append(group)
-    # All that are left over are larger than what is missing: take one only if the sum comes nearer,
-    # or if nothing was taken at all.
+    # Each group left over is larger than what is missing: take one only if that brings the total
+    # nearer, or if none was taken.
     if missing and left_over and len(taken) < most:
         smallest = min(left_over, key=lambda group: sizes[group])
         if sizes[smallest] - missing < missing or missing == target:
@@ -148,5 +148,5 @@ def _take(waiting: Sequence[str], target: int, sizes: Mapping[str, int], most: i
 
 
 def _hash(seed: int, purpose: str, group: str) -> int:
-    # Python's `hash` differs from one process to the next.
+    # Python's `hash` differs between processes.
     return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{group}".encode()).digest()[:8], "big")

@@ -1,7 +1,7 @@
-"""Split samples by group into train, validation, test and folds; kept in `splits.csv`.
+"""Split samples by group into train, validation, test and folds; write and read `splits.csv`.
 
-A group (patient, examination) is never divided. Leaving out or adding a few images moves few of the
-others. The draw can be stratified by the structures that a group's frames show.
+A group (patient, examination) is never divided. Removing or adding a few images moves few others.
+The split can be stratified by the structures that a group's frames show.
 """
 
 import csv
@@ -25,7 +25,7 @@ PARTS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class SplitRow:
-    """Where one sample belongs: `split` of SPLITS, `fold` from 0, None in test or without folds."""
+    """The part of one sample: `split` of SPLITS, `fold` from 0, None in test or without folds."""
 
     id: str
     group: str
@@ -43,9 +43,9 @@ def split_groups(
 ) -> dict[str, SplitRow]:
     """Assign every sample to train, val or test, and with `folds` all but test to a fold.
 
-    Sizes are counted in images and come as near to the fractions as whole groups allow. The test
-    split does not depend on `val` or `folds`. Where every sample has an `official_split`, that one
-    is used; val is drawn from its training part only where the dataset has no val.
+    Fractions are of images, met as nearly as whole groups allow. The test split does not depend on
+    `val` or `folds`. If every sample has an `official_split`, that one is used, and val is drawn
+    from its training part only if the dataset has no val.
 
     With `stratify`, groups that show the same set of structures (`Sample.present` of all their
     frames together) are divided by the same fractions, as nearly as possible. A set that at least
@@ -64,9 +64,9 @@ def split_groups(
         A row for each sample, by id, in the order of `samples`.
 
     Raises:
-        DataError: fractions or folds out of range, two samples with one id, too few groups to fill
-            what was asked for, an official split that divides a group, or, stratified, a sample
-            whose structures are unknown.
+        DataError: fractions or folds out of range, two samples with one id, too few groups, an
+            official split that divides a group, or with `stratify` a sample whose structures are
+            unknown.
     """
     if not (val >= 0 and test >= 0 and val + test < 1):
         raise DataError(
@@ -91,7 +91,7 @@ def split_groups(
 
 
 def validate_on_fold(rows: Mapping[str, SplitRow], fold: int) -> dict[str, SplitRow]:
-    """The rows with `fold` as val and the other folds as train; test stays what it is.
+    """The rows with `fold` as val and the other folds as train; test is unchanged.
 
     Raises:
         DataError: no row belongs to that fold.
@@ -108,7 +108,7 @@ def validate_on_fold(rows: Mapping[str, SplitRow], fold: int) -> dict[str, Split
 
 
 def write_splits(path: Path, rows: Mapping[str, SplitRow]) -> None:
-    """Write the rows as CSV with the columns id, group, split, fold; whole or not at all."""
+    """Write the rows atomically as CSV with the columns id, group, split, fold."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -118,10 +118,10 @@ def write_splits(path: Path, rows: Mapping[str, SplitRow]) -> None:
 
 
 def read_splits(path: Path, samples: Sequence[Sample] | None = None) -> dict[str, SplitRow]:
-    """Read a split file; with `samples`, check that it was written for just these.
+    """Read a split file; with `samples`, check that it was written for exactly these.
 
     Raises:
-        DataError: missing, damaged, dividing a group, or written for other samples.
+        DataError: the file is missing or damaged, divides a group, or is of other samples.
     """
     try:
         lines = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
@@ -142,7 +142,7 @@ def read_splits(path: Path, samples: Sequence[Sample] | None = None) -> dict[str
 
 
 def _official(samples: Sequence[Sample]) -> dict[str, str] | None:
-    """Split by group where the dataset prescribes one for every sample, else None."""
+    """The dataset's own split by group; None unless it has one for every sample."""
     prescribed = [(s.group, s.official_split) for s in samples if s.official_split is not None]
     if not samples or len(prescribed) < len(samples):
         return None
@@ -207,7 +207,7 @@ def _some(ids: Sequence[str]) -> str:
 def select(
     samples: list[Sample], splits: Mapping[str, SplitRow], part: str, source: str
 ) -> list[Sample]:
-    """The samples that `belonging_to` finds; raises DataError also where there are none."""
+    """As `belonging_to`, but raise DataError also if there are no such samples."""
     chosen = belonging_to(samples, splits, part, source)
     if part != "all" and not chosen:
         raise DataError(f"{source}: no sample belongs to the split {part!r}")
@@ -219,12 +219,12 @@ def belonging_to(
 ) -> list[Sample]:
     """The samples of one part (train, val, test), or all of them.
 
-    A sample that the run has never seen belongs to the part that its dataset prescribes: an
-    official test set may be added after training. It stays with its group, so that the copy of a
-    training image is none of the test; where the training images are not at hand, nobody can tell.
+    A sample that is not in the split file belongs to its `official_split`, since an official test
+    set may be added after training. If its group is in the split file, it gets the group's part: so
+    the copy of a training image is not tested on, provided the training images are among `samples`.
 
     Raises:
-        DataError: a sample of which neither the split file nor the dataset knows the part.
+        DataError: neither the split file nor the dataset states the part of a sample.
     """
     if part == "all":
         return samples

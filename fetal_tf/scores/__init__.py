@@ -1,1 +1,1 @@
-"""Figures of merit in NumPy: per image, pooled, with intervals; what evaluation publishes."""
+"""Scores of an evaluation in NumPy: per image, pooled, with confidence intervals."""

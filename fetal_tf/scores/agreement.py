@@ -1,4 +1,4 @@
-"""Do repetitions agree, and do two models differ: ICC, paired comparison, Holm's adjustment."""
+"""Agreement of repetitions (ICC) and paired comparison of two models, with Holm's adjustment."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,15 +13,15 @@ from fetal_tf.scores.statistics import summarise
 def icc_2_1(ratings: np.ndarray) -> dict[str, Any]:
     """Intraclass correlation ICC(2,1): two-way random effects, absolute agreement, one rater.
 
-    A rater who reads everything larger lowers it, unlike a correlation or ICC(3,1).
+    A rater who reads all values larger lowers it, unlike a correlation or ICC(3,1).
 
     Args:
         ratings: float [n, k]: n subjects, each rated once by every one of k raters.
 
     Returns:
-        `icc`, None where nothing varies, and its `ci95` `[low, high]` by the F distribution. The
-        degrees of freedom are approximate: of few subjects with a negative `icc`, the interval may
-        not even hold it.
+        `icc` and its `ci95` `[low, high]` by the F distribution; None where nothing varies. The
+        degrees of freedom are approximate: with few subjects and a negative `icc`, the interval may
+        not contain it.
 
     Raises:
         ValueError: not [n >= 2, k >= 2], or a rating that is missing or not finite.
@@ -55,7 +55,7 @@ def _mean_squares(ratings: np.ndarray) -> tuple[float, float, float]:
         float(n * (by_rater**2).sum() / (k - 1)),
         float((residual**2).sum() / ((n - 1) * (k - 1))),
     )
-    # What rounding leaves of a variance that is zero would be compared with its like.
+    # A variance that is zero but for rounding errors has to be zero in the ratios below.
     rounding = float(1e-12 * np.abs(ratings).max()) ** 2
     subjects, raters, residuals = (0.0 if square <= rounding else square for square in squares)
     return subjects, raters, residuals
@@ -64,13 +64,13 @@ def _mean_squares(ratings: np.ndarray) -> tuple[float, float, float]:
 def _icc_interval(
     icc: float, n: int, k: int, subjects: float, raters: float, residual: float
 ) -> list[float] | list[None]:
-    # McGraw & Wong's a and b, both times n (1 - icc): only their ratio counts, and at icc = 1
-    # theirs are infinite.
+    # McGraw & Wong's a and b, both multiplied by n (1 - icc): at icc = 1 they are infinite, and
+    # only their ratio counts.
     of_raters = k * icc * raters
     of_residual = (n * (1 - icc) + k * icc * (n - 1)) * residual
     denominator = of_raters**2 / (k - 1) + of_residual**2 / ((n - 1) * (k - 1))
     if not denominator > 0:
-        # no rater deviates from another: certain, unless the subjects do not vary either
+        # all raters agree: the icc is certain, unless the subjects do not vary either
         return [icc, icc] if subjects > 0 else [None, None]
     freedom = (of_raters + of_residual) ** 2 / denominator
     if not freedom > 0:
@@ -90,10 +90,10 @@ def paired_comparison(
     groups: Sequence[str] | None,
     seed: int,
 ) -> dict[str, Any]:
-    """Compare two models on the same images, image by image.
+    """Compare two models on the same images: mean difference, interval, tests, effect sizes.
 
     Args:
-        a: one figure per image of the first model.
+        a: one score per image of the first model.
         b: the second model's, in the same order. Pairs in which one is None, NaN or infinite are
             left out.
         groups: the patient of each image (see `fetal_tf.scores.statistics.summarise`);
@@ -103,8 +103,8 @@ def paired_comparison(
     Returns:
         `n` pairs, `n_left_out`, `n_groups`; `mean_a`, `mean_b`, `mean_difference` (a - b) and its
         `ci95` (cluster bootstrap). `wilcoxon_p`: two-sided signed-rank test over images, zero
-        differences dropped; it takes images for independent, so `wilcoxon_p_groups` repeats
-        it over the groups' mean differences. Both are 1 where every difference is zero.
+        differences dropped; it assumes independent images, so `wilcoxon_p_groups` repeats it over
+        the groups' mean differences. Both are 1 where every difference is zero.
         `cohens_dz`: mean difference over the sd (n - 1) of the differences; None where that is zero
         and the mean is not. `rank_biserial`: (rank sum in favour of a - in favour of b) over
         their sum, -1..1. Everything but the counts is None without a pair.
@@ -144,7 +144,7 @@ def _wilcoxon_p(differences: np.ndarray) -> float | None:
     if not len(differences):
         return None
     if not differences.any():
-        return 1.0  # scipy answers NaN
+        return 1.0  # scipy returns NaN
     return float(wilcoxon(differences, zero_method="wilcox").pvalue)
 
 
@@ -154,7 +154,7 @@ def _cohens_dz(differences: np.ndarray) -> float | None:
     mean, sd = differences.mean(), differences.std(ddof=1)
     if not differences.any():
         return 0.0
-    # Equal differences of rounded figures have an sd of 1e-17, and would have an effect of 1e16.
+    # Rounding gives equal differences an sd of 1e-17, which would be an effect of 1e16.
     return None if sd <= 1e-9 * abs(mean) else float(mean / sd)
 
 
@@ -169,9 +169,9 @@ def _rank_biserial(differences: np.ndarray) -> float | None:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for several tests by Holm's step-down method, in the order given.
+    """Adjust the p-values of several tests by Holm's step-down method, in the order given.
 
-    Below a level alpha, all rejections together hold the family-wise error at alpha.
+    Rejecting every test with an adjusted p below alpha keeps the family-wise error at alpha.
 
     Raises:
         ValueError: a p-value outside [0, 1].

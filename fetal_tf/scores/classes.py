@@ -1,10 +1,9 @@
-"""How good a map of exclusive classes is, in NumPy, from confusion matrices: per image and pooled.
+"""Overlap scores of exclusive classes from confusion matrices: per image and pooled over pixels.
 
 A matrix is int [K, K], rows = truth, columns = prediction (`fetal_tf.scores.confusions`).
-`classes` names
-the K classes; the first is the background. Of the rest, `csp` and `lv` are the small structures,
-which most images do not show: their Dice pooled over all pixels and its mean over images can differ
-by a factor of four, so both are always stated.
+`classes` names the K classes; the first is the background. `csp` and `lv` are small structures
+that most images do not show: their pooled Dice and their mean Dice per image can differ by a factor
+of four, so both are always stated.
 """
 
 from collections.abc import Sequence
@@ -27,20 +26,17 @@ def class_metrics(
 
     Args:
         confusion: int [K, K].
-        absent: what an image scores for a class that its truth does not show. One value stands for
-            all five metrics of that class:
-            `skip`: None. Such an image says nothing about overlap; whether something was invented
-            in it is judged by presence detection.
-            `one`: 1 where nothing was predicted either, 0 where something was.
-            `zero`: 0 whatever was predicted. A mean over all images then falls with the share
-            of images that show the structure: 0.57 in the 37 % that show a CSP becomes 0.21. It is
-            here to reproduce such published figures.
+        absent: the score, for all five metrics, of a class that the truth does not show:
+            `skip`: None. False detections are then counted by `presence_detection` only.
+            `one`: 1 if nothing was predicted either, else 0.
+            `zero`: 0 whatever was predicted. The mean over all images then falls with the share of
+            images that show the structure: 0.57 in the 37 % that show a CSP becomes 0.21. This
+            reproduces published figures of that kind.
 
     Returns:
-        Per class `dice`, `iou`, `precision`, `recall`, `f1`, each in [0, 1]. `f1` is counted from
-        pixels and therefore equals `dice`; both names are in use. Where the truth shows the class
-        and nothing was predicted, `precision` is None under every rule (no pixel to judge), the
-        others are 0.
+        Per class `dice`, `iou`, `precision`, `recall`, `f1`, each in [0, 1]. `f1` over pixels
+        equals `dice`; both names are in use. If the truth shows the class and nothing was
+        predicted, `precision` is None under every rule, the others are 0.
 
     Raises:
         ValueError: a matrix that is not square, or an unknown rule.
@@ -61,21 +57,20 @@ def class_metrics(
 
 
 def pooled_metrics(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, float | None]:
-    """Metrics of pixels pooled over images: one matrix, the sum over all of them.
+    """Overlap scores pooled over the pixels of all images.
 
     Args:
-        confusion: int [K, K].
+        confusion: int [K, K], the sum of all images' matrices.
         classes: the K names.
 
     Returns:
-        `<class>_dice`, `_iou`, `_precision`, `_recall`, `_f1` (as in `class_metrics`); a class that
-        is neither shown nor predicted has none of them, `precision` needs a predicted and `recall`
-        a shown pixel. A class that is predicted but nowhere shown has Dice and IoU 0.
+        `<class>_dice`, `_iou`, `_precision`, `_recall`, `_f1`, as in `class_metrics`. A class that
+        is predicted but nowhere shown has Dice and IoU 0.
         `mean_iou` over all classes, `mean_iou_foreground` without background, `mean_iou_small` over
         csp and lv, `foreground_dice`: the mean Dice without background; each over the classes that
-        have the figure. `frequency_weighted_iou`: IoU weighted by the share of true pixels.
-        `pixel_accuracy`: the share of pixels with the right class; background counts in full.
-        None where undefined.
+        have the score. `frequency_weighted_iou`: IoU weighted by the share of true pixels.
+        `pixel_accuracy`: the share of pixels with the right class, background included.
+        None where a denominator is zero: `precision` needs a predicted pixel, `recall` a true one.
 
     Raises:
         ValueError: a matrix that is not [K, K].
@@ -88,7 +83,7 @@ def pooled_metrics(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, f
 def pooled_intervals(
     confusions: np.ndarray, classes: Sequence[str], groups: Sequence[str] | None, seed: int
 ) -> dict[str, list[float] | list[None]]:
-    """95 % intervals of `pooled_metrics`: whole groups are drawn, then their pixels pooled.
+    """95 % confidence intervals of `pooled_metrics`, by a bootstrap over groups.
 
     Args:
         confusions: int [N, K, K], one matrix per image.
@@ -115,26 +110,25 @@ def pooled_intervals(
     index, drawn = resamples
     per_group = np.zeros((drawn.shape[1], *confusions.shape[1:]), np.int64)
     np.add.at(per_group, index, confusions)
-    # One cell of the matrix at a time: all at once would hold resamples * groups * K² numbers.
+    # Cell by cell: all at once would need resamples * groups * K² numbers.
     cells = [cell[drawn].sum(axis=1) for cell in per_group.reshape(len(per_group), -1).T]
     resampled = np.stack(cells, axis=-1).reshape(-1, *confusions.shape[1:])
     return {name: percentile_interval(v) for name, v in _pooled(resampled, classes).items()}
 
 
 def mismatch_scores(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
-    """Disagreement with the expert's mask, relative to its area: |pred Δ gt| / |gt|.
+    """Mismatch score, the symmetric difference over the true area: |pred Δ gt| / |gt|.
 
-    An error score: it needs the expert's mask. 0 is perfect; above 1, more pixels are wrong than
-    the structure has.
+    0 is perfect; above 1, more pixels are wrong than the structure has.
 
     Args:
         confusion: int [K, K] of one image.
         classes: the K names.
 
     Returns:
-        One score per class without background, and `foreground`: the pixels whose class is wrong,
-        whichever it is, over the pixels of all structures. Where the truth shows nothing, the ratio
-        is undefined: 0 if nothing was predicted, 1 if something was (all of it is wrong).
+        One score per class without background, and `foreground`: the pixels with a wrong class
+        over the pixels of all structures. If the truth shows nothing, the score is 0 if nothing was
+        predicted, else 1.
 
     Raises:
         ValueError: a matrix that is not [K, K].
@@ -150,7 +144,7 @@ def mismatch_scores(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, 
 
 
 def _margins(confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pixels shown, predicted and right per class, each [..., K]."""
+    """True, predicted and correct pixels per class, each [..., K]."""
     hit = np.diagonal(confusions, axis1=-2, axis2=-1)
     return confusions.sum(axis=-1), confusions.sum(axis=-2), hit
 

@@ -1,7 +1,9 @@
-"""Columns: what the rows of a task hold, and what each figure is good for.
+"""Columns of a task's rows: their units, their direction, which are published and compared.
 
-A task declares its columns once. Evaluation, parity, report, comparison and training ask here
-which figures are published, which an exported file must keep, and which way each one improves.
+A task declares its columns once; evaluation, parity, report, comparison and training read them::
+
+    columns = declare(figures("dice", better="higher"), values("hc_mm"), facts("mm_per_pixel"))
+    better(columns, "val_dice")  # "higher"
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,10 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 Better = Literal["higher", "lower", "near 0", "neither"]
-# How an exported file computes: in 32-bit floats, from 16-bit weights, from 8-bit weights.
+# Weights of an exported file: 32-bit, 16-bit, 8-bit.
 Precision = Literal["full", "half", "quantized"]
 ParityLimits = Mapping[Precision, Mapping[str, float]]
-# The units that a name may end in, as people write them.
+# Unit at the end of a column's name → unit in print.
 UNITS = {
     "mm": "mm",
     "mm2": "mm²",
@@ -22,22 +24,22 @@ UNITS = {
     "weeks": "weeks",
     "days": "days",
 }
-POOLED = "pooled_"  # in front of a figure that is pooled over the pixels of all images
-LOSS = "loss"  # what Keras calls the sum that training lowers
-_PART = "."  # of dotted names of figures in a summary, such as `pixels.heart.roc_auc`
-_SPREADS = ("sd", "n")  # of a figure: more of it is neither better nor worse
+POOLED = "pooled_"  # prefix of a figure that is pooled over the pixels of all images
+LOSS = "loss"  # Keras' name
+_PART = "."  # separator in a figure's path in a summary, such as `pixels.heart.roc_auc`
+_SPREADS = ("sd", "n")  # neither direction is better
 
 
 @dataclass(frozen=True)
 class Column:
-    """A numeric column of an evaluation's rows, or a figure that training follows.
+    """A numeric column of an evaluation's rows, or a metric of training.
 
     Attributes:
         name: with its unit last, such as `hc_abs_error_mm`.
         better: which way it improves; `near 0` for a signed error, `neither` for a measurement.
-        published: `summary.json` describes it: mean, spread, interval.
-        compared: parity holds the value of an exported file against the float model's. A column
-            that only repeats another one, such as the error of a measurement, is not.
+        published: whether `summary.json` states its mean, spread and interval.
+        compared: whether parity compares the values of exported files and float model. Columns that
+            follow from others, such as the error of a measurement, are not compared.
     """
 
     name: str
@@ -47,17 +49,17 @@ class Column:
 
 
 def figures(*names: str, better: Better, compared: bool = True) -> tuple[Column, ...]:
-    """Published figures that improve the same way."""
+    """Published columns that improve the same way."""
     return tuple(Column(name, better, published=True, compared=compared) for name in names)
 
 
 def values(*names: str) -> tuple[Column, ...]:
-    """Measurements: neither good nor bad, not published, the same for every exported file."""
+    """Measurements: no direction, not published, compared by parity."""
     return tuple(Column(name, compared=True) for name in names)
 
 
 def facts(*names: str) -> tuple[Column, ...]:
-    """Numbers that say something about the image or its truth, and nothing about the model."""
+    """Numbers of the image or its ground truth: not published, not compared."""
     return tuple(Column(name) for name in names)
 
 
@@ -80,11 +82,11 @@ def better(columns: Mapping[str, Column], name: str) -> Better:
 
     Args:
         columns: as the task declares them.
-        name: a column; a figure of a summary by its dotted name, such as `metrics.csp_dice.sd` or
-            `pixels.heart.roc_auc`; a pooled one; or what training follows, such as `val_dice`.
+        name: a column; a figure's path in a summary, such as `metrics.csp_dice.sd` or
+            `pixels.heart.roc_auc`; a pooled figure; or a training metric such as `val_dice`.
 
     Returns:
-        `neither` for what the task does not declare.
+        The declared direction; `neither` for an undeclared name.
     """
     name = name.removeprefix("val_").removeprefix(POOLED)
     if name == LOSS:

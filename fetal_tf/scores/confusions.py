@@ -1,7 +1,7 @@
-"""Confusion matrices of exclusive classes: counted per image, kept in its row, read back.
+"""Confusion matrices of exclusive classes: count pixels, write to rows, read back.
 
-A matrix is int64 [K, K]: rows are the expert's classes, columns the predicted ones, each cell a
-number of pixels. Sums of matrices pool images; every score of `fetal_tf.scores.classes` follows.
+A matrix is int64 [K, K] pixel counts: rows are the true classes, columns the predicted ones. The
+sum of matrices pools images. All scores of `fetal_tf.scores.classes` are computed from matrices.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from fetal_tf.scores.rows import numbers
 
 
 def confusion(pred: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
-    """Count the pixels of each pair of true and predicted class.
+    """Confusion matrix of one image.
 
     Args:
         pred: uint8 [H, W], predicted class indices.
-        truth: uint8 [H, W], the expert's.
-        classes: how many classes there are, K.
+        truth: uint8 [H, W], the true ones.
+        classes: number of classes, K.
 
     Returns:
         int64 [K, K], rows = truth, columns = prediction.
@@ -49,7 +49,7 @@ def confusion(pred: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
 def confusion_columns(
     confusion: np.ndarray, classes: Sequence[str], prefix: str = ""
 ) -> dict[str, int]:
-    """One image's matrix as columns `<prefix>confusion_<true>_<predicted>_px` of its row.
+    """A matrix as columns of its image's row, `<prefix>confusion_<true>_<predicted>_px`.
 
     Raises:
         ValueError: a matrix that is not [K, K].
@@ -63,7 +63,7 @@ def confusion_columns(
 def confusions_of_rows(
     rows: pd.DataFrame, classes: Sequence[str], prefix: str = ""
 ) -> tuple[np.ndarray, list[str]]:
-    """The matrices that `confusion_columns` wrote into rows.
+    """Read the matrices that `confusion_columns` wrote into rows.
 
     Args:
         rows: one per image; an image without a value in one of the columns is skipped.
@@ -89,7 +89,7 @@ def confusions_of_rows(
 
 
 def check_confusions(confusions: np.ndarray, classes: int, ndim: int) -> None:
-    """Refuse what is not [K, K] (`ndim` 2) or [N, K, K] (`ndim` 3) of pixel counts.
+    """Check for pixel counts [K, K] (`ndim` 2) or [N, K, K] (`ndim` 3).
 
     Raises:
         TypeError: not integers.
@@ -104,5 +104,5 @@ def check_confusions(confusions: np.ndarray, classes: int, ndim: int) -> None:
 
 
 def confusion_names(classes: Sequence[str], prefix: str) -> list[str]:
-    """The columns of a matrix in a row, one per cell: truth first, then prediction."""
+    """Column names of a matrix, one per cell, true class first."""
     return [f"{prefix}confusion_{true}_{pred}_px" for true in classes for pred in classes]

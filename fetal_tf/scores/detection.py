@@ -1,4 +1,4 @@
-"""How well something is detected: whether a structure is present, whether an image is abnormal."""
+"""Detection scores: sensitivity and specificity of present structures, AUROC of anomaly scores."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,10 +13,10 @@ Z95 = 1.959963984540054  # two-sided 95 % of the normal distribution
 
 
 def presence_detection(confusions: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Whether csp and lv were found where they are, and only there, image by image.
+    """Sensitivity and specificity of detecting csp and lv, counted over images.
 
-    An image shows a structure when at least one pixel of it exists: in the truth by the matrix'
-    row, in the prediction by its column. How well the two overlap does not matter here.
+    A structure is present in an image with at least one pixel of it: in the truth by the matrix'
+    row, in the prediction by its column. Overlap does not matter.
 
     Args:
         confusions: int [N, K, K], one matrix per image.
@@ -25,8 +25,8 @@ def presence_detection(confusions: np.ndarray, classes: Sequence[str]) -> dict[s
     Returns:
         Per structure of csp and lv among `classes`: `n` images, `true_positive`, `false_negative`,
         `false_positive`, `true_negative`; `sensitivity` and `specificity` with their
-        `sensitivity_ci95`, `specificity_ci95` (Wilson), None where no image can tell. The intervals
-        count images as independent; several images of one patient make them too narrow.
+        `sensitivity_ci95`, `specificity_ci95` (Wilson), None without such images. The intervals
+        assume independent images; several images of one patient make them too narrow.
 
     Raises:
         ValueError: matrices that are not [N, K, K].
@@ -73,7 +73,7 @@ def wilson_interval(successes: int, n: int) -> list[float] | list[None]:
     share, z2 = successes / n, Z95**2
     center = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 / (1 + z2 / n) * np.sqrt(share * (1 - share) / n + z2 / (4 * n**2))
-    # At 0 and n successes a bound is exactly 0 or 1, which rounding misses.
+    # At 0 and n successes a bound is exactly 0 or 1; the formula would round.
     low = 0.0 if successes == 0 else float(center - half)
     return [low, 1.0 if successes == n else float(center + half)]
 
@@ -84,20 +84,20 @@ def auroc(
     groups: Sequence[str] | None,
     seed: int,
 ) -> dict[str, Any]:
-    """Area under the ROC curve: how often a positive image scores above a negative one.
+    """Area under the ROC curve, with a bootstrap interval over groups.
 
     Args:
-        scores: one per image, high = abnormal; None and NaN are left out, infinity is an order like
-            any other.
+        scores: one per image, high = abnormal; None and NaN are left out, infinity is allowed.
         positive: bool [N], which images are abnormal.
         groups: the patient of each image: whole groups are drawn (see
             `fetal_tf.scores.statistics.summarise`); None: every image is its own group.
         seed: of the bootstrap.
 
     Returns:
-        `auroc`: the Mann-Whitney statistic over all pairs, a tie counts one half; None where one
-        of the two kinds is missing. `ci95`: percentile bootstrap, 2000 resamples, without those
-        that drew only one kind (`resamples_left_out`); None with a single group of a kind.
+        `auroc`: the Mann-Whitney statistic, the share of pairs in which the positive image scores
+        above the negative one, a tie counting one half; None without positives or negatives.
+        `ci95`: percentile bootstrap, 2000 resamples, without those that drew only one of the two
+        (`resamples_left_out`); None if all positives or all negatives are of one group.
         `n_positive`, `n_negative`, and `n_left_out` images without a score.
 
     Raises:
@@ -119,7 +119,7 @@ def auroc(
         )
     kept = ~np.isnan(values)
     high, low = values[kept & positive], values[kept & ~positive]
-    # [positive, negative]: multiples of 1/2, so every sum of them below is exact
+    # [positive, negative]: multiples of 1/2, so their sums are exact
     wins = (high[:, None] > low) + 0.5 * (high[:, None] == low)
     interval, left_out = _auroc_interval(wins, positive[kept], names[kept], seed)
     return {
@@ -148,7 +148,7 @@ def _auroc_interval(
         times @ np.bincount(of_low, minlength=count)
     )
     if min(len(set(of_high.tolist())), len(set(of_low.tolist()))) < 2:
-        return [None, None], int((pairs == 0).sum())  # one patient's chance is no interval
+        return [None, None], int((pairs == 0).sum())  # one patient: no variation to resample
     resampled = np.full(len(drawn), np.nan)
     np.divide(((times @ won) * times).sum(axis=1), pairs, out=resampled, where=pairs > 0)
     return percentile_interval(resampled), int((pairs == 0).sum())

@@ -12,7 +12,7 @@ from fetal_tf.scores.columns import figures
 from fetal_tf.scores.overlap import overlap_metrics, surface_distances_px
 from fetal_tf.scores.rows import numbers
 
-# What the dataset's authors call our structures.
+# The dataset's names of our structures.
 _OFFICIAL = {"heart": "cardiac", "thorax": "thorax"}
 FOCUS_COLUMNS = (
     *figures("focus_cardiac_dice", "focus_thorax_dice", better="higher"),
@@ -30,25 +30,25 @@ def focus_score(
 ) -> dict[str, float | None]:
     """Score the ellipses of one image as the FOCUS dataset does.
 
-    Both ellipses of a structure are rasterised in the original frame (pixels whose centre lies
-    inside; what reaches out of the frame is cut off) and the two masks compared.
+    The predicted and the true ellipse of a structure are rasterised in the original frame (pixels
+    whose centre lies inside, clipped to the frame), and the two masks compared.
 
     Args:
-        predicted: by structure, `heart` and `thorax`, in pixels of the original image. None: it was
-            searched for and not found. A missing key: the model does not know the structure.
+        predicted: by structure, `heart` and `thorax`, in pixels of the original image. None: not
+            found. A missing key: the model does not know the structure.
         truth: the annotated ellipses, in the same pixels.
         shape: height and width of the original image.
 
     Returns:
         `focus_cardiac_dice`, `focus_thorax_dice`: Dice, 0..1; 0 for a structure not found.
         `focus_cardiac_hd95_px`, `focus_thorax_hd95_px`: the larger of the two directed 95th
-        percentiles of the border distances (see `scores.surface_distances_px`); None for a
-        structure not found: there is no border, and no largest distance to put in its place.
+        percentiles of the border distances (see `scores.overlap.surface_distances_px`); None for a
+        structure not found, which has no border.
         `focus_ctr_agreement`: 1 - |CTR - CTR_true| / CTR_true, CTR = minor axis of the heart over
-        minor axis of the thorax; 0 where one of them was not found. It is not clipped: it falls
+        minor axis of the thorax; 0 if one of them was not found. It is not clipped: it is
         below 0 where CTR is more than twice the true one.
-        All are always there. None where nothing was measured: the model does not know a structure,
-        or it is not annotated.
+        All keys are always there: None if the model does not know a structure, or if it is not
+        annotated.
 
     Raises:
         DataError: an annotated ellipse that covers no pixel of the frame.

@@ -1,7 +1,7 @@
-"""How good predicted landmarks are, in NumPy: radial errors, success rates, NME, collapse.
+"""Landmark scores in NumPy: radial errors, success rates, NME, collapse to the mean, axis error.
 
-Which end of an axis is called the first is a convention that changes no measurement, so every
-figure but the one called strict takes the better of both orders, for each axis on its own.
+Which end of an axis comes first changes no measurement. So all scores but the strict one take the
+better of both orders, for each axis separately.
 """
 
 import contextlib
@@ -34,28 +34,28 @@ _SPAN_PERCENTILES = (5, 95)
 def landmark_errors(
     predicted: np.ndarray | None, truth: np.ndarray, mm_per_pixel: float | None
 ) -> dict[str, float | None]:
-    """How far predicted landmarks lie from the expert's, in one image.
+    """Errors of the predicted landmarks of one image.
 
     Args:
         predicted: float [4, 2], (x, y) in pixels of the original image, in the order of LANDMARKS;
-            None where nothing was predicted. A point that holds NaN counts as nothing predicted.
-        truth: the expert's; NaN where he gave none. What needs such a point is None, means are over
+            None where nothing was predicted, and so is a prediction that holds NaN.
+        truth: the expert's, NaN where unknown. Scores of an unknown point are None, means are over
             the others.
-        mm_per_pixel: of the image, or None: then nothing is in mm.
+        mm_per_pixel: of the image, or None: then all values in mm are None.
 
     Returns:
-        `radial_error_px`: mean distance of the ends, `ofd_1_error_px` … of each one of the truth's;
-        `radial_error_strict_px`: the mean by name, where a swapped end is as wrong as it is far.
+        `radial_error_px`: mean distance over the landmarks; `ofd_1_error_px` …: of each true one;
+        `radial_error_strict_px`: the mean when both ends keep their names.
         `ofd_nme`, `bpd_nme`: mean distance of the axis' ends over its true length.
-        `success_2px` …: share of the landmarks within so many pixels, the limit included.
+        `success_2px` …: share of the landmarks within 2 px (including 2) …
         For ofd, bpd and hc (of the ellipse through all four): `ofd_mm`, `ofd_true_mm`,
         `ofd_error_mm`, `ofd_abs_error_mm`, `ofd_error_percent`, see
         `fetal_tf.scores.quantities.measurement_errors`.
-        All but the true values are None where nothing was predicted.
+        All but the true values are None if nothing was predicted.
 
     Raises:
         ValueError: a shape other than [4, 2].
-        DataError: an expert's axis without length, where there is a pixel size.
+        DataError: a true axis of length zero, if there is a pixel size.
     """
     points = _checked("truth", truth)
     found = None if predicted is None else _checked("predicted", predicted)
@@ -71,13 +71,12 @@ def span_share(
     predictions: Sequence[np.ndarray | None] | np.ndarray,
     image_sizes: Sequence[Sequence[float]] | np.ndarray,
 ) -> float | None:
-    """How much of the image a set of landmarks spans: near 0 where all are in one place.
+    """Share of the image that the predicted landmarks span; near 0 if they never move.
 
-    A regressor that learns nothing but the mean predicts the same four points in every image. The
-    span shows it without any truth: for each landmark, the box between the 5th and the 95th
-    percentile of its relative place, x / width and y / height, as a share of the image; then the
-    mean over the four. The ends are put in canonical order first, so that names that are drawn by
-    lot do not look like a span.
+    A net that has collapsed to the mean predicts the same four points in every image. For each
+    landmark, the span is the box between the 5th and 95th percentile of its relative position
+    (x / width, y / height), as a share of the image; the result is the mean of the four. The ends
+    are put in canonical order first, so that swapped names add no span.
 
     Args:
         predictions: [4, 2] in pixels for each image; None and points that hold NaN are left out.
@@ -107,11 +106,11 @@ def collapse(
     truths: Sequence[np.ndarray] | np.ndarray,
     image_sizes: Sequence[Sequence[float]] | np.ndarray,
 ) -> dict[str, float | None]:
-    """The span of the predictions beside that of the truth of the same images.
+    """The span of the predictions and that of the ground truth of the same images.
 
     Returns:
         `span_share`, `span_share_true` (see `span_share`) and `span_ratio`, the first over the
-        second: about 1 for a net that follows the head, about 0 for one that predicts the mean.
+        second: about 1 if predictions follow the head, about 0 if the net predicts the mean.
     """
     shown = [
         (p, t, size)
@@ -128,7 +127,9 @@ def collapse(
 def axis_summary(
     predictions: Sequence[np.ndarray | None] | np.ndarray, truths: Sequence[np.ndarray] | np.ndarray
 ) -> dict[str, Any]:
-    """How much of the error is the direction of the axis, which a near-round head hardly shows.
+    """The angle error of the OFD, and the radial error without it.
+
+    The direction of the axis is hard to see in a nearly round head.
 
     Args:
         predictions: [4, 2] per image, px; None or NaN where nothing was predicted.
@@ -136,8 +137,8 @@ def axis_summary(
 
     Returns:
         `axis`: over the images with both, `error_deg`, the angle between the two OFDs, 0..90, and
-        `radial_error_turned_px`, what the radial error is when the ellipse through the predicted
-        ends is turned to the expert's OFD (`edge.axis.turned`); statistics as in `landmarks`.
+        `radial_error_turned_px`, the radial error after the ellipse through the predicted ends was
+        turned to the expert's OFD (`edge.geometry.axis.turned`); statistics as in `landmarks`.
     """
     angles, turned_errors = [], []
     for predicted, truth in zip(predictions, truths, strict=True):
@@ -159,14 +160,14 @@ def _direction_deg(points: np.ndarray) -> float:
 
 
 def landmark_summary(rows: pd.DataFrame) -> dict[str, Any]:
-    """Rows of `landmark_errors` over all images, for `summary.json`.
+    """Summarise the `landmark_errors` of all images, for `summary.json`.
 
     Returns:
         `landmarks`: per landmark and over `all` of them, `n`, `mean`, `sd` (n - 1), `median`, `min`
         and `max` of the radial error, px. `success`: for each limit, `successes` of `n` landmarks,
         their `share` and its Wilson interval `ci95`; a landmark that was not predicted is no
-        success. The interval takes the landmarks for independent, the bootstrap of `success_2px` …
-        does not. `nme`: the same statistics of `ofd_nme`, `bpd_nme` and `all` of both.
+        success. The interval assumes independent landmarks; the bootstrap of `success_2px` … does
+        not. `nme`: the same statistics of `ofd_nme`, `bpd_nme` and `all` of both.
         `not_predicted`: images without a prediction.
     """
     errors = {name: numbers(rows, f"{name}_error_px") for name in LANDMARKS}
@@ -214,14 +215,14 @@ def _radial_errors(predicted: np.ndarray | None, truth: np.ndarray) -> dict[str,
 
 
 def _lengths_mm(points: np.ndarray, mm_per_pixel: float | None) -> dict[str, float]:
-    """`ofd_mm`, `bpd_mm`, `hc_mm`, as far as the points and the pixel size tell."""
+    """`ofd_mm`, `bpd_mm`, `hc_mm`; without those that need an unknown point or pixel size."""
     if mm_per_pixel is None:
         return {}
     lengths = {
         f"{axis}_mm": float(np.hypot(*np.diff(points[ends], axis=0)[0])) * mm_per_pixel
         for axis, ends in AXES.items()
     }
-    # An unknown point, or axes that span no ellipse: there is no circumference.
+    # A point is unknown, or the axes span no ellipse: no circumference.
     with contextlib.suppress(ValueError):
         lengths["hc_mm"] = landmark_ellipse(points).perimeter * mm_per_pixel
     return {name: length for name, length in lengths.items() if math.isfinite(length)}

@@ -1,4 +1,4 @@
-"""What training follows: the figure that chooses the best epoch, stops, and lowers the rate."""
+"""The monitored metric of training: it chooses the best epoch, stops early and lowers the rate."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ History = Sequence[Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Monitor:
-    """A figure of each epoch.
+    """A metric of each epoch, and which way it improves.
 
     Attributes:
         name: as Keras calls it, such as `val_dice`.
@@ -21,7 +21,7 @@ class Monitor:
     falls: bool
 
     def costs(self, history: History) -> list[float]:
-        """One value an epoch, lower is better; infinity where the figure is not finite."""
+        """One value per epoch, lower is better; infinity where the metric is not finite."""
         values = [row[self.name] if self.falls else -row[self.name] for row in history]
         return [float(value) if np.isfinite(value) else np.inf for value in values]
 
@@ -30,7 +30,7 @@ class Monitor:
         return int(np.argmin(self.costs(history)))
 
     def epochs_without_gain(self, history: History, min_delta: float = 0.0) -> int:
-        """Epochs since the figure last improved by more than `min_delta`."""
+        """Epochs since the metric last improved by more than `min_delta`."""
         best, waited = np.inf, 0
         for cost in self.costs(history):
             if cost < best - min_delta:

@@ -1,8 +1,4 @@
-"""How good a prediction is, in NumPy: overlap, border distance, measurement errors, summary.
-
-These are the figures of `evaluate` and of the parity check. They see masks at the original image
-size and numbers with units; which framework predicted them they cannot know.
-"""
+"""Overlap and surface distances of two masks at the original image size, in NumPy."""
 
 import numpy as np
 from scipy.ndimage import binary_erosion
@@ -10,7 +6,7 @@ from scipy.spatial import KDTree
 
 
 def overlap_metrics(pred: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
-    """Overlap of two masks by pixel counts.
+    """Overlap scores of two masks.
 
     Args:
         pred: bool [H, W], the prediction.
@@ -18,12 +14,12 @@ def overlap_metrics(pred: np.ndarray, truth: np.ndarray) -> dict[str, float | No
 
     Returns:
         `dice`, `iou`, `pixel_accuracy`, `precision`, `recall`, `specificity`, each in [0, 1].
-        Where both masks are empty, `dice` and `iou` are 1: nothing to find, nothing found. The
-        last three are None where their denominator is zero: `precision` without any predicted
-        pixel, `recall` without foreground, `specificity` without background.
+        If both masks are empty, `dice` and `iou` are 1. The last three are None where their
+        denominator is zero: `precision` without a predicted pixel, `recall` without foreground,
+        `specificity` without background.
 
     Raises:
-        TypeError: a mask that is not bool: probabilities have to be cut first.
+        TypeError: a mask that is not bool; threshold probabilities first.
         ValueError: masks of different shape, or not two-dimensional.
     """
     _check_masks(pred, truth)
@@ -44,11 +40,11 @@ def overlap_metrics(pred: np.ndarray, truth: np.ndarray) -> dict[str, float | No
 
 
 def surface_distances_px(pred: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
-    """Distances between the borders of two masks, both ways.
+    """Surface distances between two masks in pixels: HD95 and the symmetric mean.
 
-    A border is the mask's pixels that have a side neighbour outside it; the frame's edge counts as
-    outside. Each border pixel of one mask has a distance, centre to centre, to the nearest border
-    pixel of the other.
+    The border of a mask is its pixels with a 4-neighbour outside it; the frame's edge counts as
+    outside. Distances run from each border pixel to the nearest one of the other mask, centre to
+    centre.
 
     Args:
         pred: bool [H, W], the prediction.
@@ -56,11 +52,11 @@ def surface_distances_px(pred: np.ndarray, truth: np.ndarray) -> dict[str, float
 
     Returns:
         `hd95_px`: the larger of the two directed 95th percentiles (NumPy's linear interpolation).
-        Some tools take one percentile over both directions pooled: smaller, and it can hide a
-        bump that covers less than a tenth of one border.
+        Some tools pool both directions before taking the percentile: that is smaller, and can hide
+        a bump on less than a tenth of one border.
         `mean_surface_distance_px`: the mean over the distances of both directions pooled, the
         average symmetric surface distance (Heimann et al. 2009, IEEE TMI 28(8):1251).
-        Both are None where a mask is empty: an empty mask has no border, and no distance to it.
+        Both are None where a mask is empty.
 
     Raises:
         TypeError: a mask that is not bool.

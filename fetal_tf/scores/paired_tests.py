@@ -1,4 +1,4 @@
-"""The tests of one table: every run against the first, metric by metric, adjusted together."""
+"""Paired tests of a comparison table: each run against the first, Holm-adjusted together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from fetal_tf.scores.agreement import holm, paired_comparison
 from fetal_tf.scores.columns import Better, Column, better
 from fetal_tf.scores.rows import numbers
 
-LEVEL = 0.05  # of the family of all tests of one table
+LEVEL = 0.05  # family-wise, over all tests of one table
 P_VALUES = ("wilcoxon_p", "wilcoxon_p_groups")
 
 
@@ -19,12 +19,12 @@ class PairedTest:
     """One run against the first in one metric.
 
     Attributes:
-        figures: of `fetal_tf.scores.agreement.paired_comparison`, a = `run`, b = `against`; and
-            the two p-values after Holm's adjustment over all tests of the table, `…_holm`.
+        figures: results of `fetal_tf.scores.agreement.paired_comparison`, a = `run`, b = `against`;
+            and both p-values after Holm's adjustment over all tests of the table, `…_holm`.
         improves: which way the metric improves.
         verdict: by the adjusted p-value over groups: `better` or `worse` (`higher` or `lower` where
-            neither direction is better), `no difference shown`, `direction unclear` where the mean
-            and the ranks point to different sides, `not testable`.
+            neither direction is better), `no difference shown`, `direction unclear` if mean and
+            ranks disagree in sign, `not testable`.
     """
 
     run: str
@@ -45,11 +45,11 @@ def paired_tests(
     """Test all pairs, then adjust their p-values together.
 
     Args:
-        against: label of the run that all others are held against.
+        against: label of the run that all others are compared with.
         first: its rows.
         pairs: label of another run, its rows of the same images in the same order, and a column.
         seed: of the bootstrap.
-        columns: of the task, which say what is better.
+        columns: of the task, with the direction of each.
     """
     found = [
         paired_comparison(numbers(rows, name), numbers(first, name), list(first["group"]), seed)

@@ -1,9 +1,8 @@
-"""Probabilities judged pixel by pixel, over many images: ROC, precision-recall and calibration.
+"""Pixelwise ROC, precision-recall and calibration, pooled over the pixels of many images.
 
-A map's probabilities are rounded to 256 levels and counted, once over the pixels of the structure
-and once over all others. Two histograms an image hold everything below, add up over images, and
-make a bootstrap over patients cheap. Rounding moves a probability by at most 1/510 and never
-across 0.5.
+Probabilities are rounded to 256 levels and counted in two histograms per image: pixels of the
+structure, and all others. Histograms add up over images, so a bootstrap over patients is cheap.
+Rounding moves a probability by at most 1/510, and never across 0.5.
 """
 
 from typing import Any
@@ -13,13 +12,20 @@ import numpy as np
 from fetal_tf.scores.statistics import cluster_resamples, percentile_interval
 
 LEVELS = 256
-CUT = 128  # the levels of all probabilities >= 0.5
+CUT = 128  # probabilities >= 0.5 have this level or a higher one
 BINS = 10
 CURVE_POINTS = 101
 
 
 class PixelLevels:
-    """How the probability of one structure is distributed, over its pixels and over all others."""
+    """Histograms of the predicted probability of one structure, by patient.
+
+    Example::
+
+        levels = PixelLevels()
+        levels.add("patient_1", probability, truth)  # {"roc_auc": 0.99, "pr_auc": 0.97}
+        levels.summary(seed=0)["dice"]
+    """
 
     def __init__(self) -> None:
         self._by_group: dict[str, np.ndarray] = {}  # int64 [2, 256]: others, the structure's
@@ -36,8 +42,8 @@ class PixelLevels:
             truth: bool [H, W], the expert's mask.
 
         Returns:
-            Of this image: `roc_auc`, see `roc_auc`, and `pr_auc`, see `average_precision`; None
-            where the truth is empty or covers everything.
+            This image's `roc_auc` and `pr_auc` (see `average_precision`); None where the truth is
+            empty or covers the whole image.
 
         Raises:
             TypeError: a truth that is not bool, or probabilities that are not floats.
@@ -50,11 +56,11 @@ class PixelLevels:
 
     @property
     def counts(self) -> np.ndarray:
-        """Pixels per level over all images, int64 [2, 256]: others first, then the structure's."""
+        """Pixels per level over all images, int64 [2, 256]: other pixels, the structure's."""
         return sum(self._by_group.values(), np.zeros((2, LEVELS), np.int64))
 
     def summary(self, seed: int) -> dict[str, Any]:
-        """Everything over the pixels of all images together, in JSON types.
+        """All scores pooled over the pixels of all images, in JSON types.
 
         Args:
             seed: of the bootstrap.
@@ -62,11 +68,11 @@ class PixelLevels:
         Returns:
             `images`, `pixels`; `roc_auc` and `pr_auc`, each `value` and `ci95`, the percentile
             bootstrap interval over groups (see `fetal_tf.scores.statistics.summarise`);
-            `dice`, `iou`, `sensitivity`, `specificity` of the mask cut at 0.5;
+            `dice`, `iou`, `sensitivity`, `specificity` of the mask at threshold 0.5;
             `expected_calibration_error`;
             `curves`: `roc` (`fpr`, `tpr`) and `pr` (`recall`, `precision`), at most 101 points of
-            each, and `calibration`, see `calibration`. None, and curves without points, where the
-            pixels cannot tell.
+            each, and `calibration`, see `calibration`. None, or a curve without points, where
+            undefined.
         """
         counts = self.counts
         bins = calibration(counts)
@@ -104,7 +110,7 @@ class PixelLevels:
 
 
 def level_counts(probability: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Pixels per level round(255 p), int64 [2, 256]: outside the structure, then inside.
+    """Count pixels per level round(255 p), int64 [2, 256]: outside the structure, inside.
 
     Raises:
         TypeError, ValueError: see `PixelLevels.add`.
@@ -115,25 +121,25 @@ def level_counts(probability: np.ndarray, truth: np.ndarray) -> np.ndarray:
         )
     if probability.shape != truth.shape:
         raise ValueError(f"probability is {probability.shape}, truth is {truth.shape}")
-    # NaN fails both comparisons
+    # `not (…)`, so that NaN is refused too
     if probability.size and not (probability.min() >= 0 and probability.max() <= 1):
         raise ValueError(
             f"probabilities lie in 0..1, found {probability.min()} to {probability.max()}"
         )
     # Half to even: 0.5 · 255 = 127.5 becomes 128, so p >= 0.5 and level >= CUT are the same.
-    # In float64 the product is exact, so that the nearest level is meant and not a rounding of it.
+    # In float64 the product is exact.
     levels = np.rint(probability * np.float64(255)).astype(np.intp)
     return np.bincount((levels + LEVELS * truth).ravel(), minlength=2 * LEVELS).reshape(2, LEVELS)
 
 
 def roc_curve(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """False and true positive rate at every threshold, strictest first, from (0, 0) to (1, 1).
+    """False and true positive rates, highest threshold first, from (0, 0) to (1, 1).
 
     Args:
         counts: [2, 256], from `level_counts`.
 
     Returns:
-        Two float64 [257]; empty where the structure, or all else, has no pixel.
+        Two float64 [257]; empty without pixels inside or without pixels outside the structure.
     """
     false, true = _reached(counts)
     if not counts.sum(axis=-1).all():
@@ -142,13 +148,13 @@ def roc_curve(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pr_curve(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Recall and precision at every threshold that some pixel reaches, strictest first.
+    """Recall and precision, highest threshold first, from the first that some pixel reaches.
 
     Args:
         counts: [2, 256], from `level_counts`.
 
     Returns:
-        Two float64 [N <= 256]; empty where the structure, or all else, has no pixel.
+        Two float64 [N <= 256]; empty without pixels inside or without pixels outside the structure.
     """
     false, true = _reached(counts)
     if not counts.sum(axis=-1).all():
@@ -158,14 +164,13 @@ def pr_curve(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def roc_auc(counts: np.ndarray) -> np.ndarray:
-    """How often a pixel of the structure has a higher level than another pixel; a tie is one half.
+    """Area under the ROC curve by trapezoids, which is the Mann-Whitney statistic.
 
     Args:
         counts: [..., 2, 256], from `level_counts`.
 
     Returns:
-        float64 [...]: the area under the ROC curve by trapezoids, which is the Mann-Whitney
-        statistic; NaN where the structure, or all else, has no pixel.
+        float64 [...]; NaN without pixels inside or without pixels outside the structure.
 
     Source: Hanley & McNeil 1982, Radiology 143:29.
     """
@@ -175,16 +180,16 @@ def roc_auc(counts: np.ndarray) -> np.ndarray:
 
 
 def average_precision(counts: np.ndarray) -> np.ndarray:
-    """The area under the precision-recall curve, by steps: Σ (R_n - R_{n-1}) P_n.
+    """Area under the precision-recall curve, by steps: Σ (R_n - R_{n-1}) P_n.
 
-    No interpolation between thresholds: that would flatter (Davis & Goadrich 2006, ICML). Guessing
-    gives the structure's share of the pixels, not one half.
+    Linear interpolation would be too optimistic (Davis & Goadrich 2006, ICML). A random classifier
+    scores the structure's share of the pixels, not one half.
 
     Args:
         counts: [..., 2, 256], from `level_counts`.
 
     Returns:
-        float64 [...], NaN where the structure, or all else, has no pixel.
+        float64 [...]; NaN without pixels inside or without pixels outside the structure.
     """
     false, true = _reached(counts)
     precision = np.divide(true, true + false, out=np.zeros(true.shape), where=true > 0)
@@ -194,7 +199,7 @@ def average_precision(counts: np.ndarray) -> np.ndarray:
 
 
 def cut_metrics(counts: np.ndarray) -> dict[str, float | None]:
-    """Overlap of the mask cut at 0.5 with the truth, over all pixels counted.
+    """Overlap of the mask at threshold 0.5 with the truth, over all counted pixels.
 
     Args:
         counts: [2, 256], from `level_counts`.
@@ -216,16 +221,16 @@ def cut_metrics(counts: np.ndarray) -> dict[str, float | None]:
 
 
 def calibration(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Predicted probability against observed share, in ten bins of equal width.
+    """Reliability curve: predicted probability and observed share in ten bins of equal width.
 
-    A bin holds p in [k/10, (k+1)/10), the last one 1 as well.
+    Bin k holds p in [k/10, (k+1)/10), the last one also p = 1.
 
     Args:
         counts: [2, 256], from `level_counts`.
 
     Returns:
-        float64 [10] each: `predicted`, the mean probability; `observed`, the share of the
-        structure's pixels; both NaN in an empty bin; `pixels`, their number, int64.
+        `predicted`, the mean probability, and `observed`, the share of the structure's pixels,
+        float64 [10], NaN in an empty bin; `pixels`, their number, int64 [10].
     """
     levels = np.arange(LEVELS)
     bins = np.minimum(BINS * levels // (LEVELS - 1), BINS - 1)
@@ -241,9 +246,9 @@ def calibration(counts: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def expected_calibration_error(counts: np.ndarray) -> float | None:
-    """The mean distance of `observed` from `predicted`, each bin weighted by its pixels.
+    """Mean |observed - predicted| over the bins, weighted by their pixels.
 
-    Most pixels are certain background, which keeps it small: read it beside the curve.
+    Most pixels are certain background, which makes it small: read it together with the curve.
 
     Source: Naeini et al. 2015, AAAI; Guo et al. 2017, ICML, equation 3.
     """
@@ -256,13 +261,13 @@ def expected_calibration_error(counts: np.ndarray) -> float | None:
 
 
 def _reached(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels at or above each level, strictest first, [..., 256]: others, the structure's."""
+    """Pixels at or above each level, highest first, [..., 256]: other pixels, the structure's."""
     reached = np.cumsum(counts[..., ::-1], axis=-1)
     return reached[..., 0, :], reached[..., 1, :]
 
 
 def _thinned(curve: tuple[np.ndarray, np.ndarray], names: tuple[str, str]) -> dict[str, list]:
-    """At most CURVE_POINTS of a curve's own points, spread evenly along its length, ends kept."""
+    """At most CURVE_POINTS of a curve's points, spread evenly along its length, with both ends."""
     x, y = curve
     if len(x):
         along = np.r_[0.0, np.cumsum(np.hypot(np.diff(x), np.diff(y)))]

@@ -1,4 +1,4 @@
-"""Does a doubt tell where the errors are: rank correlation, worst cases found, risk-coverage."""
+"""How well an uncertainty predicts errors: rank correlation, worst cases found, risk-coverage."""
 
 import math
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ REFUSED_SHARES = (0.0, 0.1, 0.2, 0.3)
 def spearman(
     spread: np.ndarray, error: np.ndarray, groups: Sequence[str], seed: int
 ) -> dict[str, Any]:
-    """Spearman's rank correlation, ties by their mean rank, with a bootstrap over groups.
+    """Spearman's rank correlation (ties by mean rank) with a bootstrap over groups.
 
     Args:
-        spread: [N].
+        spread: uncertainty of each image, [N].
         error: absolute, [N].
         groups: the examination or patient of each image; whole groups are drawn.
         seed: of the bootstrap.
 
     Returns:
-        `value`, None where one of them does not vary or fewer than three images are there, and
-        `ci95`, `[low, high]`.
+        `value` and `ci95`, `[low, high]`; None for fewer than three images or where spread or error
+        do not vary.
     """
     value = _rank_correlation(spread, error)
     resamples = cluster_resamples(groups, seed)
@@ -49,10 +49,10 @@ def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float | None:
 
 
 def worst_found(spread: np.ndarray, error: np.ndarray, share: float = WORST_SHARE) -> float | None:
-    """Which part of the worst errors is among as many of the most uncertain images.
+    """Share of the images with the largest errors that are also among the most uncertain ones.
 
-    Both are the upper `share` of the images, rounded up; guessing finds `share` of them. None
-    without images.
+    Both sets are the top `share` of the images, rounded up. A random uncertainty finds `share` of
+    them. None without images.
     """
     if not len(error):
         return None
@@ -65,16 +65,16 @@ def worst_found(spread: np.ndarray, error: np.ndarray, share: float = WORST_SHAR
 def risk_coverage(
     spread: np.ndarray, error: np.ndarray, shares: Sequence[float] = REFUSED_SHARES
 ) -> list[dict[str, Any]]:
-    """Mean error of what is kept when the most uncertain images are refused.
+    """Mean error of the kept images when the most uncertain ones are refused.
 
     Args:
-        spread: [N].
+        spread: uncertainty of each image, [N].
         error: absolute, [N].
-        shares: of the images to refuse, rounded down to whole ones.
+        shares: of the images to refuse, rounded down to whole images.
 
     Returns:
-        Per share `refused_share`, `kept` images, their `mean_error`, and `best_mean_error`: that of
-        refusing the largest errors themselves, which nothing can be better than.
+        Per share `refused_share`, `kept` images, their `mean_error`, and `best_mean_error`: the
+        lower bound, reached by refusing the largest errors.
     """
     by_spread, by_error = error[np.argsort(-spread, kind="stable")], -np.sort(-error)
     found = []

@@ -1,4 +1,4 @@
-"""Names and values of figures as people read them."""
+"""Labels and number formats of metrics for reports and tables."""
 
 import re
 from collections.abc import Sequence
@@ -8,9 +8,7 @@ import numpy as np
 from fetal_tf.scores.columns import UNITS
 from fetal_tf.scores.quantities import written
 
-DASH = "\N{EN DASH}"  # stands for "no value"
-
-
+DASH = "\N{EN DASH}"  # no value
 LABELS = {
     "iou": "IoU",
     "ssim": "SSIM",
@@ -22,19 +20,15 @@ LABELS = {
     "ofd_nme": "OFD, error / length",
     "bpd_nme": "BPD, error / length",
 }
-
-
 _SUCCESS = re.compile(r"success_(\d+)px")
-
-
 # A difference, measured minus true. Distances and expected errors are never negative.
 _SIGNED = re.compile(r"\w+(?<!_abs)(?<!_expected)_error_(mm|mm2|percent)")
-# What is itself measured in per cent: its error is a difference in percentage points.
+# Quantities in per cent: their errors are in percentage points.
 _IN_PERCENT = ("ctr_",)
 
 
 def metric_label(name: str) -> str:
-    """A metric's name as people write it: `hc_abs_error_mm` → `|ΔHC| (mm)`."""
+    """A metric's name in words: `hc_abs_error_mm` → `|ΔHC| (mm)`."""
     if name in LABELS:
         return LABELS[name]
     if match := _SUCCESS.fullmatch(name):
@@ -50,7 +44,7 @@ def metric_label(name: str) -> str:
 
 
 def number(value: float | None, name: str) -> str:
-    """A metric's value for reading: millimetres, pixels and per cent to 2 places, shares to 4."""
+    """A metric's value as text: mm, px and per cent with 2 decimals, shares with 4."""
     if value is None or not np.isfinite(value):
         return DASH
     share = _SUCCESS.fullmatch(name) or not name.endswith(("mm", "px", "percent"))
@@ -60,7 +54,7 @@ def number(value: float | None, name: str) -> str:
 
 
 def interval(ci95: Sequence[float | None], name: str) -> str:
-    """`low to high`, or a dash where there is no interval."""
+    """`low to high`; a dash without an interval."""
     low, high = ci95
     return DASH if low is None else f"{number(low, name)} to {number(high, name)}"
 

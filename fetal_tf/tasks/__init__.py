@@ -1,4 +1,4 @@
-"""Tasks: what a target is, how an output is judged and drawn. One file and one line each."""
+"""Tasks: what a net learns, and how its output is scored and drawn. One file a task."""
 
 from fetal_tf.tasks import four_chamber as four_chamber
 from fetal_tf.tasks import head_axis as head_axis

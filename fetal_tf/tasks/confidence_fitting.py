@@ -11,10 +11,10 @@ from fetal_tf.edge.measure.anomaly import MIN_CALIBRATION
 from fetal_tf.edge.measure.confidence import INTERCEPT, ErrorModel, log_features
 
 FALSE_ALARM_RATE = 0.05  # share of the validation frames that the limit flags
-_FLOOR_PERCENT = 0.1  # added to an error before its logarithm: a lucky hit must not outweigh all
-_RIDGE = 0.1  # of a standardised feature's variance; half a hundred images are noise for a tenth
-_LEAST_SPREAD = 0.05  # of a feature's logarithm: images that happen to agree tell nothing
-_LEAST_ERROR_PERCENT = 1e-6  # where every image hit exactly
+_FLOOR_PERCENT = 0.1  # added to errors before the logarithm, which is -∞ at an error of 0
+_RIDGE = 0.1  # penalty, as a share of a standardised feature's variance: images are few
+_LEAST_SPREAD = 0.05  # smallest standard deviation of a feature's logarithm, against noise
+_LEAST_ERROR_PERCENT = 1e-6  # if all errors are 0
 
 
 def fit_to_validation(
@@ -50,8 +50,8 @@ def fit_error_model(
     and no interval for a single image.
 
     Args:
-        features: of the measured validation images, see `edge.confidence.error_features`; the
-            same names for each.
+        features: of the measured validation images, see `error_features` of
+            `fetal_tf.edge.measure.confidence`; the same names for each.
         errors_percent: on the same images, of HC in per cent of the expert's, or of a ratio in
             points; signs do not count.
         false_alarm_rate: between 0 and 1.
@@ -95,7 +95,7 @@ def _slopes(logs: np.ndarray, targets: np.ndarray) -> np.ndarray:
     spread = np.maximum(logs.std(axis=0), _LEAST_SPREAD)
     standardised = (logs - logs.mean(axis=0)) / spread
     count, width = logs.shape
-    penalty = np.sqrt(_RIDGE * count) * np.eye(width)  # rows that ask every slope to be zero
+    penalty = np.sqrt(_RIDGE * count) * np.eye(width)  # rows that pull every slope to zero
     slopes, _ = nnls(
         np.concatenate([standardised, penalty]),
         np.concatenate([targets - targets.mean(), np.zeros(width)]),

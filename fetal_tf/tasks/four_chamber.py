@@ -28,8 +28,8 @@ from fetal_tf.tasks.plain import PlainTask, row_of
 from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.task import Gathered
 
-INDICES = {"thorax": 1, "heart": 2}  # in a sample's mask; the thorax holds the heart's pixels too
-OVERLAP = {  # column → figure of `scores.overlap_metrics`
+INDICES = {"thorax": 1, "heart": 2}  # in a sample's mask; the thorax includes the heart
+OVERLAP = {  # column → score of `overlap_metrics`
     "dice": "dice",
     "iou": "iou",
     "sensitivity": "recall",
@@ -85,13 +85,13 @@ class FourChamberTask(PlainTask):
         self.parity_limits = _parity_limits(self.structures)
 
     def target(self, sample: Sample, letterbox: Letterbox) -> Target:
-        """Share of each network pixel that a structure covers, uint8 [h, w, structures]."""
+        """Coverage of each network pixel by each structure, uint8 [h, w, structures]."""
         truth = self._truth(sample)
         covered = [letterbox.apply_coverage(truth[s]) for s in self.structures]
         return Target(np.stack(covered, axis=-1))
 
     def encode(self, target: Target) -> np.ndarray:
-        """A channel for each of `classes`, float32 [h, w, K]; exclusive ones sum to 1."""
+        """A channel for each of `classes`, float32 [h, w, K]; exclusive classes sum to 1."""
         shares = coverage_shares(target.maps)
         if self.classes[0] != "background":
             return shares
@@ -102,7 +102,7 @@ class FourChamberTask(PlainTask):
     def training_metrics(self, image_size: tuple[int, int]) -> list[keras.metrics.Metric]:
         """Dice of each structure per image, IoU of the heart, and pixel accuracy.
 
-        Of exclusive classes the thorax' channel is the ring around the heart, and called so.
+        With exclusive classes the thorax is the ring around the heart: `thorax_ring_dice`.
         """
         heart = self.classes.index("heart")
         metrics = [Dice(name="heart_dice", channel=heart), IoU(name="heart_iou", channel=heart)]
@@ -116,7 +116,7 @@ class FourChamberTask(PlainTask):
         training: Iterable[Sample],
         validation: Iterable[tuple[Sample, Measurement]],
     ) -> dict[str, Any]:
-        """What error of the ratio to expect, by the errors of the validation images."""
+        """The model of the CTR's expected error, from the errors of the validation images."""
         if not self.fits_measurer:
             return {}
         return fit_to_validation(validation, self._ctr_error_percent)
@@ -138,10 +138,10 @@ class FourChamberTask(PlainTask):
         letterbox: Letterbox,
         gather: Gathered | None = None,
     ) -> Row:
-        """The net's masks and probabilities, the fitted ellipses and the ratios, original frame.
+        """Scores of masks, probabilities, fitted ellipses and ratios in the original frame.
 
-        `heart_dice` and its kin judge the mask at 0.5, `focus_cardiac_dice` the fitted ellipse
-        against the annotated one. A structure that was searched and not found scores 0 there.
+        `heart_dice` and the like score the mask at 0.5, `focus_cardiac_dice` the fitted ellipse
+        against the annotated one: 0 for a structure that was not found.
         """
         truth = self._truth(sample)
         levels = gather or self.gather()
@@ -160,8 +160,8 @@ class FourChamberTask(PlainTask):
         return row_of(sample, measurement, row)
 
     def summarise(self, rows: pd.DataFrame, seed: int) -> dict[str, Any]:
-        """The source study's categories: shares of images above some levels of Dice and AUC; how
-        well the expected error of the ratio tells the real one.
+        """`categories`: shares of images above fixed marks of Dice and ROC AUC; `confidence`: how
+        well the expected error of the CTR predicts the real one.
         """
         shares = {"categories": {s: categories(rows, s) for s in reversed(self.structures)}}
         return shares | (confidence_section(rows, seed, CTR) if self.fits_measurer else {})
@@ -173,13 +173,13 @@ class FourChamberTask(PlainTask):
         letterbox: Letterbox,
         sample: Sample,
     ) -> np.ndarray:
-        """Both ellipses as predicted and as annotated, and the ratio."""
+        """The predicted and the annotated ellipses, and the ratio."""
         measurement = self.measurer.measure(probabilities, letterbox, sample.mm_per_pixel)
         truth = self._measure_truth(sample) if sample.ellipses else None
         return self.measurer.draw(image, measurement, truth=truth)
 
     def _truth(self, sample: Sample) -> dict[str, np.ndarray]:
-        """Masks bool [H, W] of the original frame."""
+        """Ground-truth masks by structure, bool [H, W], original frame."""
         annotated = sample.ellipses and sample.labels == tuple(INDICES)
         if sample.load_mask is None or not (annotated or sample.negative):
             raise DataError(

@@ -32,7 +32,7 @@ LEVEL = 0.5  # probability from which a pixel belongs to the raw mask
 RAW_OVERLAP = ("mask_dice", "mask_iou")
 OVERLAP = ("dice", "iou", "pixel_accuracy", "precision", "recall", "specificity")
 SURFACE = ("hd95_mm", "mean_surface_distance_mm")
-# Both diameters and their ends, as nets are judged that look for nothing else.
+# Both diameters and their ends: the scores of landmark nets.
 DIAMETERS = ("radial_error_px", "ofd_nme", "bpd_nme", "ofd_abs_error_mm", "bpd_abs_error_mm")
 QUANTITIES = ("hc", "bpd", "ofd")  # head circumference, biparietal and occipitofrontal diameter
 COLUMNS = declare(
@@ -48,7 +48,7 @@ COLUMNS = declare(
 # How far an exported file may drift from the float model, over paired images. Rounding of weights
 # to 16 bit moves a border by less than 0.05 mm; 8-bit activations by a few tenths.
 def _limits(dice: float, **hc: float) -> dict[str, float]:
-    """One bound for both kinds of Dice: an ellipse may hide what the raw mask shows."""
+    """One limit for both kinds of Dice: the ellipse's can hide a drift of the raw mask."""
     return {"dice_abs_delta_mean": dice, "mask_dice_abs_delta_mean": dice, **hc}
 
 
@@ -111,10 +111,10 @@ class SegmentationTask(PlainTask):
             raise ConfigError(f"task.classes: found {classes}; this task segments one structure")
 
     def target(self, sample: Sample, letterbox: Letterbox) -> Target:
-        """Share of each network pixel that the structure covers, uint8 [h, w, 1], 255 = all of it.
+        """Coverage of each network pixel by the structure, uint8 [h, w, 1], 255 = all of it.
 
-        Coverage instead of a hard mask keeps the border's sub-pixel position: where the network
-        sees one pixel for three, a hard target would be off by up to half of it.
+        Coverage keeps the sub-pixel position of the border. A hard mask would move it by up to half
+        a network pixel.
         """
         return Target(letterbox.apply_coverage(self._outline(sample))[..., None])
 
@@ -123,7 +123,7 @@ class SegmentationTask(PlainTask):
         return coverage_shares(target.maps)
 
     def training_metrics(self, image_size: tuple[int, int]) -> list[keras.metrics.Metric]:
-        """Dice and IoU per image, and pixel accuracy, which flatters: background is easy."""
+        """Dice and IoU per image, and pixel accuracy, which the easy background raises."""
         return [Dice(name="dice"), IoU(name="iou"), PixelAccuracy(name="pixel_accuracy")]
 
     def fit_measurer(
@@ -131,7 +131,7 @@ class SegmentationTask(PlainTask):
         training: Iterable[Sample],
         validation: Iterable[tuple[Sample, Measurement]],
     ) -> dict[str, Any]:
-        """What error of the circumference to expect, by the errors of the validation images."""
+        """The model of the HC's expected error, from the errors of the validation images."""
         return fit_to_validation(validation, self._hc_error_percent)
 
     def _hc_error_percent(self, sample: Sample, measurement: HeadMeasurement) -> float | None:
@@ -145,11 +145,11 @@ class SegmentationTask(PlainTask):
         letterbox: Letterbox,
         gather: Gathered | None = None,
     ) -> Row:
-        """Overlap and border distance in the original frame, and every measurement's error.
+        """Overlap and border distance in the original frame, and the errors of HC, BPD and OFD.
 
-        `dice` and its kin judge the region that was measured, as the HC18 challenge does with the
-        submitted ellipse; `mask_dice` and `mask_iou` judge the network's raw mask. Where the
-        measurement refuses, all of them judge the raw mask.
+        `dice` and the other overlaps score the fitted ellipse, as the HC18 challenge does;
+        `mask_dice` and `mask_iou` score the raw mask. If the measurement was refused, all of them
+        score the raw mask.
         """
         truth_mask = self._mask(sample) == 1
         truth = self._measure_truth(truth_mask, sample.mm_per_pixel)
@@ -174,8 +174,8 @@ class SegmentationTask(PlainTask):
         return row_of(sample, measurement, row)
 
     def summarise(self, rows: pd.DataFrame, seed: int) -> dict[str, Any]:
-        """The ends of the axes, as a net that looks for nothing else is judged by them; how well
-        the expected error tells the real one; the figures by size of head and by dataset.
+        """`landmarks`: the ends of the axes, scored as those of landmark nets; `confidence`: how
+        well the expected error predicts the real one; `subgroups`: by head size and by dataset.
         """
         return (
             landmark_section(rows)
@@ -190,7 +190,7 @@ class SegmentationTask(PlainTask):
         letterbox: Letterbox,
         sample: Sample,
     ) -> np.ndarray:
-        """Prediction, its measurement, and the expert's ellipse where there is one."""
+        """The predicted mask, its measurement, and the expert's ellipse if there is a mask."""
         measurement = self.measurer_of(sample).measure(
             probabilities, letterbox, sample.mm_per_pixel
         )
@@ -200,11 +200,11 @@ class SegmentationTask(PlainTask):
         return self.measurer.draw(image, measurement, truth=truth)
 
     def measurer_of(self, sample: Sample) -> Measurer:
-        """By the convention of the sample's source, if one is stated."""
+        """The measurer for the convention of the sample's source; without one `measurer`."""
         return self._site_measurers.get(sample.source, self.measurer)
 
     def _outline(self, sample: Sample) -> np.ndarray:
-        """The head as it is learnt, bool [H, W]: as drawn by the first dataset's experts."""
+        """The mask that is learnt, bool [H, W]: the outline in the first dataset's convention."""
         mask = self._mask(sample) == 1
         convention = self._conventions.get(sample.source)
         if convention is None:
@@ -242,7 +242,7 @@ def _errors(
 def _ends(
     measurement: Measurement, truth: Measurement, sample: Sample, shape: tuple[int, int]
 ) -> Row:
-    """The ends of the fitted ellipse's axes against the expert's, or those of his own ellipse."""
+    """Landmark columns: axis ends of the fitted ellipse against the expert's, or his ellipse's."""
     assert isinstance(measurement, HeadMeasurement) and isinstance(truth, HeadMeasurement)
     if sample.load_landmarks is not None:
         expected = sample.load_landmarks()
@@ -254,6 +254,6 @@ def _ends(
 
 
 def _measured_region(measurement: Any, shape: tuple[int, int]) -> np.ndarray | None:
-    """Inside of the fitted ellipse, bool [H, W]; None where the measurement was refused."""
+    """The fitted ellipse as a mask, bool [H, W]; None if the measurement was refused."""
     assert isinstance(measurement, HeadMeasurement)
     return None if measurement.ellipse is None else rasterise(measurement.ellipse, shape)

@@ -1,4 +1,4 @@
-"""The protocol every task fulfils; evaluation, parity and the report know only this."""
+"""The protocol of a task: all that training, evaluation, parity and the report know of it."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Protocol
@@ -17,37 +17,43 @@ from fetal_tf.scores.pixel_levels import PixelLevels
 from fetal_tf.scores.quantities import Quantity
 from fetal_tf.scores.rows import Row
 
-Gathered = Mapping[str, PixelLevels]  # structure → its probabilities over all images' pixels
+Gathered = Mapping[str, PixelLevels]  # structure → its probabilities in the pixels of all images
 
 
 class Task(Protocol):
-    """From a sample to a target, from an output to a row of scores and a picture.
+    """Makes targets from samples, and rows of scores and overlays from a net's output.
 
-    A task is built from its config and from the measurement settings of a run, a JSON tree that
-    `fit_measurer` has made; it is empty until a run has been trained.
+    A task is built from the measurement settings of a run (a JSON tree from `fit_measurer`, empty
+    before training) and from its config::
+
+        task = TASKS.build(
+            "task", {"name": "segmentation", "classes": ["head"], "measurement": "head"}, {}
+        )
+        row = task.evaluate(probabilities, sample, letterbox)
+        row["dice"], row["hc_error_mm"]
 
     Attributes:
         name: the registered name, recorded in bundles.
         classes: what the output channels mean.
         measurement: key of `fetal_tf.edge.bundle.measurers.MEASURERS`.
-        measurer: that measurer, with this task's classes and settings.
-        measurement_settings: what the measurer was made with, for the bundle.
-        columns: every numeric column of a row, by name: which of them `summary.json` describes,
-            which way each improves, which of them parity compares.
+        measurer: that measurer, built with `classes` and `measurement_settings`.
+        measurement_settings: settings of the measurer; a bundle stores them.
+        columns: every numeric column of a row by name, with its direction, whether `summary.json`
+            describes it and whether parity compares it.
         metric_names: the published columns, in order.
-        scores: columns that are shown together by a name, such as a dataset's official score.
-        headline: the columns that a one-line summary shows; the first is better when higher, the
-            last sorts worst cases by its absolute value.
+        scores: name → columns that are shown together, such as a dataset's official score.
+        headline: the columns of a one-line summary. The first is better when higher; worst cases
+            are sorted by the absolute value of the last.
         pooled_headline: the figures of `pooled` that are shown beside the headline; may be empty.
-        quantities: the measurements whose agreement the report draws, the first one largest.
-        parity_limits: precision of a format → delta → limit that an exported file must keep.
-        head: the activation of a model's output that suits the classes: softmax where each pixel
-            is exactly one of them, sigmoid for other maps, linear for coordinates.
-        target_interpolation: how augmentation moves a target's maps: coverage linearly, labels
-            nearest.
+        quantities: the measurements with an agreement plot in the report, the first one largest.
+        parity_limits: precision of a format → delta → largest delta of an exported file.
+        head: the model's last activation: softmax for exclusive classes, sigmoid for other maps,
+            linear for coordinates.
+        target_interpolation: how augmentation resamples a target's maps: coverage linearly, labels
+            by nearest neighbour.
         fits_measurer: whether `fit_measurer` has anything to fit.
-        learns_negatives: whether a frame that shows nothing of the task has a target, and its
-            measurement a way to refuse it.
+        learns_negatives: whether a frame without the task's structures has a target, and its
+            measurement can be refused.
     """
 
     name: str
@@ -70,29 +76,29 @@ class Task(Protocol):
     def metric_names(self) -> tuple[str, ...]: ...
 
     def target(self, sample: Sample, letterbox: Letterbox) -> Target:
-        """What augmentation moves, in the network's frame."""
+        """The target in the network's frame, before augmentation."""
         ...
 
     def encode(self, target: Target) -> np.ndarray:
-        """A target as the loss takes it, float32, most often [h, w, K] in 0..1."""
+        """The target for the loss, after augmentation: float32, most often [h, w, K] in 0..1."""
         ...
 
     def known_channels(self, target: np.ndarray) -> np.ndarray:
-        """Which channels of an encoded target say something, bool [K].
+        """Which channels of an encoded target are annotated, bool [K].
 
-        Losses know the others by exact values and treat them otherwise: they stay as they are.
+        The others hold exact marker values that losses look for; nothing may change them.
         """
         ...
 
     def measurer_of(self, sample: Sample) -> Measurer:
-        """What measures a frame as the experts of its dataset do; most often `measurer`."""
+        """The measurer for the drawing convention of a sample's dataset; most often `measurer`."""
         ...
 
     def count_pixels(self, targets: Iterable[Target]) -> ClassPixels | None:
-        """What the training targets hold, for tasks of exclusive classes.
+        """Pixels of each class over the training targets; None unless classes are exclusive.
 
         Raises:
-            DataError: a class that none of them holds: it cannot be learnt.
+            DataError: no target holds a class, so it cannot be learnt.
         """
         ...
 
@@ -109,16 +115,16 @@ class Task(Protocol):
         training: Iterable[Sample],
         validation: Iterable[tuple[Sample, Measurement]],
     ) -> dict[str, Any]:
-        """Settings fitted to a trained run, in JSON types; empty where nothing is fitted.
+        """Settings of the measurer fitted after training, in JSON types; may be empty.
 
         Args:
-            training: samples with the expert's truth.
-            validation: the validation samples, and what the trained model measures on them.
+            training: samples with the ground truth.
+            validation: the validation samples, and the trained model's measurement of each.
         """
         ...
 
     def gather(self) -> Gathered:
-        """Fresh collectors of what is pooled over the pixels of all images; empty for most."""
+        """Empty collectors of the figures pooled over the pixels of all images; most tasks: {}."""
         ...
 
     def evaluate(
@@ -128,18 +134,18 @@ class Task(Protocol):
         letterbox: Letterbox,
         gather: Gathered | None = None,
     ) -> Row:
-        """One flat row of scores, measurements and flags for one frame's output [h, w, K].
+        """One flat row of scores, measurements and flags for one frame.
 
         Args:
-            probabilities: the net's output.
-            sample: the frame and its truth.
-            letterbox: how the frame was fitted into the net's.
-            gather: of this task, filled on the way.
+            probabilities: the net's output [h, w, K].
+            sample: the frame and its ground truth.
+            letterbox: how the frame was fitted into the net's input.
+            gather: the collectors of `gather`; this frame's pixels are added to them.
         """
         ...
 
     def pooled(self, rows: pd.DataFrame) -> dict[str, float | None]:
-        """Figures over all scored images that are no mean of a column; empty where there are none.
+        """Figures over all scored images that are not the mean of a column; may be empty.
 
         Parity compares them between formats, each under `pooled_NAME_delta`.
         """
@@ -150,7 +156,7 @@ class Task(Protocol):
         ...
 
     def tables(self, rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
-        """Further CSV files of an evaluation, by file name without suffix."""
+        """Further CSV files of an evaluation: file name without suffix → rows."""
         ...
 
     def draw(
@@ -160,5 +166,5 @@ class Task(Protocol):
         letterbox: Letterbox,
         sample: Sample,
     ) -> np.ndarray:
-        """Truth and prediction over the original frame, RGB uint8 [H, W, 3]."""
+        """Overlay of ground truth and prediction on the original frame, RGB uint8 [H, W, 3]."""
         ...

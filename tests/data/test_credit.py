@@ -1,4 +1,4 @@
-"""A dataset is credited for its own images, for nothing else, and for weights learnt from them."""
+"""Credits: datasets are recognised by their content, and inherited from parent nets."""
 
 import json
 from dataclasses import replace

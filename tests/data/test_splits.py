@@ -1,4 +1,4 @@
-"""Splits: no group straddles, sizes are near, and a small change of the data moves little."""
+"""Splits: no group is divided, sizes fit, small changes of the data move few samples."""
 
 import hashlib
 from collections import Counter, defaultdict

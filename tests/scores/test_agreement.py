@@ -1,4 +1,4 @@
-"""Agreement against published tables, sums of squares by hand and all sign flips."""
+"""ICC against published tables, tests against sums by hand and all sign flips."""
 
 import itertools
 import math

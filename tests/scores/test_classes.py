@@ -1,4 +1,4 @@
-"""Class scores against sets of pixels: matrices made from label maps, figures counted by hand."""
+"""Class scores against counts over sets of pixels."""
 
 import subprocess
 import sys

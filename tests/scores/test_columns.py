@@ -1,4 +1,4 @@
-"""What tasks declare of their columns: which way each figure improves, and nothing left out."""
+"""The tasks' declared columns: the direction of each metric, and completeness."""
 
 import keras
 import pytest

@@ -1,4 +1,4 @@
-"""Confusion matrices against counting pixel by pixel; their columns there and back."""
+"""Confusion matrices against counting pixel by pixel; writing to rows and reading back."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The official FOCUS score: truth fed back is perfect, known offsets give the figures by hand."""
+"""The FOCUS score: perfect for the truth itself, figures by hand for known offsets; categories."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Landmark scores against numbers by hand; order, collapse and what is unknown."""
+"""Landmark scores against numbers by hand; order of ends, collapse, unknown points."""
 
 import itertools
 

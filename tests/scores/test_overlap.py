@@ -1,4 +1,4 @@
-"""Evaluation scores against brute force: every pixel, every pair, every resample by hand."""
+"""Overlap, distances and summaries against brute force over pixels, pairs and resamples."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Do the columns that a task declares match those that its rows hold?"""
+"""Check that the columns a task declares are those of its rows."""
 
 TEXTS = ("id", "group", "flags", "refused", "error", "condition")
 

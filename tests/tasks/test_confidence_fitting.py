@@ -1,4 +1,4 @@
-"""Fitting the expected error: right in the mean, a limit that keeps its rate, NumPy's weights."""
+"""Fitting the expected error: right in the mean, a limit at its rate, weights as NumPy's."""
 
 import json
 

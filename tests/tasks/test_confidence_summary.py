@@ -1,4 +1,4 @@
-"""Whether the expected error tells the real one: counted by hand, and as the page shows it."""
+"""The summary of expected errors: figures counted by hand, and the report's section."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The reconstruction task: the frame is its own target, and padding never counts."""
+"""The reconstruction task: the target is the frame itself; padding has no weight."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Figures of heads by size and by dataset: what belongs where, and what is said of it."""
+"""Figures of heads by size and by dataset: grouping and contents."""
 
 import pytest
 

@@ -1,1 +1,1 @@
-"""The task of exclusive structures inside the fetal head, and what it fits and limits."""
+"""The structures task (brain, csp, lv): its columns, fitted thresholds and summary."""

@@ -1,4 +1,4 @@
-"""The columns of a brain's structures, and how far an exported file may move them."""
+"""The columns of the structures task, and its parity limits."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
@@ -11,7 +11,7 @@ from fetal_tf.tasks.structures.summary import ANOMALY_SCORES, RAW
 
 BACKGROUND = "background"
 PER_CLASS = ("dice", "iou", "precision", "recall", "f1")
-TRUE = "true_"  # in front of what the expert's mask measures
+TRUE = "true_"  # prefix of values measured on the expert's mask
 FEATURES = tuple(field.name for field in fields(Features))
 LV_WIDTH = "lv_width"
 _RELATIVE = f"{LV_WIDTH}_error_percent"  # of a width of a few mm: in the rows, not published
@@ -20,7 +20,7 @@ _RELATIVE = f"{LV_WIDTH}_error_percent"  # of a width of a few mm: in the rows, 
 def declared_columns(
     classes: Sequence[str], quantities: Sequence[Quantity]
 ) -> Mapping[str, Column]:
-    """What a row holds of each class and structure: overlap, shape, anomaly, and pixel counts."""
+    """All columns of a row: overlap, shape, anomaly scores and pixel counts."""
     return declare(*_columns(classes, quantities))
 
 
@@ -51,7 +51,7 @@ def _columns(classes: Sequence[str], quantities: Sequence[Quantity]) -> Iterator
     lengths = [quantity.predicted for quantity in quantities]
     yield values(*(name for name in measured if name not in lengths), *shown)
     yield facts(*(TRUE + name for name in (*measured, *shown)), "mm_per_pixel")
-    for prefix in ("", RAW):  # of which the pooled figures are made
+    for prefix in ("", RAW):  # pooled figures are computed from these
         yield facts(*confusion_names(classes, prefix))
     yield [Column("weighted_iou", "higher")]  # while training
 
@@ -59,9 +59,9 @@ def _columns(classes: Sequence[str], quantities: Sequence[Quantity]) -> Iterator
 def parity_limits(structures: Sequence[str], *, scored: bool) -> ParityLimits:
     """How far an exported file may drift from the float model.
 
-    Dice of every structure is bounded pooled and image by image, cleaned and raw, since cleaning
-    may hide what the raw map shows; the ventricle's width in pixels of the original frame; and,
-    where thresholds were fitted (`scored`), the anomaly score that they were fitted to.
+    Limits hold for: Dice of every structure, pooled and per image, of the cleaned and of the raw
+    label map (cleaning can hide a drift); the width of the lateral ventricle in pixels of the
+    original frame; the anomaly score if thresholds were fitted (`scored`).
     """
 
     def limits(dice: float, width_px: float, anomaly_score: float) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What the measurer of structures learns from a trained run: usual shapes, and when to doubt."""
+"""Fit the anomaly detection of the structures task: reference shapes and thresholds."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -16,17 +16,18 @@ def fit(
     truth: Callable[[Sample], BrainMeasurement],
     false_alarm_rate: float,
 ) -> dict[str, Any]:
-    """Reference shapes of the expert's masks, and thresholds by what the net measures.
+    """Reference shapes from the experts' training masks, thresholds from the validation images.
 
     Args:
         training: samples with masks.
-        validation: samples, and what the trained net measures on them.
-        truth: measures a sample's mask.
+        validation: samples, and the trained net's measurement of each.
+        truth: measures a sample's ground-truth mask.
         false_alarm_rate: share of the validation images that may be flagged.
 
     Returns:
-        `reference`, `thresholds` and `fitted_on`, for `edge.brain.measure_brain`. Images that the
-        dataset calls abnormal take no part; where it does not tell, `fitted_on` says so.
+        `reference`, `thresholds` and `fitted_on`, settings of `edge.measure.brain.measure_brain`.
+        Images that the dataset calls abnormal are left out; if it states no conditions, `fitted_on`
+        says so.
     """
     descriptors, untold = [], 0
     for sample in training:
@@ -55,7 +56,7 @@ def fit(
 
 
 def is_scored(settings: Mapping[str, Any]) -> bool:
-    """Whether the settings hold a threshold: too few validation images give none."""
+    """Whether the settings hold a threshold; with too few validation images there is none."""
     thresholds = settings.get("thresholds", {})
     return any(name in thresholds for name in ("shape_score", "disagreement_score"))
 

@@ -72,8 +72,8 @@ class StructuresTask(PlainTask):
             absent: the score of a class in an image whose truth does not show it, see
                 `fetal_tf.scores.classes.class_metrics`.
             iou_weights: of the training metric `weighted_iou`, per class; by default 0, 1, 2, 2.
-            cleaning: parameters of `edge.cleaning.Cleaning`; empty: the measurer's defaults; null
-                measures the raw label map.
+            cleaning: parameters of `fetal_tf.edge.measure.cleaning.Cleaning`; empty: its defaults;
+                null measures the raw label map.
         """
         _check(classes, iou_weights)
         chosen = {} if cleaning == {} else {"cleaning": cleaning}
@@ -97,14 +97,14 @@ class StructuresTask(PlainTask):
         return Target(letterbox.apply_nearest(self._labels(sample))[..., None])
 
     def encode(self, target: Target) -> np.ndarray:
-        """One channel per class, float32 [h, w, K]."""
+        """One-hot classes, float32 [h, w, K]."""
         return one_hot(target.maps, len(self.classes))
 
     def count_pixels(self, targets: Iterable[Target]) -> ClassPixels:
         """Pixels and images of every class.
 
         Raises:
-            DataError: a class that no target holds, with the counts of all.
+            DataError: no target holds a class; the message counts all classes.
         """
         counted = ClassPixels.count((target.maps for target in targets), self.classes)
         missing = [name for name, n in zip(self.classes, counted.images, strict=True) if n == 0]
@@ -122,7 +122,7 @@ class StructuresTask(PlainTask):
         return counted
 
     def training_metrics(self, image_size: tuple[int, int]) -> list[keras.metrics.Metric]:
-        """Pooled over an epoch's pixels: Dice of the foreground and of each structure, IoU."""
+        """Dice of foreground and structures, weighted IoU, accuracy, pooled over an epoch."""
         per_class = [
             ClassDice(index, name=f"{name}_dice")
             for index, name in enumerate(self.classes)
@@ -140,11 +140,10 @@ class StructuresTask(PlainTask):
         training: Iterable[Sample],
         validation: Iterable[tuple[Sample, Measurement]],
     ) -> dict[str, Any]:
-        """The shapes of the expert's masks in training, and thresholds by what validation gives.
+        """Reference shapes from the training masks, thresholds from the validation images.
 
-        The thresholds are the values that `FALSE_ALARM_RATE` of the validation frames reach, as
-        the trained net measures them: they absorb its own errors of shape. Frames that the dataset
-        calls abnormal take no part; where it does not tell, `fitted_on` says so.
+        `FALSE_ALARM_RATE` of the validation images, as measured by the trained net, reach the
+        thresholds, so these allow for its usual errors of shape. See `structures.fitting.fit`.
         """
         return structures_fitting.fit(training, validation, self._truth, FALSE_ALARM_RATE)
 
@@ -155,10 +154,9 @@ class StructuresTask(PlainTask):
         letterbox: Letterbox,
         gather: Gathered | None = None,
     ) -> Row:
-        """Overlap per class, mismatch with the expert, features and anomaly scores, in pixels of
-        the original frame.
+        """Overlap per class, mismatch score, shape features and anomaly scores, original frame.
 
-        `csp_dice` and its kin judge the cleaned label map, `raw_csp_dice` the net's own argmax.
+        `csp_dice` and the like score the cleaned label map, `raw_csp_dice` the net's argmax.
         """
         labels = self._labels(sample)
         measured = self.measurer.measure(probabilities, letterbox, sample.mm_per_pixel)
@@ -183,15 +181,15 @@ class StructuresTask(PlainTask):
         return row_of(sample, measured, row)
 
     def pooled(self, rows: pd.DataFrame) -> dict[str, float | None]:
-        """Scores over the pixels of all images together."""
+        """Scores pooled over the pixels of all images."""
         return structures_summary.pooled(rows, self.classes)
 
     def summarise(self, rows: pd.DataFrame, seed: int) -> dict[str, Any]:
-        """See `structures_summary.summary`."""
+        """See `fetal_tf.tasks.structures.summary.summary`."""
         return structures_summary.summary(rows, self.classes, self.absent, seed)
 
     def tables(self, rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
-        """`features.csv`: a line per image, structure and reader of it, the model or the expert."""
+        """`features.csv`: one line per image, structure and reader (model or expert)."""
         lines: list[Row] = []
         for row in scored(rows).to_dict("records"):
             for structure in self.structures:
@@ -210,7 +208,7 @@ class StructuresTask(PlainTask):
         letterbox: Letterbox,
         sample: Sample,
     ) -> np.ndarray:
-        """Structures, probability and disagreement maps, and the expert's where there are any."""
+        """Structures, probability and disagreement maps, and the expert's structures if known."""
         measured = self.measurer.measure(probabilities, letterbox, sample.mm_per_pixel)
         truth = None
         if sample.load_mask is not None:
