@@ -13,7 +13,12 @@ import numpy as np
 
 from fetal_tf.edge.measure.structures import STRUCTURES
 from fetal_tf.scores.confusions import check_confusions
-from fetal_tf.scores.statistics import cluster_resamples, percentile_interval
+from fetal_tf.scores.statistics import (
+    cluster_resamples,
+    divide,
+    float_or_none,
+    percentile_interval,
+)
 
 CLASS_METRICS = ("dice", "iou", "precision", "recall", "f1")
 AbsentRule = Literal["skip", "one", "zero"]
@@ -50,7 +55,7 @@ def class_metrics(
         zip(confusion.sum(axis=1), confusion.sum(axis=0), strict=True)
     ):
         if shown:
-            rows.append({name: _float_or_none(values[k]) for name, values in metrics.items()})
+            rows.append({name: float_or_none(values[k]) for name, values in metrics.items()})
         else:
             rows.append(dict.fromkeys(CLASS_METRICS, _absent_value(absent, bool(predicted))))
     return rows
@@ -77,7 +82,7 @@ def pooled_metrics(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, f
     """
     check_confusions(confusion, len(classes), ndim=2)
     pooled = _pooled(confusion, classes)
-    return {name: _float_or_none(value) for name, value in pooled.items()}
+    return {name: float_or_none(value) for name, value in pooled.items()}
 
 
 def pooled_intervals(
@@ -152,12 +157,12 @@ def _margins(confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
 def _class_metrics(confusions: np.ndarray) -> dict[str, np.ndarray]:
     """float64 [..., K] per metric, NaN where the denominator is zero."""
     shown, predicted, hit = _margins(confusions)
-    dice = _divide(2 * hit, shown + predicted)
+    dice = divide(2 * hit, shown + predicted)
     return {
         "dice": dice,
-        "iou": _divide(hit, shown + predicted - hit),
-        "precision": _divide(hit, predicted),
-        "recall": _divide(hit, shown),
+        "iou": divide(hit, shown + predicted - hit),
+        "precision": divide(hit, predicted),
+        "recall": divide(hit, shown),
         "f1": dice,
     }
 
@@ -177,21 +182,16 @@ def _pooled(confusions: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndar
         "mean_iou": _mean_defined(iou),
         "mean_iou_foreground": _mean_defined(iou[..., 1:]),
         "mean_iou_small": _mean_defined(iou[..., small]),
-        "frequency_weighted_iou": _divide((shown * np.nan_to_num(iou)).sum(axis=-1), total),
-        "pixel_accuracy": _divide(hit.sum(axis=-1), total),
+        "frequency_weighted_iou": divide((shown * np.nan_to_num(iou)).sum(axis=-1), total),
+        "pixel_accuracy": divide(hit.sum(axis=-1), total),
         "foreground_dice": _mean_defined(per_class["dice"][..., 1:]),
     }
-
-
-def _divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    nothing = np.full(np.shape(whole), np.nan)
-    return np.divide(part, whole, out=nothing, where=np.asarray(whole) > 0)
 
 
 def _mean_defined(values: np.ndarray) -> np.ndarray:
     """Mean over the last axis without NaN; NaN where nothing is left."""
     defined = ~np.isnan(values)
-    return _divide(np.where(defined, values, 0).sum(axis=-1), defined.sum(axis=-1))
+    return divide(np.where(defined, values, 0).sum(axis=-1), defined.sum(axis=-1))
 
 
 def _absent_value(absent: AbsentRule, predicted: bool) -> float | None:
@@ -202,7 +202,3 @@ def _absent_value(absent: AbsentRule, predicted: bool) -> float | None:
 
 def _mismatch(wrong: int, shown: int) -> float:
     return float(wrong / shown) if shown else float(wrong > 0)
-
-
-def _float_or_none(value: np.ndarray) -> float | None:
-    return None if np.isnan(value) else float(value)

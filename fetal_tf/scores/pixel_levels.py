@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from fetal_tf.scores.statistics import cluster_resamples, percentile_interval
+from fetal_tf.scores.statistics import (
+    cluster_resamples,
+    divide,
+    float_or_none,
+    percentile_interval,
+)
 
 LEVELS = 256
 CUT = 128  # probabilities >= 0.5 have this level or a higher one
@@ -52,7 +57,10 @@ class PixelLevels:
         counts = level_counts(probability, truth)
         self._by_group[group] = self._by_group.get(group, 0) + counts
         self._images += 1
-        return {"roc_auc": _known(roc_auc(counts)), "pr_auc": _known(average_precision(counts))}
+        return {
+            "roc_auc": float_or_none(roc_auc(counts)),
+            "pr_auc": float_or_none(average_precision(counts)),
+        }
 
     @property
     def counts(self) -> np.ndarray:
@@ -102,7 +110,7 @@ class PixelLevels:
             resampled = (times @ per_group).reshape(-1, 2, LEVELS)
         return {
             name: {
-                "value": _known(area(self.counts)),
+                "value": float_or_none(area(self.counts)),
                 "ci95": [None, None] if resampled is None else percentile_interval(area(resampled)),
             }
             for name, area in (("roc_auc", roc_auc), ("pr_auc", average_precision))
@@ -176,7 +184,7 @@ def roc_auc(counts: np.ndarray) -> np.ndarray:
     """
     others, own = counts[..., 0, :].astype(np.float64), counts[..., 1, :].astype(np.float64)
     below = np.cumsum(others, axis=-1) - others / 2
-    return _divide((own * below).sum(axis=-1), own.sum(axis=-1) * others.sum(axis=-1))
+    return divide((own * below).sum(axis=-1), own.sum(axis=-1) * others.sum(axis=-1))
 
 
 def average_precision(counts: np.ndarray) -> np.ndarray:
@@ -194,7 +202,7 @@ def average_precision(counts: np.ndarray) -> np.ndarray:
     false, true = _reached(counts)
     precision = np.divide(true, true + false, out=np.zeros(true.shape), where=true > 0)
     gained = counts[..., 1, ::-1]
-    area = _divide((gained * precision).sum(axis=-1), true[..., -1])
+    area = divide((gained * precision).sum(axis=-1), true[..., -1])
     return np.where(false[..., -1] > 0, area, np.nan)
 
 
@@ -239,8 +247,8 @@ def calibration(counts: np.ndarray) -> dict[str, np.ndarray]:
         for weights in (counts.sum(axis=0), counts[1], counts.sum(axis=0) * levels / (LEVELS - 1))
     )
     return {
-        "predicted": _divide(sums, pixels),
-        "observed": _divide(own, pixels),
+        "predicted": divide(sums, pixels),
+        "observed": divide(own, pixels),
         "pixels": pixels.astype(np.int64),
     }
 
@@ -277,14 +285,5 @@ def _thinned(curve: tuple[np.ndarray, np.ndarray], names: tuple[str, str]) -> di
     return {names[0]: x.tolist(), names[1]: y.tolist()}
 
 
-def _divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    nothing = np.full(np.shape(whole), np.nan)
-    return np.divide(part, whole, out=nothing, where=np.asarray(whole) > 0)
-
-
 def _json_list(values: np.ndarray) -> list[float | None]:
     return [None if np.isnan(value) else value for value in values.tolist()]
-
-
-def _known(value: np.ndarray) -> float | None:
-    return None if np.isnan(value) else float(value)

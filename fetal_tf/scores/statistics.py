@@ -97,3 +97,14 @@ def _bootstrap_interval(
     index, drawn = resamples
     sums, counts = np.bincount(index, weights=values), np.bincount(index)
     return percentile_interval(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
+
+
+def divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Ratio of two arrays of one shape, float64; NaN where `whole` is not above zero."""
+    undefined = np.full(np.shape(whole), np.nan)
+    return np.divide(part, whole, out=undefined, where=np.asarray(whole) > 0)
+
+
+def float_or_none(value: np.ndarray) -> float | None:
+    """A scalar as float; NaN as None."""
+    return None if np.isnan(value) else float(value)

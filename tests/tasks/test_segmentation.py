@@ -158,6 +158,7 @@ def test_a_sample_without_mask_cannot_be_scored(task, tmp_path):
         ({"classes": []}, "task.classes"),
         ({"classes": ["head", "heart"]}, "this task segments one structure"),
         ({"measurement": "hed"}, r"unknown measurement 'hed' \(did you mean head\?\)"),
+        ({"measurement": "plane"}, "found 'plane'; this task is measured by head"),
     ],
 )
 def test_a_task_that_cannot_be_is_refused(change, expected):
