@@ -27,7 +27,7 @@ from fetal_tf.scores.overlap import overlap_metrics
 from fetal_tf.scores.quantities import Quantity
 from fetal_tf.scores.rows import Row
 from fetal_tf.tasks.landmark_columns import LANDMARK_COLUMNS, landmark_columns, landmark_section
-from fetal_tf.tasks.plain import PlainTask, row_of
+from fetal_tf.tasks.plain import PlainTask, binary_mask, row_of
 from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.task import Gathered
 
@@ -98,7 +98,7 @@ class LandmarkTask(PlainTask):
         """The landmarks; with a `head` class also its coverage of each pixel."""
         points = letterbox.to_target(_truth(sample))
         if self._masked:
-            return Target(letterbox.apply_coverage(_mask(sample))[..., None], points)
+            return Target(letterbox.apply_coverage(binary_mask(sample, "head"))[..., None], points)
         size = (letterbox.target_height, letterbox.target_width)
         return Target(np.zeros((*size, 0), np.uint8), points)
 
@@ -157,7 +157,9 @@ class LandmarkTask(PlainTask):
         shape = (letterbox.source_height, letterbox.source_width)
         row: Row = {}
         if self._masked:
-            raw = overlap_metrics(letterbox.restore(probabilities[..., 0]) >= LEVEL, _mask(sample))
+            raw = overlap_metrics(
+                letterbox.restore(probabilities[..., 0]) >= LEVEL, binary_mask(sample, "head")
+            )
             row |= {"mask_dice": raw["dice"], "mask_iou": raw["iou"]}
         mm_per_pixel = None if measurement.refused else sample.mm_per_pixel
         row |= landmark_columns(points, _truth(sample), shape, mm_per_pixel)
@@ -185,10 +187,3 @@ def _truth(sample: Sample) -> np.ndarray:
     if sample.load_landmarks is None:
         raise DataError(f"{sample.image_path}: sample {sample.id} has no landmarks")
     return sample.load_landmarks()
-
-
-def _mask(sample: Sample) -> np.ndarray:
-    """The head, bool [H, W]."""
-    if sample.load_mask is None or sample.labels is not None:
-        raise DataError(f"{sample.image_path}: sample {sample.id} has no mask of the head")
-    return sample.load_mask() == 1

@@ -10,7 +10,7 @@ from fetal_tf.config.registry import nearest
 from fetal_tf.data.pipeline.targets import Target
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.bundle.measurers import MEASURERS, Measurement, Measurer
-from fetal_tf.edge.errors import ConfigError
+from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.losses.class_pixels import ClassPixels
 from fetal_tf.scores.columns import Column
 from fetal_tf.scores.quantities import Quantity
@@ -123,3 +123,26 @@ def row_of(sample: Sample, measurement: Measurement, scores: Row) -> Row:
         "flags": "; ".join(measurement.flags),
         "refused": measurement.refused or "",
     }
+
+
+def binary_mask(sample: Sample, structure: str) -> np.ndarray:
+    """The expert's mask of one structure, bool [H, W].
+
+    Raises:
+        DataError: the sample has no mask, or one of other structures, or one of gray values: 1 is
+            the structure, and a mask of 0 and 255 would hold none of it.
+    """
+    if sample.load_mask is None:
+        raise DataError(f"{sample.image_path}: sample {sample.id} has no mask to compare with")
+    if sample.labels is not None:
+        raise DataError(
+            f"{sample.image_path}: its mask holds {', '.join(sample.labels)}, none of which is "
+            f"{structure} as this task learns it"
+        )
+    mask = sample.load_mask()
+    if mask.max(initial=0) > 1:
+        raise DataError(
+            f"{sample.image_path}: the mask of sample {sample.id} holds the value {mask.max()}; "
+            f"its reader must return 1 for {structure} and 0 elsewhere"
+        )
+    return mask == 1

@@ -23,7 +23,7 @@ from fetal_tf.scores.rows import Row
 from fetal_tf.tasks.confidence_fitting import fit_to_validation
 from fetal_tf.tasks.confidence_summary import HC, confidence_section
 from fetal_tf.tasks.landmark_columns import LANDMARK_COLUMNS, landmark_columns, landmark_section
-from fetal_tf.tasks.plain import PlainTask, row_of
+from fetal_tf.tasks.plain import PlainTask, binary_mask, row_of
 from fetal_tf.tasks.registry import TASKS
 from fetal_tf.tasks.subgroup_summary import subgroup_section
 from fetal_tf.tasks.task import Gathered
@@ -135,7 +135,7 @@ class SegmentationTask(PlainTask):
         return fit_to_validation(validation, self._hc_error_percent)
 
     def _hc_error_percent(self, sample: Sample, measurement: HeadMeasurement) -> float | None:
-        truth = self._measure_truth(self._mask(sample) == 1, sample.mm_per_pixel)
+        truth = self._measure_truth(binary_mask(sample, self.classes[0]), sample.mm_per_pixel)
         return _errors(measurement, truth, sample)["hc_error_percent"]
 
     def evaluate(
@@ -151,7 +151,7 @@ class SegmentationTask(PlainTask):
         `mask_dice` and `mask_iou` score the raw mask. If the measurement was refused, all of them
         score the raw mask.
         """
-        truth_mask = self._mask(sample) == 1
+        truth_mask = binary_mask(sample, self.classes[0])
         truth = self._measure_truth(truth_mask, sample.mm_per_pixel)
         raw_mask = letterbox.restore(probabilities[..., 0]) >= LEVEL
         measurement = self.measurer_of(sample).measure(
@@ -196,7 +196,7 @@ class SegmentationTask(PlainTask):
         )
         truth = None
         if sample.load_mask is not None:
-            truth = self._measure_truth(self._mask(sample) == 1, sample.mm_per_pixel)
+            truth = self._measure_truth(binary_mask(sample, self.classes[0]), sample.mm_per_pixel)
         return self.measurer.draw(image, measurement, truth=truth)
 
     def measurer_of(self, sample: Sample) -> Measurer:
@@ -205,7 +205,7 @@ class SegmentationTask(PlainTask):
 
     def _outline(self, sample: Sample) -> np.ndarray:
         """The mask that is learnt, bool [H, W]: the outline in the first dataset's convention."""
-        mask = self._mask(sample) == 1
+        mask = binary_mask(sample, self.classes[0])
         convention = self._conventions.get(sample.source)
         if convention is None:
             return mask
@@ -213,16 +213,6 @@ class SegmentationTask(PlainTask):
         if drawn is None:
             raise DataError(f"{sample.image_path}: sample {sample.id} has a mask that is no head")
         return rasterise(convention.outline(drawn), mask.shape)
-
-    def _mask(self, sample: Sample) -> np.ndarray:
-        if sample.load_mask is None:
-            raise DataError(f"{sample.image_path}: sample {sample.id} has no mask to compare with")
-        if sample.labels is not None:
-            raise DataError(
-                f"{sample.image_path}: its mask holds {', '.join(sample.labels)}, none of which is "
-                f"{self.classes[0]} as this task learns it"
-            )
-        return sample.load_mask()
 
     def _measure_truth(self, truth_mask: np.ndarray, mm_per_pixel: float | None):
         height, width = truth_mask.shape
