@@ -50,6 +50,17 @@ def test_the_target_is_the_share_that_is_covered(task, tmp_path):
     assert covered == pytest.approx(TRUTH.area, rel=0.002)
 
 
+def test_a_mask_of_gray_values_is_refused_and_not_learnt_as_empty(task, tmp_path):
+    """0 and 255 instead of 0 and 1 would hold no head at all: Dice 0, and no error."""
+    gray = rasterise(TRUTH, SHAPE).astype(np.uint8) * 255
+    sample = sample_of(TRUTH, tmp_path, load_mask=lambda: gray)
+    letterbox = Letterbox(*SHAPE, 96, 128)
+    with pytest.raises(DataError, match=r"001\.png: the mask of sample 001 holds the value 255"):
+        task.target(sample, letterbox)
+    with pytest.raises(DataError, match="holds the value 255"):
+        task.evaluate(np.zeros((96, 128, 1), np.float32), sample, letterbox)
+
+
 def test_the_truth_fed_back_is_perfect_even_at_a_third_of_the_size(task, tmp_path):
     """The whole chain: coverage → sub-pixel contour → ellipse → millimetres."""
     sample = sample_of(TRUTH, tmp_path)
