@@ -8,6 +8,7 @@ from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
 from fetal_tf.exporting.comparison import spread_probes
 from fetal_tf.exporting.int8_ranges import choose_range_samples, full_range, read_frames
+from fetal_tf.scores.rows import image_frame
 
 
 def samples(count, folder=None):
@@ -44,14 +45,14 @@ def test_frames_are_letterboxed_and_keep_their_gray_values(tmp_path):
 
 
 def test_probes_are_spread_and_skip_what_could_not_be_evaluated():
-    rows = [{"id": f"{i:03d}", "error": "truncated" if i == 0 else ""} for i in range(9)]
+    rows = image_frame([{"id": f"{i:03d}", "error": "bad" if i == 0 else ""} for i in range(9)])
     assert [s.id for s in spread_probes(samples(9), rows, count=3)] == ["001", "005", "008"]
     assert len(spread_probes(samples(9), rows, count=100)) == 8
 
 
 def test_no_readable_image_is_an_error():
     with pytest.raises(DataError, match=r"not one of 2 images .* truncated"):
-        spread_probes(samples(2), [{"error": "truncated"}] * 2)
+        spread_probes(samples(2), image_frame([{"error": "truncated"}] * 2))
 
 
 def test_full_range_adds_both_ends_and_leaves_its_argument():
