@@ -1,6 +1,6 @@
-"""An audit as one self-contained page: counts, pictures of every kind of fault, the fingerprint."""
+"""HTML page of a dataset audit: counts, example pictures of each finding, the fingerprint."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,14 +8,22 @@ import numpy as np
 from fetal_tf.data.audit.audit import Audit
 from fetal_tf.data.audit.copies import Duplicates
 from fetal_tf.data.audit.frame import AuditedFrame
+from fetal_tf.data.audit.landmarks import USUAL_SHAPE
+from fetal_tf.edge.draw.head_overlay import BPD, ELLIPSE, MASK, OFD
+from fetal_tf.edge.draw.landmark_overlay import AXIS_COLORS, axis_calipers
+from fetal_tf.edge.draw.layers import TRUTH, Label, Outline
+from fetal_tf.edge.draw.legend import Color, Entry
+from fetal_tf.edge.draw.picture import Layer, draw
 from fetal_tf.edge.errors import ImageError
-from fetal_tf.reporting.audit_picture import draw_frame
+from fetal_tf.edge.geometry.landmarks import AXES
+from fetal_tf.edge.io.images import read_gray
 from fetal_tf.reporting.html import jpeg_uri, render
 
-EXAMPLES = 4  # pictures of each kind of fault, at most
-_OUTERMOST = 2  # pictures of each extreme
+EXAMPLES = 4  # pictures of each kind of finding, at most
+_OUTERMOST = 2  # pictures of the extreme values of each measure
 _THUMBNAIL_PX = 720
-_LISTED = 40  # groups of copies; audit.json has them all
+_LISTED = 40  # groups of copies, at most; audit.json has all
+_OUTLINE_COLORS: tuple[Color, ...] = (MASK, ELLIPSE, BPD, OFD)
 _MEANINGS: Mapping[str, str] = {
     "good": "nothing found",
     "suspect": "to be looked at",
@@ -25,12 +33,12 @@ _MEANINGS: Mapping[str, str] = {
 
 
 def audit_page(audit: Audit, dataset: str, root: str) -> str:
-    """The page as HTML; pictures are drawn from the images, which must still be there.
+    """Build the page as HTML. An image that can no longer be read gets no picture.
 
     Args:
         audit: of the dataset.
         dataset: its name.
-        root: what to call the folder.
+        root: the name of its folder.
     """
     shown: set[str] = set()
     fingerprint = audit.fingerprint()
@@ -60,7 +68,7 @@ def audit_page(audit: Audit, dataset: str, root: str) -> str:
 
 
 def _faults(audit: Audit, shown: set[str]) -> list[dict[str, Any]]:
-    """Every kind of finding, those that make a frame wrong first."""
+    """All kinds of findings. Those that make a frame wrong come first."""
     found = [_fault(code, frames, shown) for code, frames in audit.frames_by_code().items()]
     return sorted(found, key=lambda fault: fault["verdict"] != "wrong")
 
@@ -68,7 +76,7 @@ def _faults(audit: Audit, shown: set[str]) -> list[dict[str, Any]]:
 def _fault(code: str, frames: Sequence[AuditedFrame], shown: set[str]) -> dict[str, Any]:
     """One kind of finding: its count and examples.
 
-    First come frames that nothing worse is wrong with, and among them those not shown before.
+    Frames without a worse finding come first, and among them those not yet on the page.
     """
     finding = next(f for f in frames[0].findings if f.code == code)
     verdict = "wrong" if finding.wrong else frames[0].doubt
@@ -91,13 +99,13 @@ def _fault(code: str, frames: Sequence[AuditedFrame], shown: set[str]) -> dict[s
 
 
 def _spread(frames: Sequence[AuditedFrame]) -> list[AuditedFrame]:
-    """Some frames from all over the dataset."""
+    """At most EXAMPLES frames, evenly spaced over the dataset."""
     places = np.linspace(0, len(frames) - 1, min(EXAMPLES, len(frames))).round().astype(int)
     return [frames[place] for place in places]
 
 
 def _extremes(audit: Audit, shown: set[str]) -> list[dict[str, Any]]:
-    """The outermost usable frames of each measure that says how well a frame fits the others."""
+    """The usable frames with the most extreme value of each measure in `audit.extremes`."""
     views = []
     for name, end in audit.extremes.items():
         measured = [f for f in audit.frames if name in f.measures and f.verdict != "wrong"]
@@ -113,7 +121,7 @@ def _extremes(audit: Audit, shown: set[str]) -> list[dict[str, Any]]:
 
 
 def _cases(frames: Sequence[AuditedFrame]) -> list[dict[str, Any]]:
-    """What the page shows of frames."""
+    """What the template needs of each frame."""
     return [
         {
             "file": frame.file,
@@ -127,16 +135,57 @@ def _cases(frames: Sequence[AuditedFrame]) -> list[dict[str, Any]]:
 
 
 def _picture(frame: AuditedFrame) -> str:
-    """A data URI, empty where there is nothing to draw."""
+    """The drawn frame as a data URI; empty where there is nothing to draw."""
     try:
         drawn = draw_frame(frame)
-    except ImageError:  # the file has gone since the audit; its row stays true
+    except ImageError:  # the file was removed after the audit; its row stays
         return ""
     return "" if drawn is None else jpeg_uri(drawn, _THUMBNAIL_PX)
 
 
+def draw_frame(frame: AuditedFrame) -> np.ndarray | None:
+    """Draw a frame with its mask borders, ellipses (dashed) and axes with numbered ends.
+
+    Returns:
+        RGB uint8 (H, W, 3) with a legend below the image. Labels without an image are drawn on
+        black. None where there is neither image nor axes.
+
+    Raises:
+        ImageError: the image cannot be read.
+    """
+    axes = None if frame.axes is None or not np.isfinite(frame.axes).all() else frame.axes
+    if frame.image is None and axes is None:
+        return None
+    image = read_gray(frame.image) if frame.image else np.zeros(USUAL_SHAPE, np.uint8)
+    layers: list[Layer] = [
+        Outline(outline, color)
+        for outlines, color in zip(frame.outlines.values(), _OUTLINE_COLORS, strict=False)
+        for outline in outlines
+    ]
+    layers += [Outline(e.points(480), TRUTH, 2, dashed=True) for e in frame.ellipses.values()]
+    if axes is not None:
+        layers += axis_calipers(axes)
+        for axis, ends in AXES.items():
+            for number, end in enumerate(axes[ends], start=1):
+                layers.append(Label(end, str(number), AXIS_COLORS[axis]))
+    return draw(image, layers, _entries(frame, axes))
+
+
+def _entries(frame: AuditedFrame, axes: np.ndarray | None) -> Iterator[Entry]:
+    if axes is not None:
+        for axis, ends in AXES.items():
+            length_px = float(np.linalg.norm(np.diff(axes[ends], axis=0)))
+            yield Entry(f"labelled {axis.upper()}, {length_px:.0f} px", AXIS_COLORS[axis])
+    for name, color in zip(frame.outlines, _OUTLINE_COLORS, strict=False):
+        yield Entry(f"mask: {name}", color)
+    if frame.ellipses:
+        yield Entry(f"ellipse: {', '.join(frame.ellipses)}", TRUTH)
+    if frame.image is None:
+        yield Entry("no image")
+
+
 def _copies(title: str, groups: Sequence[Duplicates]) -> dict[str, Any]:
-    """A table of groups, those first that a split would tear apart."""
+    """A table of groups of copies. Those across splits or groups come first."""
     leaks = [group for group in groups if group.across_splits or group.across_groups]
     others = [group for group in groups if group not in leaks]
     return {

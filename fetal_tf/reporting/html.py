@@ -1,4 +1,4 @@
-"""Self-contained pages: templates filled in, pictures embedded."""
+"""Fill HTML templates and embed pictures, so that a page needs no other file."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ from PIL import Image
 
 
 def render(template: str, **values: Any) -> str:
-    """A page from one of the templates beside this file; a value that is missing is an error."""
+    """Fill one of the files in `templates/`. A value that is missing is an error."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fetal_tf.reporting"),
         autoescape=True,
@@ -22,9 +22,9 @@ def render(template: str, **values: Any) -> str:
 
 
 def jpeg_uri(picture: np.ndarray, longest_px: int) -> str:
-    """A data URI of uint8 (H, W, 3) RGB, made smaller where a side is above `longest_px`.
+    """Encode RGB uint8 (H, W, 3) as a JPEG data URI; its longer side is at most `longest_px`.
 
-    JPEG, since a dozen PNGs of speckle weigh five megabytes.
+    Not PNG: a dozen speckled images take five megabytes.
     """
     image = Image.fromarray(picture)
     image.thumbnail((longest_px, longest_px))

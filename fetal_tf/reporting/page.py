@@ -1,7 +1,7 @@
-"""The evaluation as one self-contained page, for the clinician and for the engineer.
+"""The report page of an evaluation, for clinicians and engineers.
 
-`write_report` turns rows and summary into `report.html` (no other file needed to read it) and puts
-the same figures and overlays beside it as PNG.
+`write_report` writes rows and summary as `report.html`, which needs no other file, and the same
+figures and overlays beside it as PNG.
 """
 
 import re
@@ -32,7 +32,7 @@ from fetal_tf.scores.rows import numbers, scored
 from fetal_tf.scores.wording import DASH, interval, metric_label, number, plural
 from fetal_tf.tasks.task import Task
 
-# What a task adds to the page, by the task's name.
+# The sections that a task adds to the page, by the task's name.
 MakeSection = Callable[[pd.DataFrame, Mapping[str, Any], Task], Section]
 SECTIONS: Mapping[str, tuple[MakeSection, ...]] = {
     "structures": (structures_section,),
@@ -56,7 +56,7 @@ THUMBNAIL_PX = 1000
 
 @dataclass(frozen=True)
 class Case:
-    """An image worth looking at: its row and its overlay, RGB uint8 [H, W, 3]."""
+    """One of the worst images: its row and its overlay, RGB uint8 [H, W, 3]."""
 
     row: Mapping[str, Any]
     overlay: np.ndarray
@@ -89,7 +89,7 @@ def write_report(
         FetalTFError: a file cannot be written.
     """
     quantity = _main_quantity(task)
-    measuring = len(rows) > 0 or "negatives" not in summary  # negatives alone have no figures
+    measuring = len(rows) > 0 or "negatives" not in summary  # negatives alone have no measurements
     plots = list(report_plots(rows, task, quantity, history))
     sections = [make(rows, summary, task) for make in SECTIONS.get(task.name, ()) if measuring]
     if found := summary.get("negatives"):
@@ -130,7 +130,7 @@ def _main_quantity(task: Task) -> Quantity | None:
 def _story(
     rows: pd.DataFrame, summary: Mapping[str, Any], task: Task, quantity: Quantity | None
 ) -> list[str]:
-    """The result in words: the measurement, then what did not take part in it."""
+    """The result in sentences: measurement errors, then images not measured or flagged."""
     images = summary["images"]
     sentences = []
     if quantity and summary["metrics"][quantity.absolute]["n"]:
@@ -216,7 +216,7 @@ def _card(label: str, value: str, notes: list[str], unit: str = "", tone: str = 
 
 
 def _why_no_agreement(rows: pd.DataFrame, quantity: Quantity | None) -> str:
-    """Why there is no figure of the measurement; empty where there is one."""
+    """Why the page has no agreement plot; empty where it has one."""
     if quantity is None or len(quantity.pairs(rows)):
         return ""
     judged = scored(rows)

@@ -1,4 +1,4 @@
-"""Which figures the report shows, with a caption for the eye and a sentence for screen readers."""
+"""The main figures of the report, each with a caption and a text for screen readers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -19,7 +19,7 @@ def report_plots(
     quantity: Quantity | None,
     history: Sequence[Mapping[str, object]],
 ) -> Iterator[Plot]:
-    """The figures that these rows and this history can give, in the page's order."""
+    """Score histogram, agreement plots and learning curves, as far as the data allow."""
     overlap = task.headline[0]
     values = numbers(rows, overlap)
     values = values[np.isfinite(values)]

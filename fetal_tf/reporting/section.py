@@ -1,4 +1,4 @@
-"""Parts of the report: a plot, a table, and a section of both that one kind of task adds."""
+"""The parts of the report page: plots, tables, and sections that hold both."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from fetal_tf.reporting.plots.figures import inline_svg
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure of the page with the sentence that says how to read it."""
+    """A figure with its text for screen readers (`alt`) and how to read it (`reading`)."""
 
     name: str
     title: str
@@ -27,7 +27,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class Table:
-    """Text cells under a header; the first column names the row.
+    """A table of text cells. The first column names the row.
 
     Attributes:
         title: above the table.
@@ -44,11 +44,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """What a task shows beside its metrics.
+    """One section of the page, below the task's metrics.
 
     Attributes:
         title: the section's heading.
-        key: of its anchor in the page, letters only.
+        key: its anchor in the page, letters only.
         sentences: the result in words.
         tables: one below the other.
         plots: side by side.

@@ -1,4 +1,4 @@
-"""The report's words and tables: numbers as people read them, every table a list of text cells."""
+"""The tables of the report page, as lists of text cells."""
 
 import itertools
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from fetal_tf.scores.wording import interval, metric_label, number
 def metric_tables(
     summary: Mapping[str, Any], columns: Mapping[str, Column]
 ) -> list[dict[str, Any]]:
-    """All images; and, folded away, those that nothing was held against."""
+    """Metrics over all images; then, folded, without flagged and refused images."""
     tables = [_metric_table("All images", summary["metrics"], columns, open_=True)]
     if summary["images"]["flagged"] or summary["images"]["refused"]:
         title = "Without flagged and refused images"
@@ -32,7 +32,7 @@ def _metric_table(
     rows = [
         [metric_label(name), better(columns, name), str(m["n"]), number(m["mean"], name)]
         + [interval(m["ci95"], name)]
-        # a spread has no sign, whatever the metric has
+        # an sd has no sign, even where the metric has one
         + [number(m["sd"], name).lstrip("+")]
         + [number(m[key], name) for key in ("median", "min", "max")]
         for name, m in metrics.items()
@@ -43,7 +43,7 @@ def _metric_table(
 
 
 def size_table(rows: pd.DataFrame, quantity: Quantity | None, overlap: str) -> list[list[str]]:
-    """Error by measured size, in steps that follow the data: range, n, bias, mean and max error."""
+    """Error by measured size: range, n, bias, mean and max error, mean overlap."""
     if quantity is None or len(pairs := quantity.pairs(rows)) < 2:
         return []
     smallest, largest = float(pairs.measured.min()), float(pairs.measured.max())
@@ -68,7 +68,7 @@ def size_table(rows: pd.DataFrame, quantity: Quantity | None, overlap: str) -> l
 
 
 def flag_table(rows: pd.DataFrame, error: str) -> list[dict[str, str]]:
-    """Per flag: how many images, how wrong they are in the mean, one example in words."""
+    """For each flag the number of images, their mean error, and an example of its text."""
     codes = rows["flags"].map(lambda text: list(dict.fromkeys(flag_codes(text))))
     by_code = rows.assign(code=codes).explode("code").groupby("code", sort=False)
     unflagged = rows[(rows[["flags", "refused", "error"]] == "").all(axis=1)]

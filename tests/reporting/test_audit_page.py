@@ -13,8 +13,7 @@ from fetal_tf.edge.draw.head_overlay import MASK, OFD
 from fetal_tf.edge.draw.layers import TRUTH
 from fetal_tf.edge.geometry.ellipse import Ellipse
 from fetal_tf.edge.io.images import write_png
-from fetal_tf.reporting.audit_page import EXAMPLES, audit_page
-from fetal_tf.reporting.audit_picture import draw_frame
+from fetal_tf.reporting.audit_page import EXAMPLES, audit_page, draw_frame
 
 HEAD = Ellipse(300, 200, 150, 110, 0)
 ENDS = np.array([[150, 200], [450, 200], [300, 90], [300, 310]], float)

@@ -1,6 +1,6 @@
-"""Figures of pixels pooled over images: ROC and precision-recall curves, calibration.
+"""Figures over the pixels of all images: ROC, precision-recall and calibration curves.
 
-Each takes `pixels`: what the curve is of, as people write it → the summary of its `PixelLevels`.
+Each function takes `pixels`: a structure's displayed name → the summary of its `PixelLevels`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 
 from fetal_tf.reporting.plots.figures import BLUE, GRAY, ORANGE, styled
 
-_LINES = ((ORANGE, "-", "o"), (BLUE, "--", "s"))  # told apart without colour as well
+_LINES = ((ORANGE, "-", "o"), (BLUE, "--", "s"))  # also distinct without colour
 _SQUARE = (5.4, 4.6)
 
 
 @styled
 def roc_curves(pixels: Mapping[str, Mapping[str, Any]]) -> Figure | None:
-    """True over false positive rate, with the mask's own point, the cut at 0.5."""
+    """ROC curves. The marker is the mask, at threshold 0.5."""
     drawn = {name: found for name, found in pixels.items() if found["curves"]["roc"]["fpr"]}
     if not drawn:
         return None
@@ -36,14 +36,14 @@ def roc_curves(pixels: Mapping[str, Mapping[str, Any]]) -> Figure | None:
 
 @styled
 def pr_curves(pixels: Mapping[str, Mapping[str, Any]]) -> Figure | None:
-    """Precision over recall by steps, each with the precision of guessing."""
+    """Precision-recall curves as steps. The dotted line is the precision of guessing."""
     drawn = {name: found for name, found in pixels.items() if found["curves"]["pr"]["recall"]}
     if not drawn:
         return None
     axes = _unit_square("recall (sensitivity)", "precision")
     for (name, found), (color, dashes, _) in zip(drawn.items(), _LINES, strict=False):
         curve, area = found["curves"]["pr"], found["pr_auc"]["value"]
-        recall = [0.0, *curve["recall"]]  # the strictest threshold's precision holds from 0
+        recall = [0.0, *curve["recall"]]  # from recall 0 on, take that of the highest threshold
         precision = [curve["precision"][0], *curve["precision"]]
         axes.plot(
             recall,
@@ -54,7 +54,7 @@ def pr_curves(pixels: Mapping[str, Mapping[str, Any]]) -> Figure | None:
             drawstyle="steps-pre",
             label=f"{name}, average precision {area:.4f}",
         )
-        share = curve["precision"][-1]  # everything called positive
+        share = curve["precision"][-1]  # all pixels called positive
         axes.axhline(share, color=color, lw=0.8, ls=":", label=f"{name}, guessing {share:.3f}")
     axes.legend(loc="center left")
     return axes.get_figure()  # type: ignore[return-value]
@@ -62,7 +62,7 @@ def pr_curves(pixels: Mapping[str, Mapping[str, Any]]) -> Figure | None:
 
 @styled
 def calibration_curves(pixels: Mapping[str, Mapping[str, Any]]) -> Figure | None:
-    """Observed share over predicted probability, and below it how many pixels say so."""
+    """Calibration: observed share over predicted probability; below it the pixels per bin."""
     drawn = {name: found for name, found in pixels.items() if found["pixels"]}
     if not drawn:
         return None

@@ -1,4 +1,4 @@
-"""The report's figures, drawn with Matplotlib: as PNG files, and as SVG that follows the page.
+"""The main figures of the report, and how any figure becomes a PNG or an inline SVG.
 
 Every function returns a `matplotlib.figure.Figure`, or None where there is nothing to draw.
 """
@@ -36,15 +36,15 @@ _STYLE: dict[Any, Any] = {
     "ytick.color": INK,
 }
 
-styled = matplotlib.rc_context(_STYLE)  # as a decorator it is entered anew at every call
+styled = matplotlib.rc_context(_STYLE)  # a decorator; entered at every call
 
 
 @styled
 def score_histogram(values: np.ndarray, label: str) -> Figure | None:
-    """How a score in 0..1 is distributed over the images.
+    """Histogram of a score in [0, 1] over the images.
 
-    The axis starts just below the bulk; what lies further down is counted in the first bar and
-    said in words, since one failure at zero would squeeze the rest into a single bar.
+    The axis starts just below the 5th percentile; lower values are counted in the first bar and
+    named in the legend. Otherwise one failure at 0 would squeeze the rest into a single bar.
     """
     if not len(values):
         return None
@@ -71,7 +71,7 @@ def score_histogram(values: np.ndarray, label: str) -> Figure | None:
 
 @styled
 def bland_altman(pairs: Pairs, quantity: Quantity) -> Figure | None:
-    """Error against the mean of prediction and truth, with bias and limits of agreement."""
+    """Bland-Altman plot: error over the mean of prediction and truth, with bias and limits."""
     if not len(pairs):
         return None
     figure = Figure()
@@ -107,7 +107,7 @@ def bland_altman(pairs: Pairs, quantity: Quantity) -> Figure | None:
 
 @styled
 def predicted_against_measured(pairs: Pairs, quantity: Quantity) -> Figure | None:
-    """Predicted over measured values, with the line on which both agree."""
+    """Scatter plot of predicted over measured values, with the identity line."""
     if not len(pairs):
         return None
     figure = Figure()
@@ -129,7 +129,7 @@ def predicted_against_measured(pairs: Pairs, quantity: Quantity) -> Figure | Non
 
 
 def _scatter(axes: Axes, x: np.ndarray, y: np.ndarray, flagged: np.ndarray) -> None:
-    """Flagged images differ in shape as well as in colour."""
+    """Flagged images have another marker and another colour."""
     looks: list[tuple[np.ndarray, str, dict[str, Any]]] = [
         (~flagged, "image", {"s": 18, "color": BLUE, "marker": "o", "alpha": 0.65, "zorder": 2}),
         (flagged, "flagged", {"s": 34, "color": ORANGE, "marker": "^", "alpha": 0.9, "zorder": 3}),
@@ -177,7 +177,7 @@ def _curve(history: Sequence[Mapping[str, object]], name: str) -> np.ndarray:
 
 
 def png_bytes(figure: Figure) -> bytes:
-    """The figure on white, 160 dpi, for slides and papers."""
+    """Encode a figure as PNG on white, 160 dpi."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=160, facecolor="white", transparent=False)
     return buffer.getvalue()
@@ -185,9 +185,9 @@ def png_bytes(figure: Figure) -> bytes:
 
 @styled
 def inline_svg(figure: Figure, name: str, alt: str) -> str:
-    """The figure as an `<svg>` element: ink in the page's text colour, `alt` for screen readers.
+    """Encode a figure as an `<svg>` element with the page's text colour, `alt` for screen readers.
 
-    Several of these share one page, so their ids get `name` in front.
+    Several figures share one page, so `name` is put in front of their ids.
     """
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})

@@ -1,4 +1,4 @@
-"""Error against latency, and the nets that no other beats in both."""
+"""Plot of error over latency, with the Pareto front."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from fetal_tf.reporting.plots.figures import BLUE, GRAY, styled
 
 @styled
 def pareto_plot(contenders: Sequence[Contender], error_label: str, time_label: str) -> Figure:
-    """Error with its interval against latency; a line through the undominated ones."""
+    """Plot error with its interval over latency; a stepped line joins the Pareto front."""
     figure = Figure(figsize=(6.4, 4.2))
     axes = figure.subplots()
     front = undominated(contenders)
@@ -23,7 +23,7 @@ def pareto_plot(contenders: Sequence[Contender], error_label: str, time_label: s
         axes.annotate(
             contender.name,
             (contender.latency_ms, contender.error),
-            xytext=(6, -13 if place % 2 else 5),  # neighbours' names do not meet
+            xytext=(6, -13 if place % 2 else 5),  # keeps names apart
             textcoords="offset points",
             fontsize=8.5,
         )

@@ -1,4 +1,4 @@
-"""The plane gate as a figure: both scores of the plane's own images beside those of others."""
+"""Histograms of the plane gate's scores: the plane's own images and others."""
 
 from collections.abc import Sequence
 
@@ -12,12 +12,12 @@ from fetal_tf.scores.rows import numbers
 
 _LABELS = {"plane_score": "plane score", "reconstruction_error": "reconstruction error"}
 _BINS = 30
-_SHOWN = 98  # percentile; what lies beyond is counted in the last bar
+_SHOWN = 98  # percentile; larger values are counted in the last bar
 
 
 @styled
 def gate_histograms(own: FrameSet, others: Sequence[FrameSet]) -> Figure | None:
-    """One row per set, one column per score: own images against the set's, as shares.
+    """Histograms of shares of images, own and other: a row per set, a column per score.
 
     None where there is no other set to show.
     """

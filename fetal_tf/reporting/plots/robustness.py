@@ -1,4 +1,4 @@
-"""The curves of the robustness study: a panel per distortion, a line per score."""
+"""Curves of the robustness study: a panel per distortion, a line per score."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +21,7 @@ _PANELS_PER_ROW = 3
 def robustness_curves(
     points: pd.DataFrame, title: str, columns: Mapping[str, Column]
 ) -> Figure | None:
-    """Scores that are better when higher, against the level of each distortion.
+    """Plot the scores that are better when higher over the level of each distortion.
 
     With one run a band is the 95 % interval of the mean; with several the line is the mean over
     runs and the band reaches from the lowest run to the highest. Scores over images are solid,
@@ -30,7 +30,7 @@ def robustness_curves(
     Args:
         points: of all runs.
         title: above the panels.
-        columns: of the task, which say what is better.
+        columns: of the task; they say which scores are better when higher.
     """
     metrics = _metrics(points, columns)
     if not metrics:
@@ -56,7 +56,7 @@ def robustness_curves(
 
 
 def _metrics(points: pd.DataFrame, columns: Mapping[str, Column]) -> list[str]:
-    """What is drawn, each score followed by its pooled form."""
+    """The names of the scores to draw, each followed by its pooled form."""
     measured = points[points["mean"].notna() & ~points["metric"].isin(SHARES)]
     known = [name for name in measured["metric"].unique() if better(columns, name) == "higher"]
     order = dict.fromkeys(name.removeprefix(POOLED) for name in known)
@@ -64,7 +64,7 @@ def _metrics(points: pd.DataFrame, columns: Mapping[str, Column]) -> list[str]:
 
 
 def _panel(axes: Axes, name: str, points: pd.DataFrame, metrics: Sequence[str]) -> None:
-    """Levels are drawn at equal distances: most of them double from one to the next."""
+    """Levels have equal distances on the axis, because most of them double at each step."""
     distortion = DISTORTIONS[name]
     levels = sorted(points["level"].unique())
     several = points["run"].nunique() > 1

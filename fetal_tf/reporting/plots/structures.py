@@ -1,4 +1,4 @@
-"""Figures of structures' features."""
+"""Figure of the features of brain structures."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from fetal_tf.scores.wording import metric_label
 
 @styled
 def feature_distributions(columns: Mapping[str, np.ndarray], flagged: np.ndarray) -> Figure | None:
-    """Each feature's values, normal images against flagged ones, as marks with their median.
+    """Values and median of each feature, in normal and in flagged images.
 
     Args:
         columns: feature → values [N], NaN where the structure was not found.
@@ -23,7 +23,7 @@ def feature_distributions(columns: Mapping[str, np.ndarray], flagged: np.ndarray
     if not columns:
         return None
     figure = Figure(figsize=(2.7 * len(columns), 3.6))
-    spread = np.random.default_rng(0)  # sideways, so that equal values are told apart
+    spread = np.random.default_rng(0)  # horizontal, so that equal values do not overlap
     panels = figure.subplots(1, len(columns), squeeze=False)[0]
     for axes, (name, values) in zip(panels, columns.items(), strict=True):
         ticks = []

@@ -1,4 +1,4 @@
-"""Error against uncertainty, a panel per quantity and method, and what refusing gains."""
+"""Figures of the uncertainty study: error over spread, and the gain from refusing images."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,8 +12,8 @@ from fetal_tf.scores.risk_coverage import WORST_SHARE, risk_coverage
 from fetal_tf.scores.wording import metric_label
 
 _PANELS = 4  # quantities side by side
-_LOOKS = ((BLUE, "-"), (ORANGE, "--"))  # methods, told apart without colour as well
-_DECADES = 3  # of the axes: what is smaller is drawn at their start
+_LOOKS = ((BLUE, "-"), (ORANGE, "--"))  # methods; also distinct without colour
+_DECADES = 3  # per axis; smaller values are drawn at its start
 _REFUSED = np.linspace(0, 0.5, 51)
 
 Pairs = Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]
@@ -21,12 +21,12 @@ Pairs = Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]
 
 @styled
 def error_against_spread(pairs: Pairs, title: str) -> Figure | None:
-    """Scatter of every image, and the mean error of the images kept.
+    """Scatter plots of error over spread, and risk-coverage curves below them.
 
     Args:
         pairs: quantity → method → spread [N] and absolute error [N] in the quantity's unit; the
             first four quantities with any image are drawn.
-        title: what was studied.
+        title: above the panels.
 
     Returns:
         None where no quantity has two images.
@@ -45,7 +45,7 @@ def error_against_spread(pairs: Pairs, title: str) -> Figure | None:
             _scatter(axes, name, method, *pairs[name][method], limits)
         _kept(panels[-1, column], name, pairs[name])
     named: dict[str, Artist] = {}
-    for axes in (panels[0, 0], panels[-1, 0]):  # inside the panels it would hide images
+    for axes in (panels[0, 0], panels[-1, 0]):  # in the panels a legend hides images
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             named.setdefault(label, handle)
     figure.legend(
@@ -57,12 +57,12 @@ def error_against_spread(pairs: Pairs, title: str) -> Figure | None:
 
 @styled
 def risk_coverage_curve(doubt: np.ndarray, error: np.ndarray, by: str, name: str) -> Figure | None:
-    """The mean error of the images kept, over the share of the most doubtful ones refused.
+    """Risk-coverage curve: mean error of the images kept, over the share refused.
 
     Args:
         doubt: [N], larger is more doubtful.
         error: absolute, [N].
-        by: what the doubt is.
+        by: name of the doubt, for the legend.
         name: of the quantity with its unit, `hc_mm`.
 
     Returns:
@@ -78,7 +78,7 @@ def risk_coverage_curve(doubt: np.ndarray, error: np.ndarray, by: str, name: str
 
 
 def _limits(values: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Both axes alike: up to the largest value, and so many decades down."""
+    """Limits of both axes: the largest value, and at most _DECADES below it."""
     together = np.concatenate(values)
     above = together[together > 0]
     if not len(above):
@@ -117,7 +117,7 @@ def _scatter(
 
 
 def _label(name: str) -> str:
-    """A quantity with the unit of its errors: of a ratio in per cent these are points."""
+    """A quantity with the unit of its errors: points for a ratio in per cent."""
     stem, _, unit = name.rpartition("_")
     return metric_label(f"{stem}_error_{unit}").removeprefix("Δ")
 

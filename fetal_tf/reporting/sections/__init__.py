@@ -1,1 +1,1 @@
-"""Parts of the report that belong to one kind of task."""
+"""Sections of the report page, one module each."""

@@ -1,4 +1,4 @@
-"""The report of the expected error: is it right in the mean, and what does refusing by it gain?"""
+"""Report section on the expected error: calibration, and the gain from refusing by it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,7 +16,7 @@ THIRDS = ("smallest", "middle", "largest")
 
 
 def confidence_section(rows: pd.DataFrame, summary: Mapping[str, Any], task: Task) -> Section:
-    """Rank correlation, expected against real error by thirds, and the risk-coverage curve."""
+    """Rank correlation, expected and real error by thirds, and the risk-coverage curve."""
     found = summary.get("confidence")
     if not found:
         return Section(
@@ -37,7 +37,7 @@ def confidence_section(rows: pd.DataFrame, summary: Mapping[str, Any], task: Tas
 
 
 def doubted_in(found: Mapping[str, Any]) -> Doubted:
-    """Whose error the section is about; summaries that do not say it know only heads."""
+    """The quantity that the section is about: HC where the summary names none."""
     return QUANTITIES[found.get("quantity", HC.quantity)]
 
 
@@ -74,7 +74,7 @@ def _thirds_table(found: Mapping[str, Any]) -> Table:
 
 
 def refused_table(found: Mapping[str, Any]) -> Table:
-    """Mean error of the images kept, by the share refused."""
+    """Table: mean error of the images kept, by the share refused."""
     columns = {"mean_error_percent": _percent_column(found)}
     if doubted_in(found).in_mm:
         columns = {"mean_error_mm": f"{doubted_in(found).quantity}_abs_error_mm"} | columns

@@ -1,4 +1,4 @@
-"""The report of the four-chamber heart: the official FOCUS score, ratios, pixels and categories."""
+"""Report section on the four-chamber heart: FOCUS score, ratios, pixels, categories."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fetal_tf.reporting.section import Section, Table
-from fetal_tf.reporting.sections.curves import curve_plots
+from fetal_tf.reporting.plots.curves import calibration_curves, pr_curves, roc_curves
+from fetal_tf.reporting.section import Plot, Section, Table
 from fetal_tf.scores.focus import FOCUS_METRICS, MARKS
 from fetal_tf.scores.quantities import Quantity
 from fetal_tf.scores.rows import numbers, scored
@@ -17,20 +17,20 @@ from fetal_tf.tasks.task import Task
 NBSP = "\N{NO-BREAK SPACE}"
 TITLE, KEY = "Four-chamber heart", "fourchamber"
 STRUCTURES = ("heart", "thorax")
-# What the dataset's authors report: mean Dice and CTR agreement in per cent, HD95 in pixels.
+# Published by the dataset's authors, in the order of FOCUS_METRICS: shares, HD95 in pixels.
 PUBLISHED = {
     "U-Net, dataset's authors": (0.8912, 0.9396, None, None, 0.9023),
     "TransUNet, dataset's authors": (0.9248, 0.9648, 16.76, 16.26, 0.9332),
 }
-OFFICIAL_TEST = "testing_"  # what the ids of FOCUS' test images begin with
+OFFICIAL_TEST = "testing_"  # prefix of the ids of FOCUS' test images
 PIXEL_METRICS = ("dice", "iou", "sensitivity", "specificity", "roc_auc", "pr_auc")
 RATIOS = ("ctr_diameter", "ctr_area", "ctr_circumference")
 
 
 def four_chamber_section(rows: pd.DataFrame, summary: Mapping[str, Any], task: Task) -> Section:
-    """Heart and thorax as the dataset's authors, the source study and a clinician judge them.
+    """The official score, ratios, pixel metrics and categories of heart and thorax.
 
-    A binary model knows no thorax: what needs one is left out, and so is what no image gave.
+    Figures without any value are left out. A binary model has none that need a thorax.
     """
     judged = scored(rows)
     metrics = summary["metrics"]
@@ -49,7 +49,7 @@ def four_chamber_section(rows: pd.DataFrame, summary: Mapping[str, Any], task: T
         KEY,
         list(_sentences(judged, metrics)),
         [table for table in tables if table.rows],
-        list(curve_plots({s.capitalize(): pixels[s] for s in structures if s in pixels})),
+        list(_curve_plots({s.capitalize(): pixels[s] for s in structures if s in pixels})),
     )
 
 
@@ -193,18 +193,68 @@ def _category_table(structures: Sequence[str], found: Mapping[str, Any]) -> Tabl
     )
 
 
+def _curve_plots(pixels: Mapping[str, Mapping[str, Any]]) -> Iterator[Plot]:
+    """ROC, precision-recall and calibration curves, as far as the pixels allow.
+
+    Args:
+        pixels: a structure's displayed name → the summary of its `PixelLevels`.
+    """
+    names = " and ".join(name.lower() for name in pixels)
+    if figure := roc_curves(pixels):
+        areas = ", ".join(
+            f"{name} {number(p['roc_auc']['value'], 'dice')}" for name, p in pixels.items()
+        )
+        yield Plot(
+            "roc_curves",
+            "ROC, all pixels pooled",
+            figure,
+            f"ROC curves of the pixels of {names}; area under the curve: {areas}.",
+            "Each threshold on the probability is a point: the share of the structure's pixels "
+            "found, over the share of all others taken for it. The closer to the upper left "
+            "corner, the better; the mark is the mask that is measured.",
+        )
+    if figure := pr_curves(pixels):
+        areas = ", ".join(
+            f"{name} {number(p['pr_auc']['value'], 'dice')}" for name, p in pixels.items()
+        )
+        yield Plot(
+            "pr_curves",
+            "Precision and recall, all pixels pooled",
+            figure,
+            f"Precision-recall curves of the pixels of {names}; average precision: {areas}.",
+            "How many of the pixels called a structure are one, as more and more of it is found. "
+            "It does not count background rightly left alone, so it is stricter than ROC. Dotted: "
+            "the structure's share of all pixels, which guessing gives.",
+        )
+    if figure := calibration_curves(pixels):
+        errors = ", ".join(
+            f"{name} {number(p['expected_calibration_error'], 'dice')}"
+            for name, p in pixels.items()
+        )
+        yield Plot(
+            "calibration",
+            "Calibration of the probabilities",
+            figure,
+            f"Observed share over predicted probability for pixels of {names}; expected "
+            f"calibration error: {errors}.",
+            "On the diagonal, of the pixels said to be 70 % heart seven in ten are. Below it "
+            "the probabilities are too high, above it too low. The bars count the pixels, on a log "
+            "scale: nearly all are certain, and a middle bin is the rim of a structure.",
+        )
+
+
 def _measured(metrics: Mapping[str, Any]) -> list[str]:
     return [name for name in FOCUS_METRICS if name in metrics and metrics[name]["n"]]
 
 
 def _not_found(rows: pd.DataFrame, official: str) -> int:
-    """Images whose structure has a score, 0, and no border to measure a distance to."""
+    """Count images in which the model found no outline: Dice 0 and no HD95."""
     dice, hd95 = numbers(rows, f"focus_{official}_dice", f"focus_{official}_hd95_px").T
     return int(((dice == 0) & np.isnan(hd95)).sum())
 
 
 def _without_focus(name: str) -> str:
-    """The section says FOCUS already."""
+    """Drop FOCUS from a label, because the table's title says it."""
     label = metric_label(name).removeprefix("FOCUS ")
     return label[0].upper() + label[1:]
 
@@ -219,7 +269,7 @@ def _mean_with_interval(metric: Mapping[str, Any], name: str, unit: str = "") ->
 
 
 def _unbroken(text: str) -> str:
-    """So that a narrow column breaks before an interval, not within it."""
+    """Use no-break spaces, so that a line does not break inside an interval."""
     return text.replace(" ", NBSP)
 
 

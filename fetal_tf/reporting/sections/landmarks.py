@@ -1,12 +1,16 @@
-"""The report of landmarks: each end, success rates, and whether the net looks at the image."""
+"""Report section on landmarks: errors, success rates, and a check for collapse."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
-from fetal_tf.reporting.plots.landmarks import landmark_places
+from fetal_tf.edge.geometry.landmarks import LANDMARKS
+from fetal_tf.reporting.plots.figures import BLUE, GRAY, ORANGE, styled
 from fetal_tf.reporting.section import Plot, Section, Table
+from fetal_tf.scores.rows import numbers
 from fetal_tf.scores.wording import DASH, number, plural
 from fetal_tf.tasks.task import Task
 
@@ -18,7 +22,13 @@ NAMES = {
     "bpd_2": "BPD, lower end",
     "all": "all four",
 }
-COLLAPSED = 0.5  # predictions that span less than this share of what the truth spans
+COLLAPSED = 0.5  # a model whose predictions span less than this share of the truth's span
+_LOOKS = {  # also distinct without colour
+    "ofd_1": (ORANGE, "<"),
+    "ofd_2": (ORANGE, ">"),
+    "bpd_1": (BLUE, "^"),
+    "bpd_2": (BLUE, "v"),
+}
 
 
 def landmark_section(rows: pd.DataFrame, summary: Mapping[str, Any], task: Task) -> Section:
@@ -36,7 +46,7 @@ def landmark_section(rows: pd.DataFrame, summary: Mapping[str, Any], task: Task)
 
 
 def _plots(rows: pd.DataFrame) -> Iterator[Plot]:
-    if figure := landmark_places(rows):
+    if figure := _landmark_places(rows):
         yield Plot(
             "landmark_places",
             "Where the ends lie in the images",
@@ -46,6 +56,42 @@ def _plots(rows: pd.DataFrame) -> Iterator[Plot]:
             "image spreads its marks as the expert does, one that has learnt the mean heaps them.",
             wide=True,
         )
+
+
+@styled
+def _landmark_places(rows: pd.DataFrame) -> Figure | None:
+    """Plot the landmarks of all images, expert and model, as shares of width and height.
+
+    A net that has learnt only the mean position gives four tight clusters.
+    """
+    places = {ending: _places(rows, ending) for ending in ("true_px", "px")}
+    if not all(any(len(p) for p in by_name.values()) for by_name in places.values()):
+        return None
+    figure = Figure(figsize=(8.6, 3.4))
+    panels = figure.subplots(1, 2, sharex=True, sharey=True)
+    for axes, (ending, title) in zip(panels, (("true_px", "expert"), ("px", "model")), strict=True):
+        for name, points in places[ending].items():
+            color, marker = _LOOKS[name]
+            axes.plot(*points.T, marker, color=color, ms=4, mew=0, alpha=0.5, ls="", label=name)
+        axes.set_title(title)
+        axes.set_xlabel("x / width")
+        for at in (0, 1):
+            axes.axhline(at, color=GRAY, lw=0.8)
+            axes.axvline(at, color=GRAY, lw=0.8)
+    panels[0].set_ylabel("y / height")
+    panels[0].invert_yaxis()
+    panels[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def _places(rows: pd.DataFrame, ending: str) -> dict[str, np.ndarray]:
+    """Landmark → points (n, 2) of the images that have it."""
+    sizes = numbers(rows, "image_width_px", "image_height_px")
+    found = {}
+    for name in LANDMARKS:
+        shares = (numbers(rows, f"{name}_x_{ending}", f"{name}_y_{ending}") + 0.5) / sizes
+        found[name] = shares[np.isfinite(shares).all(axis=1)]
+    return found
 
 
 def _sentences(found: Mapping[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The report of frames that show something else, which the model card shows as well."""
+"""Report section on negatives: frames without the anatomy. The model card uses it as well."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,14 +14,14 @@ MEANINGS = {
 
 
 def negatives_section(found: Mapping[str, Any]) -> Section:
-    """How often the net kept silent, asked, or gave a number."""
+    """How often the net refused, flagged, or gave a number without a warning."""
     return Section(
         "Frames that show something else", "negatives", [sentence(found)], [answer_table(found)]
     )
 
 
 def sentence(found: Mapping[str, Any]) -> str:
-    """How many frames were judged, and whether the net knows them."""
+    """Say how many frames were judged, and how many of them the net has learnt."""
     learnt = found["trained_on"]
     known = "Whether the net has learnt some of them is not known here"
     if learnt is not None:
@@ -36,7 +36,7 @@ def sentence(found: Mapping[str, Any]) -> str:
 
 
 def answer_table(found: Mapping[str, Any]) -> Table:
-    """Refused, flagged and passed frames with Wilson intervals."""
+    """Table: refused, flagged and passed frames with Wilson intervals."""
     return Table(
         "Answers",
         ["answer", "frames", "share [95 % CI]", "what the user gets"],
@@ -49,7 +49,7 @@ def answer_table(found: Mapping[str, Any]) -> Table:
 
 
 def format_table(answers: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: the same frames by format, each answer as a count and its share."""
+    """Header and rows of a table by format: each answer as count and share."""
     return ["frames", *(f"{name} [95 % CI]" for name in MEANINGS)], [
         [form, str(found["n"]), *(f"{found[name]}: {_share(found, name)}" for name in MEANINGS)]
         for form, found in answers.items()

@@ -1,4 +1,4 @@
-"""The report of exclusive structures: pooled beside per image, always, and the anomaly scores."""
+"""Report section on brain structures: Dice pooled and per image, anomaly scores."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -37,7 +37,7 @@ FLAGGED_FROM = 1.0  # of the anomaly score
 
 
 def structures_section(rows: pd.DataFrame, summary: Mapping[str, Any], task: Task) -> Section:
-    """What `StructuresTask.summarise` found, for the reader of the page."""
+    """Tables and plots of what `StructuresTask.summarise` found."""
     if "pooled" not in summary:
         return Section("Structures", "structures", ["No image could be scored."])
     return Section(

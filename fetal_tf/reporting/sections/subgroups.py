@@ -1,4 +1,4 @@
-"""The report's tables of heads by size and by dataset, which the model card shows as well."""
+"""Report section on subgroups: heads by size and by dataset. The model card uses it as well."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,12 +15,12 @@ KINDS = {"size": "By size of head", "source": "By dataset"}
 
 
 def subgroup_section(rows: pd.DataFrame, summary: Mapping[str, Any], task: Task) -> Section:
-    """A table by size of head, and one by dataset where several are mixed."""
+    """A table by head size, and one by dataset where several are mixed."""
     return Section(TITLE, KEY, [], [*subgroup_tables(summary)])
 
 
 def subgroup_tables(summary: Mapping[str, Any]) -> Iterator[Table]:
-    """One for each kind of group; nothing where the task does not group its rows."""
+    """A table for each kind of group; none where the task has no subgroups."""
     for kind, groups in summary.get("subgroups", {}).items():
         yield Table(
             KINDS[kind],

@@ -1,1 +1,1 @@
-"""Studies as text: for the screen, as Markdown, as JSON trees."""
+"""Results of studies as text for the screen, as Markdown and as JSON."""

@@ -1,4 +1,4 @@
-"""A comparison as Markdown, for `comparison.md` and the screen, and as lines of a CSV."""
+"""A comparison of runs as Markdown (file and screen) and as rows of comparison.csv."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -21,11 +21,11 @@ Table = list[list[str]]
 
 
 def comparison_markdown(comparison: Comparison, bar: str = r"\|") -> str:
-    """A line per run, with one for what its study published, then a line per test, and notes.
+    """Format tables of the runs' and published figures, a table of the tests, and notes.
 
     Args:
         comparison: what to write.
-        bar: what `|` in a cell becomes: escaped in Markdown, as it is on a screen.
+        bar: replaces `|` in cells: escaped for Markdown, unchanged for the screen.
     """
     kind = "PHANTOM image" if comparison.phantom else "image"
     parts = [
@@ -91,7 +91,7 @@ def _figure(figure: Mapping[str, Any] | None, name: str, images: int) -> str:
 
 
 def _published(comparison: Comparison, run: str, names: Sequence[str]) -> Table:
-    """The line under a run's own: what is published, as precisely as it is published; or none."""
+    """The row of published figures below a run's own, with the published digits; or none."""
     metrics = comparison.published.get(run, {}).get("metrics", {})
     if not any(name in metrics for name in names):
         return []
@@ -149,7 +149,7 @@ def _test_line(test: PairedTest) -> list[str]:
 
 
 def _difference(figures: Mapping[str, Any], name: str) -> str:
-    """A difference has a sign, whatever the metric has."""
+    """A mean difference with its interval, always signed."""
     values = [figures["mean_difference"], *figures["ci95"]]
     cells = [
         DASH if v is None else ("+" if v > 0 else "") + number(v, name).lstrip("+") for v in values
@@ -179,10 +179,10 @@ def _how_to_read(comparison: Comparison) -> str:
 
 
 def comparison_lines(comparison: Comparison) -> list[dict[str, Any]]:
-    """Lines of comparison.csv: run and metric, over images, pooled over pixels, or of the summary.
+    """Rows of comparison.csv: a figure of a run, over images, over pixels, or of the summary.
 
-    `published` stands beside the figure that it is the study's counterpart of, also where ours is
-    missing. The columns of the test are empty for the first run, and for all but means over images.
+    `published` is the study's value of the same metric; it has a row even where ours is missing.
+    The test's columns are filled only for means over images, and not for the first run.
     """
     tests = {(test.run, test.metric): test for test in comparison.tests}
     lines = []
@@ -191,7 +191,7 @@ def comparison_lines(comparison: Comparison) -> list[dict[str, Any]]:
         for line in _own_lines(run, standing, comparison):
             counterpart = published.get(line["metric"]) if line["over"] != "pixels" else None
             test = tests.get((run, line["metric"])) if line["over"] == "images" else None
-            # Without any study the table has no column for it.
+            # Without published figures the table has no such column.
             beside = {"published": counterpart} if comparison.published else {}
             lines.append(line | beside | _test_cells(test))
     return lines

@@ -1,4 +1,4 @@
-"""The one table of a cross-validation, for the screen."""
+"""The result of a cross-validation as a table for the screen."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from fetal_tf.scores.wording import DASH, interval, metric_label, number, plural
 
 
 def screen_text(record: Mapping[str, Any]) -> str:
-    """Metrics down, folds across; then mean ± sd over folds, and all images pooled.
+    """Format a row per metric: each fold, mean ± sd over folds, and all images pooled.
 
     Args:
         record: of `fetal_tf.evaluation.cross_validation.pool_folds`.

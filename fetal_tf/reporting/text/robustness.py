@@ -1,4 +1,4 @@
-"""The robustness study in words and as a record: `summary.json`, the figure's title, the screen."""
+"""The robustness study as `summary.json`, as the figure's title, and as text for the screen."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -28,14 +28,14 @@ def study_record(
     task: Task,
     differing: Sequence[str],
 ) -> dict[str, Any]:
-    """The tree of the study's `summary.json`.
+    """The content of the study's `summary.json`.
 
     Args:
-        points: all figures, as in robustness.csv; each run's undistorted ones go into the spread.
+        points: all rows of robustness.csv; the undistorted ones also go into the spread.
         clean: run → its rows of the undistorted images.
         evaluated: run → what was evaluated.
         task: that of all runs.
-        differing: sections of the config in which the runs differ beside name and seed.
+        differing: sections of the config in which the runs differ, other than name and seed.
 
     Returns:
         `phantom`, `images`, `groups`, `evaluated` per run, the `distortions` with their levels,
@@ -67,7 +67,7 @@ def study_record(
 def _undistorted_means(
     points: pd.DataFrame, clean: Mapping[str, pd.DataFrame], task: Task
 ) -> dict[str, dict[str, float | None]]:
-    """Run → every metric of its undistorted images, pooled and shares among them."""
+    """Run → mean of every metric on undistorted images, with pooled ones and shares."""
     means: dict[str, dict[str, float | None]] = {}
     for run, rows in clean.items():
         metrics = summarise_rows(rows, task)["metrics"]
@@ -83,7 +83,7 @@ def _undistorted(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def title(record: Mapping[str, Any]) -> str:
-    """What the figure shows: runs, images, and whether they are a phantom's."""
+    """Title of the figure: runs, format, number of images, and whether they are a phantom's."""
     first = next(iter(record["evaluated"].values()))
     kind = "PHANTOM image" if record["phantom"] else "image"
     runs = ", ".join(record["evaluated"])
@@ -91,7 +91,7 @@ def title(record: Mapping[str, Any]) -> str:
 
 
 def screen_text(points: pd.DataFrame, record: Mapping[str, Any], task: Task) -> str:
-    """A line per distortion and level, means over runs; then how far the seeds agree."""
+    """Format means over runs, a row per distortion and level; then how far the seeds agree."""
     known = set(points["metric"])
     pooled = [POOLED + name for name in task.headline if POOLED + name in known]
     metrics = [*task.headline, *pooled, *SHARES]
@@ -135,7 +135,7 @@ _ICC_KINDS = {"seen_by_all": "every run sees it", "absent_as_zero": "absent coun
 
 
 def _verdict(icc: float, low: float | None, target: float) -> str:
-    """By the interval: a few images can give any estimate."""
+    """Judge by the interval, because a few images can give any estimate."""
     if low is not None and low >= target:
         return "reached"
     return "missed" if icc < target else "estimate above it, interval not"

@@ -1,4 +1,4 @@
-"""Rows of text as an aligned table: for the screen, and in Markdown."""
+"""Format rows of text as an aligned table, for the screen or in Markdown."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,17 @@ Lines = Sequence[Sequence[str]]
 
 
 def text_table(lines: Lines, text_columns: int = 1, *, rule: bool = False) -> str:
-    """Columns two blanks apart: the first `text_columns` to the left, figures to the right.
+    """Format an aligned table: text columns to the left, numbers to the right.
 
     Args:
         lines: the header, then the rows.
-        text_columns: how many columns hold words.
+        text_columns: how many columns, from the first, hold text.
         rule: draw a line of dashes below the header.
+
+    Example:
+        >>> print(text_table([["run", "dice"], ["one", "0.97"]]))
+        run  dice
+        one  0.97
     """
     widths = _widths(lines)
     head, *rows = lines
@@ -24,12 +29,12 @@ def text_table(lines: Lines, text_columns: int = 1, *, rule: bool = False) -> st
 
 
 def markdown_table(lines: Lines, text_columns: int = 1, bar: str = r"\|") -> str:
-    """A pipe table that reads well as text: the same alignment, in Markdown's marks.
+    """Format a Markdown table that is aligned as plain text, too.
 
     Args:
         lines: the header, then the rows.
-        text_columns: how many columns hold words.
-        bar: what `|` in a cell becomes: escaped in Markdown, as it is on a screen.
+        text_columns: how many columns, from the first, hold text.
+        bar: replaces `|` in cells: escaped for Markdown, unchanged for the screen.
     """
     escaped = [[cell.replace("|", bar) for cell in line] for line in lines]
     widths = [max(4, width) for width in _widths(escaped)]
@@ -39,7 +44,7 @@ def markdown_table(lines: Lines, text_columns: int = 1, bar: str = r"\|") -> str
 
 
 def significant(value: float | None, digits: int = 3) -> str:
-    """`digits` significant digits, a dash where there is no value."""
+    """Format with `digits` significant digits; a dash for None."""
     if value is None:
         return DASH
     if value and abs(value) < 10**-4:

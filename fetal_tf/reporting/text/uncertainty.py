@@ -1,4 +1,4 @@
-"""Does the spread over repeated answers tell where the errors are? The tree and its words."""
+"""The uncertainty study as `summary.json` and as text for the screen."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ SCHEMA = 1
 
 
 def main_first(quantities: Sequence[Uncertain], task: Task) -> list[Uncertain]:
-    """All landmarks together and the task's own quantities before the others."""
+    """Sort: all landmarks together and the task's own quantities first, single points last."""
     own = {*task.headline, *(quantity.absolute for quantity in task.quantities)}
 
     def place(quantity: Uncertain) -> int:
@@ -55,7 +55,7 @@ def uncertainty_record(
     samples: int,
     seed: int,
 ) -> dict[str, Any]:
-    """The tree of `summary.json`.
+    """The content of the study's `summary.json`.
 
     Returns:
         `evaluated`, `images`, `groups`, `failed`, `samples` (answers per image), and `methods`:
@@ -109,7 +109,7 @@ def _figures(rows: pd.DataFrame, quantity: Uncertain, method: str, seed: int) ->
 
 
 def screen_text(record: Mapping[str, Any]) -> str:
-    """A line per method and quantity."""
+    """Format a table with a row per method and quantity."""
     head = ["", "n", "mean error", "of the mean", "median spread", "Spearman (95 % interval)"]
     head += ["worst found", *(f"keep {1 - share:.0%}" for share in REFUSED_SHARES[1:])]
     table = [head]
