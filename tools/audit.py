@@ -13,7 +13,7 @@ from fetal_tf.edge.errors import FetalTFError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns 0, or 2 with one line on stderr."""
+    """Run the command. Returns 0, or 2 with one line on stderr."""
     args = _parser().parse_args(argv)
     return run_command(lambda: _audit(args), "nothing was written")
 

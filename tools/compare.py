@@ -1,7 +1,7 @@
-"""Runs side by side, and each tested against the first: `python -m tools.compare RUN RUN`.
+"""Compare runs, and test each against the first: `python -m tools.compare RUN RUN`.
 
-The results of `evaluate` are read from each run; missing ones are computed, and not written there.
-Figures that a config states as published by the study that it repeats stand beside the run's.
+Results that `evaluate` has written into a run are read; missing ones are computed, but not stored.
+Figures that a run's config states as published are shown beside its own.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from fetal_tf.cli.launching import run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns 0, or 2 with one line on stderr."""
+    """Run the command. Returns 0, or 2 with one line on stderr."""
     args = _parser().parse_args(argv)
     return run_command(lambda: _compare(args), "nothing was written")
 

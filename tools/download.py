@@ -14,7 +14,7 @@ from fetal_tf.edge.errors import FetalTFError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns 0, or 2 where the user has something to mend."""
+    """Run the command. Returns 0, or 2 with one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m tools.download", description=__doc__)
     parser.add_argument("name", choices=sorted(SOURCES))
     parser.add_argument("--root", type=Path, required=True, help="the folder to fill")

@@ -1,6 +1,6 @@
-"""Upload to MLflow what it lacks of a run: `python -m tools.mlflow_upload RUN`.
+"""Upload a run to MLflow: `python -m tools.mlflow_upload RUN`.
 
-What is there already is left: a second upload changes nothing.
+Only what the server lacks is sent: a second upload changes nothing.
 """
 
 import argparse
@@ -17,7 +17,7 @@ RETRIES = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns 0, or 2 with one line on stderr."""
+    """Run the command. Returns 0, or 2 with one line on stderr."""
     args = _parser().parse_args(argv)
     return run_command(lambda: _upload(args), "what was sent stays there; run it once more")
 
@@ -41,7 +41,7 @@ def _upload(args: argparse.Namespace) -> int:
             sent = len(list(sync(RunFolder(path), uri, experiment, None)))
         except FetalTFError:
             raise
-        except Exception as error:  # the network's, the database's and MLflow's share no base
+        except Exception as error:  # network, database and MLflow errors share no base
             raise FetalTFError(f"MLflow at {uri}: {reason(error)}") from error
         memory = read_memory(path)
         assert memory is not None, "sync writes it"

@@ -1,7 +1,7 @@
-"""Which net is worth its time? `python -m tools.pareto BUNDLE BUNDLE… --out DIR`.
+"""Compare nets by error and latency: `python -m tools.pareto BUNDLE BUNDLE… --out DIR`.
 
-Times the files of every bundle in turns within one run, takes their error from the parity record
-that each was exported with, and says which ones no other beats in both.
+Times the nets of all bundles in turns within one run, takes each error from the bundle's
+parity.json, and marks the Pareto front: the nets that no other net beats in both.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from fetal_tf.edge.errors import ConfigError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns 0, or 2 with one line on stderr."""
+    """Run the command. Returns 0, or 2 with one line on stderr."""
     args = _parser().parse_args(argv)
     use_tensorflow_on_cpu()
     return run_command(lambda: _compare(args), "nothing was written")
@@ -117,7 +117,7 @@ def _contenders(references: Sequence[str], form: str, metric: str) -> list:
 
 
 def _shown_name(bundle) -> str:
-    """With the run whose figures a refit states."""
+    """The bundle's name. A refit also names the run that its figures come from."""
     measured_by = bundle.manifest["parity"].get("measured_by")
     return f"{bundle.name} (figures of {measured_by})" if measured_by else bundle.name
 

@@ -14,7 +14,7 @@ from fetal_tf.edge.errors import ConfigError, FetalTFError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns 0, 2 on the user's error, or 130 after Ctrl-C."""
+    """Run the command. Returns 0, 2 on the user's error, or 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m tools.phantom", description=__doc__)
     parser.add_argument("name", choices=PHANTOMS.names(), help="whose layout to write")
     parser.add_argument("--out", type=Path, required=True, help="a folder that is empty or absent")

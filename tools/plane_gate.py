@@ -1,6 +1,6 @@
-"""Does an autoencoder tell its plane from other frames? `python -m tools.plane_gate RUN|BUNDLE`.
+"""Test how an autoencoder flags other planes: `python -m tools.plane_gate RUN|BUNDLE`.
 
-Its own images against those of other datasets and against corrupted versions of themselves.
+Compares its own images with those of other datasets and with corrupted versions of themselves.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from fetal_tf.edge.errors import ConfigError, DataError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns 0, or 2 with one line on stderr."""
+    """Run the command. Returns 0, or 2 with one line on stderr."""
     args = _parser().parse_args(argv)
     return run_command(lambda: _study(args), "nothing was written")
 
@@ -44,7 +44,7 @@ def _study(args: argparse.Namespace) -> int:
         name: target.samples("all", root, name) for name, root in map(_named_root, args.others)
     }
     out = args.out or (target.run_path or Path()) / "plane_gate"
-    make_writable_folder(out)  # known before minutes of work, rather than after them
+    make_writable_folder(out)  # fails before minutes of work, not after them
 
     print(f"{target.name}: {len(samples)} images of its own", flush=True)
     own = plane_gate.own_frames(predictor, samples, task, progress=True)
@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         help="frames of another dataset, for example hc18=DIR; may be repeated",
     )
     parser.add_argument(
-        "--corruptions", action="store_true", help="also its own images, spoilt by degrees"
+        "--corruptions", action="store_true", help="also its own images under distortions"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/plane_gate")
     return parser

@@ -1,8 +1,8 @@
-"""Train a net of the zoo anew, after every net that it rests on: `python -m tools.rebuild NAME`.
+"""Retrain a net of the zoo and every net that it depends on: `python -m tools.rebuild NAME`.
 
-`model.init: runs/X`, `train.refit: runs/X` and `teacher.bundles: [runs/X]` of a config are made by
-the config of that name. Finished runs are not trained again, interrupted ones are resumed. The
-result replaces the net in the zoo.
+A run that a config names (`model.init: runs/X`, `train.refit: runs/X`, `teacher.bundles: [runs/X]`)
+is trained by the config X.yaml. Finished runs are not trained again, interrupted ones are resumed.
+The result replaces the net in the zoo.
 """
 
 import argparse
@@ -23,7 +23,7 @@ TEACHER = "teacher.bundles"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns 0, or 2 with one line on stderr."""
+    """Run the command. Returns 0, or 2 with one line on stderr."""
     args = _parser().parse_args(argv)
     return run_command(lambda: _rebuild(args), "what is trained stays; start the command again")
 
@@ -44,7 +44,7 @@ def _rebuild(args: argparse.Namespace) -> int:
         )
     for path, config in steps.items():
         if config.train.refit is not None:
-            # Its figures will stand for the refit.
+            # The refit will state the figures of this run.
             _export(config.train.refit, "--parity-split", "val", dry_run=args.dry_run)
         for run in config.teacher.bundles if config.teacher else ():
             if run.parent == RUNS:
@@ -85,7 +85,7 @@ def _add_lineage(recipe: Path, steps: "dict[Path, Config]", below: tuple[Path, .
 
 
 def _rests_on(config: "Config") -> list[tuple[str, Path]]:
-    """The runs that have to be there, each with the key that names it."""
+    """The runs that a config depends on, each with the key that names it."""
     named = [("model.init", config.model.init), ("train.refit", config.train.refit)]
     if config.teacher is not None:
         named += [(TEACHER, path) for path in config.teacher.bundles]
@@ -93,7 +93,7 @@ def _rests_on(config: "Config") -> list[tuple[str, Path]]:
 
 
 def root_overrides(config: "Config", roots: Mapping[str, Path]) -> list[str]:
-    """`key=value` for each of the config's datasets that `roots` places on this machine."""
+    """`key=value` for each of the config's datasets whose folder is in `roots`."""
     return [
         f"data.mixed_with.{source}.root={roots[dataset]}"
         if source
@@ -128,7 +128,7 @@ def _train(recipe: Path, overrides: Sequence[str], *, dry_run: bool) -> None:
 
 
 def _export(run: Path, *options: str, dry_run: bool) -> None:
-    """Make the bundle of a run that others rest on, with int8 in it.
+    """Export a run that others depend on as int8, unless its bundle is there.
 
     Raises:
         FetalTFError: int8 does not measure as well as the float model.
@@ -163,7 +163,7 @@ def _dataset_root(text: str) -> tuple[str, Path]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tools.rebuild",
-        description="Train a net of the zoo anew, after every net that it rests on.",
+        description="Retrain a net of the zoo and every net that it depends on.",
     )
     parser.add_argument("name", metavar="NAME", help="on the shelf: hc18 for zoo:hc18")
     parser.add_argument(

@@ -1,6 +1,7 @@
-"""Scores against noise, speckle, blur, contrast, gamma, shadow: `python -m tools.robustness RUN`.
+"""Test robustness to image distortions: `python -m tools.robustness RUN`.
 
-Of several runs, seeds of one experiment, it also says how far they agree.
+Scores the images under noise, speckle, blur, contrast, gamma and shadow. For several runs (seeds of
+one experiment) it also says how far they agree.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from fetal_tf.edge.errors import DataError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns 0, or 2 with one line on stderr."""
+    """Run the command. Returns 0, or 2 with one line on stderr."""
     args = _parser().parse_args(argv)
     return run_command(lambda: _study(args), "nothing was written")
 
@@ -42,7 +43,7 @@ def _study(args: argparse.Namespace) -> int:
     if not samples:
         raise DataError(f"{args.data_root or first.config.data.root}: no annotated image found")
     out = args.out or (first.run_path or Path()) / "robustness"
-    make_writable_folder(out)  # known before hours of work, rather than after them
+    make_writable_folder(out)  # fails before hours of work, not after them
 
     lines, clean = [], {}
     for label, target in targets.items():

@@ -1,6 +1,6 @@
 """Put a trained run into the package's zoo: `python -m tools.shelve RUN NAME`.
 
-Exports the run as int8, checks that it may be shipped, and writes `fetal_tf/zoo/NAME`: the bundle,
+Exports the run as int8, checks parity, size and data, and writes `fetal_tf/zoo/NAME`: the bundle,
 the training log, and the float model where it is small.
 """
 
@@ -19,7 +19,7 @@ FLOAT_MODEL = "model.keras"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns 0, or 2 with one line on stderr."""
+    """Run the command. Returns 0, or 2 with one line on stderr."""
     args = _parser().parse_args(argv)
     use_tensorflow_on_cpu()
     return run_command(lambda: _shelve(args), "the zoo is as it was")

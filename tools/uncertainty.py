@@ -1,7 +1,7 @@
-"""Error against uncertainty, by MC dropout and test-time views: `python -m tools.uncertainty RUN`.
+"""Compare uncertainty with error: `python -m tools.uncertainty RUN`.
 
-The spread of repeated answers is in the unit of each measurement, beside the error of the single
-answer that `predict` gives.
+Uncertainty is the spread of repeated answers (MC dropout, test-time views) in the measurement's
+unit. Error is that of the single answer that `predict` gives.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from fetal_tf.edge.errors import DataError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns 0, or 2 with one line on stderr."""
+    """Run the command. Returns 0, or 2 with one line on stderr."""
     args = _parser().parse_args(argv)
     return run_command(lambda: _study(args), "nothing was written")
 

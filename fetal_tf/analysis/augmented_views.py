@@ -15,7 +15,7 @@ from fetal_tf.edge.geometry.axis import AXIS, turned_maps
 from fetal_tf.edge.geometry.landmarks import from_shares, to_shares
 from fetal_tf.edge.inference.views import GAMMAS, gamma_table, unmirrored
 
-# As far as two frames of one sweep differ. Further, and the edge of the frame is lost.
+# About as far as two frames of one sweep differ. Larger moves lose the edge of the frame.
 MAX_ROTATION_DEG = 8.0
 MAX_SCALE = 1.06
 MAX_SHIFT_SHARE = 0.03  # of the frame's width and height
@@ -26,7 +26,7 @@ class View:
     """One view; the default is the frame itself.
 
     Attributes:
-        mirrored: left and right exchanged, before all else.
+        mirrored: left and right exchanged, before all other changes.
         gamma: exponent of the gray values, 1 for unchanged.
         rotation_deg, scale: about the frame's middle.
         shift_x_share, shift_y_share: of the frame's width and height.

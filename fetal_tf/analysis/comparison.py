@@ -1,4 +1,4 @@
-"""Runs side by side on the same images, and a paired test of each against the first."""
+"""Compare runs on the same images, with a paired test of each run against the first."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from fetal_tf.scores.rows import numbers, scored
 from fetal_tf.scores.statistics import summarise
 
 SCHEMA = 1
-PIXELS = "pixels."  # section of a summary that rows alone cannot give
+PIXELS = "pixels."  # figures of a summary that rows alone cannot give
 BACKGROUND = "background"  # of tasks in which every pixel belongs to exactly one class
 
 
@@ -29,7 +29,7 @@ class Standing:
     Attributes:
         measured, flagged, refused, failed: images; see
         `fetal_tf.evaluation.evaluate.summarise_rows`.
-        unpaired: its images that another run has not.
+        unpaired: its images that another run lacks.
         scores: metric → `mean`, `ci95`, `n` and the rest of `fetal_tf.scores.statistics.summarise`.
         pooled: metric → `value` and `ci95` over the pixels of all images together.
         figures: dotted name → figure of the summary, see `fetal_tf.analysis.summary_figures`.
@@ -47,11 +47,11 @@ class Standing:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared: the images that all runs hold, by id.
+    """The result of a comparison on the images that all runs hold, matched by id.
 
     Attributes:
         metrics: in the table's order; columns of the rows, and dotted names of a summary's figures.
-        published: run → `source` and `metrics`, what the study reports that its recipe repeats.
+        published: run → `source` and `metrics` of the study that its config repeats.
     """
 
     split: str
@@ -66,7 +66,7 @@ class Comparison:
     notes: tuple[str, ...]
 
     def as_record(self) -> dict[str, Any]:
-        """The tree of comparison.json."""
+        """The content of comparison.json."""
         return {"schema": SCHEMA, **asdict(self)}
 
 
@@ -75,16 +75,16 @@ def compare_runs(judged: Sequence[Judged], metrics: Sequence[str] | None = None)
 
     Args:
         judged: at least two, of one dataset; their tasks may differ.
-        metrics: columns of the rows or dotted names of a summary's figures, or None: the headline
-            metrics of all tasks, then what any run's config states as published. Of these, only
-            columns that both runs hold are tested; where two runs' classes differ, only those
-            that are named after a common class, belong to an official score of both or measure a
-            quantity: a mean over other classes is another figure, though it has the same name.
+        metrics: columns of the rows, or dotted names of a summary's figures. None: the headline
+            metrics of all tasks, then those that any config states as published. Only columns that
+            both runs hold are tested. With None and different classes, a column is tested only if
+            it is named after a common class, belongs to an official score of both, or measures a
+            quantity: a mean over other classes has the same name but another meaning.
 
     Raises:
         ConfigError: an unknown metric.
-        DataError: other datasets, fewer than two common images, or images that have an id in
-            common and nothing else.
+        DataError: different datasets, fewer than two common images, or different images under the
+            same id.
     """
     frames = _common_images(judged)
     first = judged[0]
@@ -143,7 +143,7 @@ def _common_images(judged: Sequence[Judged]) -> list[pd.DataFrame]:
 
 
 def _check_same_images(one: pd.DataFrame, other: pd.DataFrame, first: str, second: str) -> None:
-    """Ids and groups of two datasets may coincide; the truth and the pixel sizes do not."""
+    """Raise an error if images of one id differ in group, pixel size or truth."""
     truths = [name for name in one if re.search(r"(^|_)true_", name)]
     for key in ("group", "mm_per_pixel", *truths):
         if key not in one or key not in other:
@@ -162,9 +162,9 @@ def _check_same_images(one: pd.DataFrame, other: pd.DataFrame, first: str, secon
 
 
 def _own_figures(judged: Judged, rows: pd.DataFrame, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's figures by name: every column with a number in it, and the summary's, dotted.
+    """A run's figures by name: every column that holds a number, and the summary's, dotted.
 
-    What is pooled over pixels is of all the run's images: rows of the common ones do not hold it.
+    Figures over pixels are those of all the run's images, because the rows do not hold them.
     """
     columns = dict.fromkeys(rows.select_dtypes("number").dropna(axis=1, how="all"))
     of_all = summary_figures(judged.summary)
@@ -242,7 +242,7 @@ def _notes(
     own: Sequence[Mapping[str, Any]],
     standings: Mapping[str, Standing],
 ) -> list[str]:
-    """What was trained on, what differs, and what is missing: to know before believing a figure."""
+    """Warn of images trained on, of differences between the runs, and of missing figures."""
     first = judged[0]
     notes = [
         f"{j.label} was trained on {j.evaluated['trained_on']} of its images."
@@ -287,7 +287,7 @@ def _differences(one: Judged, first: Judged) -> Iterator[str]:
 
 
 def _alone(judged: Judged, own: Mapping[str, object]) -> Iterator[str]:
-    """Published figures that nothing of ours can stand beside."""
+    """Name the published figures that this evaluation does not have."""
     metrics = judged.published.metrics if judged.published else {}
     for name, value in metrics.items():
         if name not in own:

@@ -1,9 +1,9 @@
-"""What spoils an ultrasound frame, by degrees: noise, speckle, blur, contrast, gamma, shadow.
+"""Distortions of ultrasound frames by level: noise, speckle, blur, contrast, gamma, shadow.
 
-Each works on the original frame, uint8 [H, W], before it is letterboxed; lengths are shares of the
-frame's width, so that a level means the same at every size. All of a frame's random numbers follow
-from a seed and from the frame itself: they depend neither on the order of images nor on who asks,
-and every level of a distortion draws the same ones, so that its curve shows the level alone.
+Each works on the original frame, uint8 [H, W], before it is letterboxed. Lengths are shares of the
+frame's width, so that a level means the same at every size. Random numbers depend only on a seed
+and the frame, not on the order of images. Every level of a distortion draws the same ones, so that
+its curve shows the effect of the level alone.
 """
 
 import zlib
@@ -20,13 +20,13 @@ DISPLAY_RANGE_DB = (
     60.0  # black to white of a typical B-mode display; a frame does not state its own
 )
 SPECKLE_GRAIN = (0.0015, 0.003)  # sd of a grain along and across the beam, share of the width
-_GAP = 0.005  # share of the width; black gaps narrower than this do not lead out of the sector
+_GAP = 0.005  # share of the width; narrower black gaps do not connect the inside to the edge
 _SHADOWS = 2
 
 
 @dataclass(frozen=True)
 class GradedDistortion:
-    """One way to spoil a frame.
+    """A distortion of a frame that has a level.
 
     Attributes:
         unit: what a level is.
@@ -44,7 +44,7 @@ class GradedDistortion:
     apply: Callable[[Image, float, np.random.Generator], np.ndarray]
 
     def at(self, level: float, seed: int = 0) -> Callable[[Image], Image]:
-        """The distortion of one level, for `fetal_tf.evaluation.evaluate.evaluate_samples`.
+        """The distortion at one level, for `fetal_tf.evaluation.evaluate.evaluate_samples`.
 
         Args:
             level: in `unit`; at `identity` the frame comes back bit by bit.
@@ -76,9 +76,9 @@ class GradedDistortion:
 
 
 def sector(image: Image) -> np.ndarray:
-    """Where the scanner drew, bool [H, W]: everything but the black that leads to the frame's edge.
+    """Find the scanner's image, bool [H, W]: all but the black regions at the frame's edge.
 
-    Black inside (fluid, a shadow's core) belongs to the sector, unless a broad black way leads out.
+    Black inside (fluid, a shadow) belongs to it, unless broad black connects it to the edge.
     """
     radius = max(1, round(_GAP * image.shape[1]))
     margin = 2 * radius + 1  # a black ring around the frame, wide enough to survive the opening
@@ -91,7 +91,7 @@ def sector(image: Image) -> np.ndarray:
 
 
 def _noise(image: Image, level: float, rng: np.random.Generator) -> np.ndarray:
-    """White Gaussian noise, added everywhere: it arises behind the scanner, in the video signal."""
+    """Add white Gaussian noise everywhere, as it arises in the video signal."""
     return image + level * rng.standard_normal(image.shape)
 
 
@@ -119,7 +119,7 @@ def _blur(image: Image, level: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def _contrast(image: Image, level: float, rng: np.random.Generator) -> np.ndarray:
-    """Stretch gray values about the sector's mean; the black around the sector is not drawn on."""
+    """Stretch gray values about the sector's mean; the black around the sector stays."""
     drawn = sector(image)
     if not drawn.any():
         return image.astype(np.float64)
@@ -133,10 +133,10 @@ def _gamma(image: Image, level: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def _shadow(image: Image, level: float, rng: np.random.Generator) -> np.ndarray:
-    """Acoustic shadows: bands that widen with depth, behind something that takes `level` dB away.
+    """Acoustic shadows: bands that widen with depth, behind an obstacle that takes `level` dB away.
 
     A display shows decibels, so a loss is a difference of gray values, not a factor; black stays
-    black. Where beams come from is guessed: a point as far above the sector as this is high.
+    black. The beams' origin is assumed to lie one sector height above the sector.
     """
     rows, columns = np.nonzero(sector(image))
     if not len(rows):

@@ -1,4 +1,4 @@
-"""Monte Carlo dropout: a network whose dropout stays on, and everything else as in inference."""
+"""Monte Carlo dropout: dropout stays on in inference, all other layers are as usual."""
 
 import itertools
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _KINDS = (
 
 
 class _AlwaysOn(keras.layers.Layer):
-    """A dropout layer that drops whatever the caller says about training."""
+    """A dropout layer that also drops in inference."""
 
     def __init__(self, dropout: keras.layers.Layer, **kwargs):
         super().__init__(dtype=dropout.dtype_policy, **kwargs)
@@ -30,12 +30,12 @@ class _AlwaysOn(keras.layers.Layer):
 
 
 def with_dropout_on(model: keras.Model, seed: int) -> keras.Model:
-    """The same layers and weights, with every dropout layer on; batch norm keeps its averages.
+    """Keep layers and weights, but turn every dropout layer on; batch norm keeps its averages.
 
-    Two predictions of one image differ: each draws its own mask. Nested models are looked into.
+    Two predictions of one image differ: each draws its own masks. Nested models are included.
 
     Args:
-        model: a functional one; it works on as before.
+        model: a functional one; it is not changed.
         seed: of the masks.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which of several nets is worth its time: those that no other beats in both error and latency."""
+"""The Pareto front of several nets: those that no other beats in both error and latency."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Contender:
-    """One net.
+    """A net with its error, latency and size.
 
     Attributes:
         name: of the bundle.
         latency_ms: median of one frame through the net.
-        error: mean of the metric that is lowered.
+        error: mean of the metric; lower is better.
         error_ci95: its interval.
         images: how many it was judged on.
         kilobytes: of the file.
@@ -28,7 +28,7 @@ class Contender:
 
 
 def undominated(contenders: Sequence[Contender]) -> list[Contender]:
-    """Those that no other one equals or beats in both, better in at least one; fastest first."""
+    """The nets that no other equals or beats in both and beats in one; fastest first."""
     return sorted(
         (c for c in contenders if not any(_beats(other, c) for other in contenders)),
         key=lambda c: (c.latency_ms, c.error),

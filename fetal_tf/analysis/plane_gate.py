@@ -1,6 +1,6 @@
 """How well the plane score separates frames of the plane from others: AUROC and share flagged.
 
-The reconstruction error is judged in the same way, to see which of the two works.
+The reconstruction error is judged in the same way, for comparison.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ OWN = "own"
 
 @dataclass(frozen=True)
 class FrameSet:
-    """Frames of one origin, scored.
+    """Scored frames of one origin.
 
     Attributes:
         name: `own`, a dataset's name, or `blur 0.005`.
@@ -43,11 +43,11 @@ class FrameSet:
         return scored(self.rows)
 
     def flagged(self) -> tuple[int, int]:
-        """How many of the scored images are flagged, and how many those are."""
+        """The number of flagged images, and that of all scored ones."""
         return int((self.scored["flags"] != "").sum()), len(self.scored)
 
     def lines(self) -> pd.DataFrame:
-        """Of gate.csv."""
+        """Rows of gate.csv."""
         columns = ["set", "kind", "id", *SCORES, "flags", "error"]
         return self.rows.assign(set=self.name, kind=self.kind).reindex(columns=columns)
 
@@ -55,7 +55,7 @@ class FrameSet:
 def own_frames(
     predictor: Predictor, samples: Sequence[Sample], task: Task, *, progress: bool = False
 ) -> FrameSet:
-    """The plane's own images.
+    """Score the plane's own images.
 
     Raises:
         DataError: not one of them has a plane score.
@@ -78,7 +78,7 @@ def other_frames(
     *,
     progress: bool = False,
 ) -> FrameSet:
-    """The images of another dataset."""
+    """Score the images of another dataset."""
     rows = evaluate_samples(predictor, samples, task, progress=progress)
     return FrameSet(name, "dataset", rows)
 
@@ -86,7 +86,7 @@ def other_frames(
 def corrupted_frames(
     predictor: Predictor, samples: Sequence[Sample], task: Task, *, progress: bool = False
 ) -> Iterator[FrameSet]:
-    """The plane's own images under every distortion at every level."""
+    """Score the plane's own images under every distortion at every level."""
     for name, distortion in DISTORTIONS.items():
         for level in distortion.levels:
             distort = distortion.at(level)
@@ -95,7 +95,7 @@ def corrupted_frames(
 
 
 def judged(own: FrameSet, other: FrameSet, seed: int) -> dict[str, Any]:
-    """How well each score tells `other` from `own`.
+    """Judge how well each score separates `other` from `own`.
 
     Returns:
         `set`, `kind`, `n`, `flagged`, `flagged_share` with its Wilson interval `flagged_ci95`, and
@@ -129,14 +129,14 @@ def study_record(
     seed: int,
     fitted_here: bool,
 ) -> dict[str, Any]:
-    """The tree of gate.json, without what was evaluated.
+    """The content of gate.json, without `evaluated`.
 
     Args:
         own: the plane's own images.
-        others: everything else.
+        others: all other sets.
         settings: of the run's measurer.
         seed: of the bootstrap.
-        fitted_here: whether the reference was fitted to these very images, which flatters.
+        fitted_here: whether the reference was fitted to these images, so that figures are too good.
     """
     flagged, count = own.flagged()
     return {
@@ -153,7 +153,7 @@ def study_record(
 
 
 def screen_text(record: Mapping[str, Any]) -> str:
-    """The table for the screen, and what is to be known about it."""
+    """Format the table for the screen, with notes on threshold and reference."""
     header = ("set", "n", "flagged", "AUROC plane score", "AUROC reconstruction error")
     own = record["own"]
     lines = [header, (OWN, str(own["n"]), _share(own["flagged_share"]), "", "")]

@@ -1,4 +1,4 @@
-"""Scores of the same images under every distortion at every level."""
+"""Evaluate the same images under every distortion at every level."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ NOTHING: list[None] = [None, None]
 
 @dataclass(frozen=True)
 class Condition:
-    """The images at one level of one distortion, scored."""
+    """Scored images at one level of one distortion."""
 
     distortion: str
     level: float
@@ -48,9 +48,9 @@ def conditions(
     seed: int,
     progress: bool = False,
 ) -> Iterator[Condition]:
-    """Score the samples under every distortion at every level, its identity among them.
+    """Score the samples under every distortion at every level, the identity included.
 
-    The undistorted images are scored once; several runs meet the very same distorted frames.
+    The undistorted images are scored once. With one seed, all runs get the same frames.
 
     Raises:
         DataError: not one of the undistorted images could be evaluated.
@@ -68,7 +68,7 @@ def conditions(
 
 
 def points(run: str, condition: Condition, task: Task, seed: int) -> list[dict[str, Any]]:
-    """The figures of one run under one condition, as lines of robustness.csv.
+    """The figures of one run under one condition, as rows of robustness.csv.
 
     Returns:
         Per figure `run`, `distortion`, `level`, `metric`, `mean`, `ci95_low`, `ci95_high` (over

@@ -1,4 +1,4 @@
-"""How much scores and measurements differ between runs of one experiment with other seeds.
+"""How much scores and measurements differ between runs that differ only in their seed.
 
 The interval of an ICC takes images as independent, which frames of one patient are not.
 """
@@ -24,14 +24,14 @@ MAY_DIFFER = ("name", "seed")
 
 
 def check_one_experiment(targets: Mapping[str, EvaluationTarget]) -> list[str]:
-    """Make sure that runs saw the same data, split alike, and name the same classes.
+    """Check that the runs have the same data, splits, task and classes, and different seeds.
 
     Returns:
         Sections of the config, other than name and seed, in which they differ: then the spread has
         more causes than the seed.
 
     Raises:
-        ConfigError: they differ in what a comparison of seeds rests on; names runs and both values.
+        ConfigError: they do not; the message names the runs and both values.
     """
     (first, reference), *others = targets.items()
     for label, target in others:
@@ -113,9 +113,9 @@ def measurement_agreement(rows: Mapping[str, pd.DataFrame], task: Task) -> dict[
         Column → `target`, `images`; `unmeasured`: images that a run refused or failed, left out of
         everything; `seen_by_some`: those that some runs measure and others do not; `seen_by_none`;
         `seen_by_all`: `n`, `left_out`, `icc`, `ci95` over the images in which every run sees the
-        structure. For areas `absent_as_zero` holds the same over all measured images, a structure
-        that was not found counting as 0: this one also sees disagreement about presence, but images
-        in which all agree on nothing raise it.
+        structure. For areas `absent_as_zero` holds the same over all measured images, where a
+        structure that was not found counts as 0. It also shows disagreement about presence, but
+        images in which no run finds the structure raise it.
     """
     found: dict[str, Any] = {}
     measured = [(f["error"] == "") & (f["refused"] == "") for f in rows.values()]

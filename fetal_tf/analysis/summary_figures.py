@@ -1,15 +1,15 @@
-"""The figures of an evaluation's summary under one name each, such as `pixels.heart.roc_auc`."""
+"""Figures of an evaluation's summary under dotted names, such as `pixels.heart.roc_auc`."""
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
 Figure = dict[str, Any]
-_MIDDLES = ("value", "mean", "auroc")  # what an interval `ci95` beside it is around
+_MIDDLES = ("value", "mean", "auroc")  # keys that an interval `ci95` beside them belongs to
 
 
 def is_summary_figure(name: str) -> bool:
-    """Whether a name is a summary's, not a column's: columns hold no dot."""
+    """Whether a name is that of a summary's figure. Names of columns have no dot."""
     return "." in name
 
 
@@ -22,7 +22,7 @@ def summary_figures(summary: Mapping[str, Any]) -> dict[str, Figure]:
     Returns:
         Name → `value`, `ci95` (`[None, None]` where there is none) and `n`, the images behind it. A
         mapping with an interval is a figure itself: `metrics.dice` is the column's mean,
-        `metrics.dice.sd` its spread. Left out are lists, and what is null or not finite.
+        `metrics.dice.sd` its spread. Lists, nulls and numbers that are not finite are left out.
     """
     images = summary["images"]
     return _figures(summary, "", images["n"] - images["failed"])

@@ -1,4 +1,4 @@
-"""The measured quantities whose uncertainty can be judged: those with an expert's value."""
+"""Measured quantities with an expert's value, whose uncertainty can therefore be judged."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ class Uncertain:
 
     Attributes:
         name: with its unit, `hc_mm`, `ofd_1_px`.
-        columns: of a measurement's record; of points x and y by turns.
+        columns: of a measurement's record; for points x and y in turn.
         is_place: whether they are the coordinates of points.
     """
 
@@ -34,10 +34,10 @@ class Uncertain:
         return f"{stem}_{what}_{unit}"
 
     def spread(self, records: Sequence[Record]) -> float | None:
-        """Of several measurements of one image; None for fewer than two.
+        """Spread of several measurements of one image; None for fewer than two.
 
-        The standard deviation (n - 1) of a number; of points the root mean square distance to
-        their mean, the two ends of an axis being named as in the first measurement.
+        A number's standard deviation (n - 1); for points the root mean square distance to their
+        mean. The ends of an axis must be named alike, see `consistent_ends`.
         """
         values = self._values(records)
         if len(values) < 2:
@@ -62,7 +62,7 @@ class Uncertain:
 
 
 def known_quantities(record: Record, row: Mapping[str, object]) -> list[Uncertain]:
-    """Quantities of a record, in a unit of length, area or share, whose truth the row holds."""
+    """Quantities of a record (lengths, areas, shares, points) whose truth the row holds."""
     numbers = [
         Uncertain(name, (name,))
         for name in record
@@ -89,7 +89,7 @@ def truth_column(name: str, row: Mapping[str, object]) -> str | None:
 def consistent_ends(records: Sequence[Record]) -> list[Record]:
     """Records in which the ends of each axis are named as in the first record.
 
-    Which end is called the first is a convention: a small turn of an upright axis swaps the names.
+    Which end is called the first is a convention: a small turn of an upright axis can swap them.
     """
     columns = [f"{name}_{axis}_px" for name in LANDMARKS for axis in "xy"]
     first: np.ndarray | None = None

@@ -1,6 +1,6 @@
 """The spread of repeated measurements of an image, beside the error of a single one.
 
-The net is asked again with dropout on (Monte Carlo dropout), or about other views of the frame
+The net runs again with dropout on (Monte Carlo dropout), or on other views of the frame
 (test-time augmentation). The spread has the unit of the measurement.
 """
 
@@ -34,7 +34,7 @@ Sampler = Callable[[np.ndarray], np.ndarray]  # a frame uint8 [h, w, C] → seve
 
 
 def dropout_sampler(predictor: Predictor, task: Task, count: int, seed: int) -> Sampler:
-    """Outputs of `count` passes with dropout on.
+    """Make a sampler: the outputs of `count` passes with dropout on.
 
     Raises:
         ConfigError: no Keras model behind the predictor, or one without dropout.
@@ -49,7 +49,7 @@ def dropout_sampler(predictor: Predictor, task: Task, count: int, seed: int) -> 
 
 
 def view_sampler(predictor: Predictor, task: Task, count: int, seed: int) -> Sampler:
-    """Outputs for the frame and `count` - 1 other views of it, in the frame's geometry."""
+    """Make a sampler: outputs for the frame and `count` - 1 views, mapped back to the frame."""
     prepared = task.measurer.prepared(predictor)
     views = draw_views(count, seed)
 

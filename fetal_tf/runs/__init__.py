@@ -1,1 +1,1 @@
-"""A run's folder: config, environment, history, lineage, and what its measurer was fitted to."""
+"""A run's folder: config, environment, history, lineage and fitted measurement settings."""

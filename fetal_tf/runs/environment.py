@@ -1,4 +1,4 @@
-"""What one needs to repeat a run: versions, seeds, commit, command. It names no host."""
+"""RUN/environment.json: versions, seeds, commit and command of a run. It names no host."""
 
 import datetime
 import importlib.metadata
@@ -38,7 +38,7 @@ def environment(config: Config, command: list[str], *, resumed: bool = False) ->
     Args:
         config: of the run.
         command: as typed.
-        resumed: the run goes on with its own weights; those of `model.init` may be gone.
+        resumed: do not record the ancestors, whose files may be gone by now.
     """
     return {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

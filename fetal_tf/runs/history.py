@@ -41,7 +41,7 @@ def read_history(path: Path) -> list[dict[str, float]]:
 
 
 def write_history(history: list[dict[str, float]], path: Path) -> None:
-    """`metrics.csv`: one row per finished epoch, rewritten whole so that none is doubled."""
+    """Write metrics.csv, one row per finished epoch. The whole file is written anew."""
     columns = ["epoch", *history[-1]]
     lines = [",".join(columns)]
     for epoch, row in enumerate(history, start=1):

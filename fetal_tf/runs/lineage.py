@@ -1,7 +1,7 @@
-"""The ancestors of a net: the one whose weights it starts with, and those that teach it.
+"""The ancestors of a net: the net whose weights it starts from, and its teachers.
 
-A net also knows the frames that its ancestors have learnt. So it must not hold out any of these for
-validation or test, and the credits of their data are due wherever the net goes.
+A net also knows the images that its ancestors were trained on. So its run must not hold out any of
+them for validation or test, and it has to credit their datasets.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -20,7 +20,7 @@ from fetal_tf.edge.errors import BundleError, ConfigError, FetalTFError
 from fetal_tf.edge.io.files import sha256_of, write_text_atomic
 from fetal_tf.scores.rows import json_text, read_object
 
-INHERITED_NAME = "inherited.json"  # in a run or bundle: the images that its ancestors have learnt
+INHERITED_NAME = "inherited.json"  # in a run or bundle: images that its ancestors were trained on
 # What `descent` records, by the key of the config that names it.
 ANCESTORS = {"initial_weights": "model.init", "teachers": "teacher.bundles"}
 # Datasets that annotate another one's images under the same ids.
@@ -72,15 +72,15 @@ def ancestors(config: Config) -> list[Ancestor]:
 
 
 def check_ancestors(config: Config, splits: Mapping[str, SplitRow]) -> None:
-    """Refuse ancestors that were trained on images which this run holds out.
+    """Raise an error if an ancestor was trained on images that this run holds out.
 
     Args:
         config: of this run.
         splits: its samples.
 
     Raises:
-        ConfigError: a teacher is not there; or an ancestor, or one of its own ancestors, has learnt
-            an image that is val or test here.
+        ConfigError: a teacher is not there; or an ancestor, or one of its own ancestors, was
+            trained on an image that is val or test here.
     """
     held_out = [id for id, row in splits.items() if row.split != "train"]
     for ancestor in ancestors(config):
@@ -95,18 +95,18 @@ def check_ancestors(config: Config, splits: Mapping[str, SplitRow]) -> None:
 
 
 def credits_due(config: Config, samples: Sequence[Sample]) -> list[DataCredit]:
-    """The credits that a run with this config owes: for `samples` and for its ancestors' data."""
+    """The credits of a run with this config: for `samples` and for its ancestors' data."""
     folders = [ancestor.folder for ancestor in ancestors(config)]
     return credits_of(samples, config.data.readers, folders)
 
 
 def inherited(config: Config) -> set[Origin]:
-    """The images that the ancestors of a run with this config have learnt."""
+    """The images that the ancestors of a run with this config were trained on."""
     return set().union(*(learnt_by(ancestor.folder) for ancestor in ancestors(config)))
 
 
 def learnt_by(folder: Path) -> set[Origin]:
-    """The images that the net of a run or bundle has learnt, itself or through its ancestors.
+    """The images that the net of a run or bundle, or one of its ancestors, was trained on.
 
     Empty where the folder does not say: the origin of its weights is then unknown.
 

@@ -70,7 +70,7 @@ class Run:
         return self.experiment.data.samples_of(part, self.splits, data_root, dataset)
 
     def negatives(self, part: str, data_root: Path | None = None) -> list[Sample]:
-        """Its frames of something else, see `ConfiguredData.negatives_of`."""
+        """Samples of the negative datasets, see `ConfiguredData.negatives_of`."""
         return self.experiment.data.negatives_of(part, self.splits, data_root)
 
     def keras_model(self) -> keras.Model:

@@ -1,4 +1,4 @@
-"""Which net is worth its time, and `python -m tools.pareto` on two bundles of one net."""
+"""The Pareto front, and `python -m tools.pareto` on two bundles of one net."""
 
 import csv
 import json
