@@ -31,6 +31,7 @@ def _study(args: argparse.Namespace) -> int:
     from fetal_tf.evaluation.target import open_target
     from fetal_tf.reporting.plots.figures import png_bytes
     from fetal_tf.reporting.plots.plane_gate import gate_histograms
+    from fetal_tf.reporting.text.plane_gate import screen_text
     from fetal_tf.scores.rows import csv_text, json_text
 
     target = open_target(args.target, args.format)
@@ -78,7 +79,7 @@ def _study(args: argparse.Namespace) -> int:
         names = sorted(path.name for path in folder.iterdir())
     if evaluated.phantom:
         print("PHANTOM: generated images, which say nothing about patients")
-    print(plane_gate.screen_text(record))
+    print(screen_text(record))
     for name in names:
         print(out / name)
     return 0

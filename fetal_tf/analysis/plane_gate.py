@@ -150,39 +150,3 @@ def study_record(
         },
         "sets": [judged(own, other, seed) for other in others],
     }
-
-
-def screen_text(record: Mapping[str, Any]) -> str:
-    """Format the table for the screen, with notes on threshold and reference."""
-    header = ("set", "n", "flagged", "AUROC plane score", "AUROC reconstruction error")
-    own = record["own"]
-    lines = [header, (OWN, str(own["n"]), _share(own["flagged_share"]), "", "")]
-    for found in record["sets"]:
-        figures = (_auroc_text(found[name]) for name in SCORES)
-        share = _share(found["flagged_share"])
-        lines.append((found["set"], str(found["n"]), share, *figures))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    table = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
-    threshold = record["threshold"]
-    table.append(
-        f"flagged: plane score from 1 on, set to flag {threshold['false_alarm_rate']:.0%} of "
-        f"{threshold['n']} validation images"
-    )
-    if record["reference_fitted_to_these_images"]:
-        table.append("its reference was fitted to these very images: their scores flatter")
-    return "\n".join(table)
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0%}"
-
-
-def _auroc_text(found: Mapping[str, Any]) -> str:
-    low, high = found["ci95"]
-    if found["auroc"] is None:
-        return "-"
-    interval = "" if low is None else f" [{low:.3f}, {high:.3f}]"
-    return f"{found['auroc']:.3f}{interval}"

@@ -10,11 +10,11 @@ from fetal_tf.analysis.plane_gate import (
     corrupted_frames,
     judged,
     own_frames,
-    screen_text,
     study_record,
 )
 from fetal_tf.edge.errors import DataError
 from fetal_tf.reporting.plots.plane_gate import gate_histograms
+from fetal_tf.reporting.text.plane_gate import screen_text
 from fetal_tf.scores.rows import image_frame
 from fetal_tf.tasks import TASKS
 from tests.evaluation.evaluation_fakes import BrightnessPredictor, write_samples
