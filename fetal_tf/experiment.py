@@ -171,7 +171,10 @@ def monitor_of(config: Config) -> Monitor:
 
 def _monitor(config: Config, task: Task) -> Monitor:
     name = config.train.monitor
-    return Monitor(name, falls=better(task.columns, name) == "lower")
+    direction = better(task.columns, name)
+    if direction not in ("higher", "lower"):
+        raise ConfigError(f"train.monitor: {name} is nothing that the task {task.name} follows")
+    return Monitor(name, falls=direction == "lower")
 
 
 def _check_aspect_ratio(config: Config) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from fetal_tf.config.tree import PublishedConfig
+from fetal_tf.data.mixture import source_and_id
 from fetal_tf.edge.bundle.bundle import resolve_bundle
 from fetal_tf.edge.bundle.gate import gate_name
 from fetal_tf.edge.errors import DataError
@@ -114,7 +115,10 @@ def _stored(
     if any(path.stat().st_mtime_ns > written for path in _model_files(target, reference)):
         return None
     rows = read_rows(rows_path)
-    complete = {*target.task.metric_names} <= {*rows} and (
+    mixed = target.config.data.mixed_with
+    from_others = any(source_and_id(id, mixed)[0] for id in rows["id"])
+    expected_columns = {*target.task.metric_names, *(["source"] if from_others else [])}
+    complete = expected_columns <= {*rows} and (
         target.task.gather().keys() <= summary.get("pixels", {}).keys()
     )
     return (evaluated, rows, summary) if complete else None

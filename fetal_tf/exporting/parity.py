@@ -178,6 +178,9 @@ def check_limit_names(
 ) -> None:
     """Check the names in `export.parity_limits`, before any long work.
 
+    What a task pools is known only afterwards: any `pooled_NAME_delta` is accepted here, and fails
+    as not measurable if nothing of that name is pooled.
+
     Raises:
         ConfigError: an unknown format, or a name that no compared column of the task gives.
     """

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fetal_tf.edge.errors import FetalTFError
+
 History = Sequence[Mapping[str, float]]
 
 
@@ -22,6 +24,11 @@ class Monitor:
 
     def costs(self, history: History) -> list[float]:
         """One value per epoch, lower is better; infinity where the metric is not finite."""
+        if any(self.name not in row for row in history):
+            raise FetalTFError(
+                f"metrics.csv: has no column {self.name}, which train.monitor names; --resume "
+                "writes the table anew"
+            )
         values = [row[self.name] if self.falls else -row[self.name] for row in history]
         return [float(value) if np.isfinite(value) else np.inf for value in values]
 

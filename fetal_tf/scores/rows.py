@@ -22,7 +22,10 @@ from fetal_tf.edge.errors import DataError, FetalTFError
 
 Row = dict[str, float | str | None]  # of one image, as a task makes it; None for what is unknown
 IMAGE_COLUMNS = ("id", "group", "flags", "refused", "error")
-TEXT_COLUMNS = (*IMAGE_COLUMNS, "source")  # text, even where a cell looks like a number
+# Text even where a cell looks like a number, or where all are empty.
+TEXT_COLUMNS = (
+    *IMAGE_COLUMNS, "source", "condition", "ventriculomegaly", "true_ventriculomegaly",
+)  # fmt: skip
 _NUMBERS = ("integer", "floating", "mixed-integer-float", "empty")  # as pandas names contents
 
 

@@ -114,11 +114,15 @@ class PlainTask:
 
 
 def row_of(sample: Sample, measurement: Measurement, scores: Row) -> Row:
-    """The row of one image: its identity, then `scores`, then the flags of its measurement."""
+    """The row of one image: its identity, then `scores`, then the flags of its measurement.
+
+    A sample of a further dataset has its `source` too.
+    """
     return {
         "id": sample.id,
         "group": sample.group,
         "mm_per_pixel": sample.mm_per_pixel,
+        **({"source": sample.source} if sample.source else {}),
         **scores,
         "flags": "; ".join(measurement.flags),
         "refused": measurement.refused or "",

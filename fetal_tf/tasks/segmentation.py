@@ -160,8 +160,7 @@ class SegmentationTask(PlainTask):
         predicted_mask = _measured_region(measurement, truth_mask.shape)
         if predicted_mask is None:
             predicted_mask = raw_mask
-        row: Row = {"source": sample.source} if sample.source else {}
-        row |= overlap_metrics(predicted_mask, truth_mask)
+        row: Row = {**overlap_metrics(predicted_mask, truth_mask)}
         raw = overlap_metrics(raw_mask, truth_mask)
         row |= {"mask_dice": raw["dice"], "mask_iou": raw["iou"]}
         if sample.mm_per_pixel is None:

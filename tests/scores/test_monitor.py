@@ -1,5 +1,6 @@
 import pytest
 
+from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.scores.monitor import Monitor
 
 LOSS, DICE = Monitor("val_loss", falls=True), Monitor("val_dice", falls=False)
@@ -25,6 +26,11 @@ def test_the_best_epoch_is_the_earliest_of_equals(monitor, values, expected):
 def test_no_epoch_is_best_of_none():
     with pytest.raises(ValueError):
         LOSS.best_epoch([])
+
+
+def test_a_history_without_the_figure_is_named():
+    with pytest.raises(FetalTFError, match=r"metrics\.csv: has no column val_loss"):
+        LOSS.best_epoch([{"val_dice": 0.5}])
 
 
 def test_waiting_is_counted_from_the_history_alone():

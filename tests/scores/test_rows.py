@@ -25,6 +25,16 @@ def test_rows_come_back_from_their_table(tmp_path):
     assert (second["flags"], second["error"]) == ("a: 1, 2", "x")
 
 
+def test_texts_that_are_empty_in_every_image_stay_texts(tmp_path):
+    """Brain data of which no condition is known: "" came back as NaN, which is a condition."""
+    path = tmp_path / "per_image.csv"
+    empty = {"condition": "", "ventriculomegaly": "", "true_ventriculomegaly": ""}
+    path.write_text(csv_text([{"id": "a", "group": "a", "source": "007", **empty}]))
+    (row,) = read_rows(path).to_dict("records")
+    assert {name: row[name] for name in empty} == empty
+    assert row["source"] == "007"
+
+
 def test_columns_have_one_type_each():
     rows = [
         {"id": "a", "n": 2**53 + 1, "dice": 1, "lv": None, "note": None},

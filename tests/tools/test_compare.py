@@ -13,6 +13,8 @@ import pytest
 from scipy.stats import wilcoxon
 
 from fetal_tf.evaluate import main as evaluate
+from fetal_tf.evaluation import stored
+from fetal_tf.evaluation.provenance import fingerprint
 from fetal_tf.scores.columns import declare, figures
 from tests.evaluation.evaluation_fakes import BrightnessPredictor, BrightnessTask
 from tests.evaluation.target_fakes import Dimmed, PoolingTask
@@ -185,6 +187,22 @@ class TestStored:
 
         runs.known[paths[0]].task = Wider()
         assert self.compare(paths, runs, tmp_path)[1]
+
+    def test_not_where_rows_of_mixed_data_lack_their_source(self, paths, runs, tmp_path):
+        """As they were written before there was such a column."""
+        target, folder = runs.known[paths[0]], Path(paths[0]) / "evaluation" / "test-keras"
+        other = target.config.data.sources[""].model_copy()
+        data = target.config.data.model_copy(update={"mixed_with": {"planes": other}})
+        target.config = target.config.model_copy(update={"data": data})
+        summary = json.loads((folder / "summary.json").read_text())
+        summary["evaluated"]["dataset"] = data.names
+        (folder / "summary.json").write_text(json.dumps(summary))
+        samples = target.samples("test")
+        found = (folder, target, paths[0], "test", data.names, fingerprint(samples))
+        assert stored._stored(*found) is not None
+        rows = (folder / "per_image.csv").read_text().replace(samples[0].id, "planes:1")
+        (folder / "per_image.csv").write_text(rows)
+        assert stored._stored(*found) is None
 
     def test_damaged_ones_are_named(self, paths, capsys):
         path = f"{paths[0]}/evaluation/test-keras/summary.json"

@@ -140,6 +140,9 @@ def test_a_run_is_finished_at_its_last_epoch_or_when_it_stopped_early(tmp_path):
     assert has_finished(folder)
     (folder / "metrics.csv").write_text("epoch,val_loss\n1,3\n2,4\n3,2\n")
     assert not has_finished(folder)
+    write_run(tmp_path / "old", epochs=3, train={**stopping, "monitor": "val_old_error"})
+    with pytest.raises(ConfigError, match=r"train\.monitor: val_old_error is nothing"):
+        has_finished(tmp_path / "old")
 
 
 @pytest.mark.parametrize(
