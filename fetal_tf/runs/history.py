@@ -4,27 +4,28 @@ import csv
 from pathlib import Path
 
 from fetal_tf.config.loading import load_config
-from fetal_tf.config.tree import Config
+from fetal_tf.config.tree import EarlyStopping
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.experiment import monitor_of
-from fetal_tf.scores.monitor import History
+from fetal_tf.scores.monitor import History, Monitor
 
 
-def has_stopped(history: History, config: Config) -> bool:
-    """Whether early stopping has ended this training."""
-    stopping = config.train.early_stopping
+def has_stopped(history: History, monitor: Monitor, stopping: EarlyStopping | None) -> bool:
+    """Whether early stopping has ended this training; never without it."""
     if stopping is None:
         return False
-    waited = monitor_of(config).epochs_without_gain(history, stopping.min_delta)
-    return waited >= stopping.patience
+    return monitor.epochs_without_gain(history, stopping.min_delta) >= stopping.patience
 
 
 def has_finished(run: Path) -> bool:
     """Whether the training in the folder `run` has reached its last epoch, or stopped early."""
     history = read_history(run / "metrics.csv")
     config = load_config(run / "config.yaml")
-    return len(history) >= config.train.epochs or (bool(history) and has_stopped(history, config))
+    if len(history) >= config.train.epochs:
+        return True
+    stopping = config.train.early_stopping
+    return bool(history and stopping) and has_stopped(history, monitor_of(config), stopping)
 
 
 def read_history(path: Path) -> list[dict[str, float]]:

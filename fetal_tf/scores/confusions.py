@@ -12,6 +12,8 @@ import pandas as pd
 from fetal_tf.edge.errors import DataError
 from fetal_tf.scores.rows import numbers
 
+WHOLE = "a whole number of pixels"
+
 
 def confusion(pred: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
     """Confusion matrix of one image.
@@ -77,13 +79,13 @@ def confusions_of_rows(
         DataError: a cell that is not a whole number of pixels.
     """
     names = confusion_names(classes, prefix)
-    cells = numbers(rows, *names)
+    cells = numbers(rows, *names, kind=WHOLE)
     kept = ~np.isnan(cells).any(axis=1)
     cells = cells[kept]
     wrong = np.argwhere((cells < 0) | (cells % 1 != 0))
     if len(wrong):
         found, column = cells[tuple(wrong[0])], names[wrong[0][1]]
-        raise DataError(f"{column} must be a whole number of pixels, found {found:g}")
+        raise DataError(f"{column} must be {WHOLE}, found {found:g}")
     matrices = cells.astype(np.int64).reshape(-1, len(classes), len(classes))
     return matrices, list(rows["group"][kept])
 

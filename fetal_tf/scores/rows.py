@@ -54,9 +54,18 @@ def image_frame(rows: Sequence[Row] | pd.DataFrame) -> pd.DataFrame:
     return frame_of(cells.reindex(columns=list(dict.fromkeys([*cells, *IMAGE_COLUMNS]))))
 
 
-def numbers(frame: pd.DataFrame, *columns: str) -> np.ndarray:
-    """Columns as float64 [N, C], or [N] of one; NaN where a number, or the column, is missing."""
-    found = frame.reindex(columns=list(columns)).to_numpy(np.float64, na_value=np.nan)
+def numbers(frame: pd.DataFrame, *columns: str, kind: str = "a number") -> np.ndarray:
+    """Columns as float64 [N, C], or [N] of one; NaN where a number, or the column, is missing.
+
+    Raises:
+        DataError: a cell that holds text, which is not of the `kind` that is expected.
+    """
+    chosen = frame.reindex(columns=list(columns))
+    try:
+        found = chosen.to_numpy(np.float64, na_value=np.nan)
+    except ValueError as error:
+        texts = chosen.stack()[lambda cells: [isinstance(cell, str) for cell in cells]]
+        raise DataError(f"{texts.index[0][1]} must be {kind}, found {texts.iloc[0]!r}") from error
     return found[:, 0] if len(columns) == 1 else found
 
 

@@ -86,7 +86,8 @@ def train(
     checkpoint = run / "last.keras"
     state = restore(model, checkpoint) if resume and checkpoint.exists() else TrainingState()
     first_epoch, last_epoch = state.finished_epochs, options.epochs
-    if has_stopped(state.history, config):
+    monitor = experiment.monitor
+    if has_stopped(state.history, monitor, options.early_stopping):
         last_epoch = first_epoch
     model.fit(
         training_batches(experiment, frames, first_epoch, last_epoch),
@@ -107,8 +108,8 @@ def train(
     )
     return Outcome(
         state.history,
-        experiment.monitor.best_epoch(state.history),
-        has_stopped(state.history, config),
+        monitor.best_epoch(state.history),
+        has_stopped(state.history, monitor, options.early_stopping),
     )
 
 
@@ -132,7 +133,7 @@ def _callbacks(
         average,
         schedule.plateau and callbacks.PlateauRate(schedule.plateau, state, monitor),
         callbacks.EpochEnd(run, state, monitor, average),
-        callbacks.StopWhen(lambda: has_stopped(state.history, experiment.config)),
+        callbacks.StopWhen(lambda: has_stopped(state.history, monitor, options.early_stopping)),
         callbacks.TensorBoardLog(run / "tensorboard", state, draw, options.overlay_every, average),
     ]
     return [hook for hook in hooks if hook]

@@ -103,7 +103,7 @@ def test_the_text_of_a_csv_is_read(tmp_path):
     assert confusions_of_rows(rows, ("background", "brain"))[0].tolist() == [[[431999, 0], [3, 4]]]
 
 
-@pytest.mark.parametrize("cell", [1.5, -1])
+@pytest.mark.parametrize("cell", [1.5, -1, "many"])
 def test_a_cell_that_counts_no_pixels_is_refused(cell):
     row = confusion_columns(np.array([[1, 2], [3, 4]]), ("background", "brain"))
     row["confusion_brain_background_px"] = cell
