@@ -59,7 +59,7 @@ def predict(options: argparse.Namespace) -> tuple[list[Prediction], int]:
         KeyboardInterrupt: before the first image was measured or while the tables were written.
     """
     paths = image_paths(options.paths, options.out)
-    sizes = read_pixel_sizes(options.pixel_size_csv) if options.pixel_size_csv else {}
+    sizes = read_pixel_sizes(options.pixel_size_csv).of(paths) if options.pixel_size_csv else {}
     bundle = Bundle.open(resolve_bundle(options.bundle))
     if options.convention:
         bundle = bundle.as_measured_at(options.convention)
@@ -109,7 +109,7 @@ def _warnings(bundle: Bundle, form: str) -> Iterator[str]:
 def _measure(
     options: argparse.Namespace,
     paths: Sequence[Path],
-    sizes: Mapping[str, float],
+    sizes: Mapping[Path, float],
     bundle: Bundle,
     predictor: Predictor,
     predictions: list[Prediction],
@@ -123,14 +123,14 @@ def _measure(
                 predictor,
                 path,
                 overlay=options.out / "overlays" / name,
-                mm_per_pixel=sizes.get(path.name, options.mm_per_pixel),
+                mm_per_pixel=sizes.get(path, options.mm_per_pixel),
                 ga_weeks=options.ga_weeks,
             )
             predictions.append(prediction)
             if prediction.error:
                 what = "broken" if prediction.measurement is None else "no picture"
                 _say(f"{what}: {prediction.error}")
-            if prediction.measurement and options.pixel_size_csv and path.name not in sizes:
+            if prediction.measurement and options.pixel_size_csv and path not in sizes:
                 table = options.pixel_size_csv
                 _say(f"warning: {path}: no row in {table}, measured in pixels only")
 
@@ -188,7 +188,7 @@ def _parser() -> argparse.ArgumentParser:
         "--pixel-size-csv",
         type=Path,
         metavar="FILE",
-        help="table with the columns filename and pixel size(mm), 0.001 to 10",
+        help="table with the columns filename (or a path) and pixel size(mm), 0.001 to 10",
     )
     parser.add_argument(
         "--ga-weeks",

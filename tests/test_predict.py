@@ -169,7 +169,7 @@ def test_senseless_options(place, capsys, arguments):
         (["bundle", "scans", "--format", "int4"], "no format 'int4'"),
         (["bundle", "scans", "--convention", "x"], "this net knows no other beside the outline"),
         (["bundle", "scans", "--pixel-size-csv", "x.csv"], "x.csv: cannot be read"),
-        (["bundle", "scans", "--pixel-size-csv", "bad.csv"], "row 2 (a.png)"),
+        (["bundle", "scans", "--pixel-size-csv", "bad.csv"], "bad.csv, line 2"),
         (["bundle", "scans", "--out", "c.jpg"], "cannot be written"),
     ],
 )

@@ -10,8 +10,8 @@ import numpy as np
 
 from fetal_tf.data.audit.frame import AuditedFrame, Finding
 from fetal_tf.data.fingerprint import look_at
-from fetal_tf.data.readers.tables import TableRow
 from fetal_tf.edge.io.pixel_sizes import MM_PER_PIXEL_RANGE
+from fetal_tf.edge.io.tables import TableRow
 
 # HC18's 787 training images and a second centre's 110 have 0.049 to 0.393 mm.
 _USUAL_MM_PER_PIXEL = (0.02, 0.5)

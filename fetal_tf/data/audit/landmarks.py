@@ -27,10 +27,10 @@ from fetal_tf.data.readers.hc18_files import ANNOTATION_ENDING, IMAGE_FOLDER, gr
 from fetal_tf.data.readers.landmark_labels import FAR_SHARE, judge, judge_against
 from fetal_tf.data.readers.landmark_table import END_COLUMNS, IMAGE_COLUMN, row_points
 from fetal_tf.data.readers.landmarks import IMAGE_ROOT, TABLE_FOLDER, TABLE_NAME
-from fetal_tf.data.readers.tables import TableRow, read_table
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.geometry.ellipse import Ellipse
 from fetal_tf.edge.geometry.landmarks import LANDMARKS
+from fetal_tf.edge.io.tables import TableRow, read_table
 
 # (height, width) that is assumed where the image is not there: almost all of HC18's have it.
 USUAL_SHAPE = (540, 800)

@@ -12,9 +12,9 @@ from fetal_tf.data.readers.frames import visible_files
 from fetal_tf.data.readers.landmark_labels import judge
 from fetal_tf.data.readers.landmark_table import IMAGE_COLUMN, read_landmark_rows, row_points
 from fetal_tf.data.readers.planes import IMAGE_FOLDER, PIXEL_SIZE_COLUMN, SUBJECT_COLUMN, TABLE_NAME
-from fetal_tf.data.readers.tables import TableRow
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.geometry.landmarks import AXES, landmark_ellipse
+from fetal_tf.edge.io.tables import TableRow
 
 _EXTREMES: Extremes = {"hc_mm": "highest", "axis_ratio": "lowest", "mm_per_pixel": "highest"}
 Source = tuple[Sequence[TableRow], Path | None]  # rows and image of one frame

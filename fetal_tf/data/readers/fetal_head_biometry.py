@@ -27,7 +27,6 @@ from fetal_tf.data.readers.color_mask import Palette, decode_labels
 from fetal_tf.data.readers.frames import only_path, read_frames
 from fetal_tf.data.readers.mask_sources import ARCHIVE_ENDING, MASK_FOLDER, MaskSource
 from fetal_tf.data.readers.registry import DATASETS
-from fetal_tf.data.readers.tables import TableRow
 from fetal_tf.data.readers.trans_thalamic import (
     CONDITION_COLUMN,
     FRAME_NAME,
@@ -40,6 +39,8 @@ from fetal_tf.data.readers.trans_thalamic import (
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.io.images import image_size
+from fetal_tf.edge.io.pixel_sizes import row_mm_per_pixel
+from fetal_tf.edge.io.tables import TableRow
 
 PALETTE: Palette = {
     "background": (0, 0, 0),
@@ -181,7 +182,7 @@ def _only_mask(masks: Sequence[MaskSource], image: Path) -> MaskSource:
 def _pixel_size(rows: Sequence[TableRow]) -> float | None:
     if len({row.number(PIXEL_SIZE_COLUMN, positive=True) for row in rows}) > 1:
         raise DataError(_contradiction(rows, PIXEL_SIZE_COLUMN))
-    return rows[0].mm_per_pixel(PIXEL_SIZE_COLUMN) if rows else None
+    return row_mm_per_pixel(rows[0], PIXEL_SIZE_COLUMN) if rows else None
 
 
 def _condition(rows: Sequence[TableRow]) -> str | None:

@@ -36,6 +36,7 @@ from fetal_tf.data.readers.registry import DATASETS
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.io.images import image_size
+from fetal_tf.edge.io.pixel_sizes import row_mm_per_pixel
 
 
 @DATASETS.register("hc18")
@@ -82,7 +83,7 @@ def _sample(id: str, files: HC18Files, line_px: float) -> Sample:
     annotation = only_path(files.annotations.get(id, []), files.folder, id + ANNOTATION_ENDING)
     if annotation is None:
         raise DataError(f"{files.folder / id}{ANNOTATION_ENDING}.png: missing annotation")
-    mm_per_pixel = row.number(PIXEL_SIZE_COLUMN, positive=True)
+    mm_per_pixel = row_mm_per_pixel(row, PIXEL_SIZE_COLUMN)
     reference = {"hc_mm": row.number(HC_COLUMN, positive=True)} if row.text(HC_COLUMN) else {}
     check_mask_size(annotation, image_size(annotation), image_size(image))
     return Sample(

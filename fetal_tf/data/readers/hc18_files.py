@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fetal_tf.data.readers.frames import visible_files
-from fetal_tf.data.readers.tables import TableRow, read_table
 from fetal_tf.edge.errors import DataError
+from fetal_tf.edge.io.tables import TableRow, read_table
 
 IMAGE_FOLDER = "training_set"
 TABLE_NAME = "training_set_pixel_size_and_HC.csv"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fetal_tf.data.readers.tables import TableRow, read_table
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.geometry.landmarks import LANDMARKS
+from fetal_tf.edge.io.tables import TableRow, read_table
 
 IMAGE_COLUMN = "image_name"
 END_COLUMNS = tuple(f"{name}_{axis}" for name in LANDMARKS for axis in "xy")

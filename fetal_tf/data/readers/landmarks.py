@@ -28,10 +28,10 @@ from fetal_tf.data.readers.landmark_table import (
     without_wrong_rows,
 )
 from fetal_tf.data.readers.registry import DATASETS
-from fetal_tf.data.readers.tables import TableRow
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.io.images import image_size
+from fetal_tf.edge.io.tables import TableRow
 
 TABLE_FOLDER, TABLE_NAME = "landmarks", "role_challenge_dataset_ground_truth.csv"
 IMAGE_ROOT = "hc18"

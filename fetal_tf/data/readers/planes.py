@@ -29,12 +29,13 @@ from fetal_tf.data.readers.landmark_table import (
     without_wrong_rows,
 )
 from fetal_tf.data.readers.registry import DATASETS
-from fetal_tf.data.readers.tables import TableRow
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
 from fetal_tf.edge.geometry.landmarks import canonical, landmark_ellipse
 from fetal_tf.edge.io.images import image_size
+from fetal_tf.edge.io.pixel_sizes import row_mm_per_pixel
+from fetal_tf.edge.io.tables import TableRow
 
 IMAGE_FOLDER = "images"
 TABLE_NAME = "Head.csv"
@@ -98,7 +99,7 @@ def _sample(id: str, row: TableRow, folder: Path) -> tuple[Sample, str | None]:
             f"{row.place}: no {SUBJECT_COLUMN}; without it, frames of one subject cannot be kept "
             "together in a split"
         )
-    mm_per_pixel = row.mm_per_pixel(PIXEL_SIZE_COLUMN)
+    mm_per_pixel = row_mm_per_pixel(row, PIXEL_SIZE_COLUMN)
     points, size = row_points(row), image_size(image)
     sample = Sample(id=id, image_path=image, group=subject, mm_per_pixel=mm_per_pixel)
     verdict = judge(points, size)

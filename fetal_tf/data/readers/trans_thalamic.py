@@ -7,8 +7,8 @@ from pathlib import Path
 
 from fetal_tf.data.readers.frames import visible_files
 from fetal_tf.data.readers.mask_sources import ARCHIVE_ENDING, MASK_FOLDER, MaskSource, find_masks
-from fetal_tf.data.readers.tables import TableRow, read_table
 from fetal_tf.edge.errors import DataError
+from fetal_tf.edge.io.tables import TableRow, read_table
 
 PLANE = "Trans-thalamic"
 PIXEL_SIZE_TABLE = "Trans-Thalamic-Pixel-Size.csv"

@@ -1,70 +1,172 @@
-"""Reads pixel sizes: one number, or a table by file name. There is no default."""
+"""Reads pixel sizes: one number, or a table by file. There is no default."""
 
-import csv
 import math
-from pathlib import Path
+import os
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 from fetal_tf.edge.errors import DataError
+from fetal_tf.edge.io.tables import TableRow, plain_name, read_header_and_rows
 
 MM_PER_PIXEL_RANGE = (0.001, 10.0)  # ultrasound is about 0.02 to 0.5
+
+_FILE_COLUMNS = ("filename", "file_name", "file", "image_name", "image", "label", "path")
+_MM = {"mm": 1.0, "cm": 10.0, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "m": 1e3}  # both letters mu
+_UNIT = f"(?P<unit>{'|'.join(_MM)})"
+# Names of columns without blanks, brackets, dashes and underscores.
+_PIXEL_SIZE = re.compile(
+    f"(pixel|px)(size|spacing)(in)?{_UNIT}|(pixel|px)in{_UNIT.replace('unit', 'unit2')}|"
+    f"{_UNIT.replace('unit', 'unit3')}(per|/)(pixel|px)|pxto(?P<unit4>mm)rate"
+)
+_LIKE_A_PIXEL_SIZE = re.compile("(pixel|px)(size|spacing)|(per|/)(pixel|px)|pxto")
 
 
 def parse_mm_per_pixel(text: str) -> float:
     """Millimetres per pixel from text; ValueError where it is not a number from 0.001 to 10."""
+    return _plausible(text, 1.0)
+
+
+def row_mm_per_pixel(row: TableRow, column: str, unit_mm: float = 1.0) -> float:
+    """The pixel size under a column of a table, mm.
+
+    Args:
+        row: a line of the table.
+        column: where the pixel size stands.
+        unit_mm: the column's unit in mm.
+
+    Raises:
+        DataError: it is no number from 0.001 to 10 mm, or the line has more cells than the header.
+    """
+    row.number(column, positive=True)
+    try:
+        return _plausible(row.text(column), unit_mm)
+    except ValueError as error:
+        raise DataError(f"{row.place}: {column!r}: {error}") from error
+
+
+def _plausible(text: str, unit_mm: float) -> float:
     least, most = MM_PER_PIXEL_RANGE
     try:
-        value = float(text)
+        value = float(text) * unit_mm
     except ValueError:
         value = math.nan
     if not least <= value <= most:
         raise ValueError(
             f"millimetres per pixel from {least:g} to {most:g} are expected, not {text!r} "
-            "(ultrasound has about 0.02 to 0.5)"
+            + (f"(that is {value:g} mm; " if unit_mm != 1 else "(")
+            + "ultrasound has about 0.02 to 0.5)"
         )
     return value
 
 
-def read_pixel_sizes(path: Path) -> dict[str, float]:
-    """Millimetres per pixel by file name, from a table in HC18's layout.
+@dataclass(frozen=True)
+class PixelSizes:
+    """A table of pixel sizes.
 
-    The columns are `filename` and `pixel size(mm)`, or `Label` and `Pixel in mm` of the fetal head
-    biometry dataset. Case and blanks do not matter, other columns are ignored.
+    Attributes:
+        table: the file.
+        rows: by path as the table writes it: the line, and millimetres per pixel.
+    """
+
+    table: Path
+    rows: Mapping[PurePosixPath, tuple[int, float]]
+
+    def of(self, paths: Sequence[Path]) -> dict[Path, float]:
+        """Millimetres per pixel of those files that the table knows.
+
+        A row is for the file whose path ends as the row does: `P1/frame.png` serves
+        `scans/P1/frame.png`, and `frame.png` serves it too, if no other file is called so. Of
+        several rows that fit, the longest one counts. A row without a suffix fits any image.
+
+        Raises:
+            DataError: one row fits several files; names the row and the files.
+        """
+        served: dict[PurePosixPath, list[Path]] = defaultdict(list)
+        for path in paths:
+            row = self._row_of(path)
+            if row is not None:
+                served[row].append(path)
+        for row, files in served.items():
+            if len(files) > 1:
+                raise DataError(
+                    f"{self.table}: line {self.rows[row][0]} ({row}) fits {files[0]} and "
+                    f"{files[1]}. Write the folder into the table, as "
+                    f"{PurePosixPath(files[0].absolute().parent.name, files[0].name)}, or measure "
+                    "the folders one by one."
+                )
+        return {files[0]: self.rows[row][1] for row, files in served.items()}
+
+    def _row_of(self, path: Path) -> PurePosixPath | None:
+        parts = Path(os.path.abspath(path)).parts
+        for start in range(len(parts)):
+            named = PurePosixPath(*parts[start:])
+            for candidate in (named, named.with_suffix("")):
+                if candidate in self.rows:
+                    return candidate
+        return None
+
+
+def read_pixel_sizes(path: Path) -> PixelSizes:
+    """Read a table of pixel sizes by file, as HC18's and other datasets' have them.
+
+    One column names the files: `filename`, `file`, `image_name`, `image`, `label` or `path`. One
+    column gives the pixel size with its unit: `pixel size(mm)`, `Pixel in mm`, `mm_per_pixel`,
+    `px_to_mm_rate`, or the same in cm, µm or m. Case, blanks and underscores do not matter. Other
+    columns are ignored, but not a second one that could be the pixel size.
 
     Raises:
-        DataError: unreadable, a column missing, a value outside 0.001 to 10, or a name with two
-            different values; names the file and the row.
+        DataError: unreadable, a column missing, without a unit or there twice, a value outside
+            0.001 to 10 mm, or a file with two different values; names the file and its line.
     """
-    try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a table: {error}") from error
-    header = ["".join(cell.lower().split()) for cell in rows[0]] if rows else []
-    columns = [
-        _column(header, start) for start in (("filename", "label"), ("pixelsize", "pixelin"))
-    ]
-    if None in columns:
+    header, rows = read_header_and_rows(path)
+    file_column = _only_file_column(path, header)
+    column, unit_mm = _only_pixel_size_column(path, header)
+    sizes: dict[PurePosixPath, tuple[int, float]] = {}
+    for row in rows:
+        name = row.text(file_column)
+        if not name:
+            raise DataError(f"{path}: line {row.line} names no file under {file_column!r}")
+        size = row_mm_per_pixel(row, column, unit_mm)
+        key = PurePosixPath(name.replace("\\", "/"))
+        line, known = sizes.setdefault(key, (row.line, size))
+        if known != size:
+            raise DataError(
+                f"{path}: line {row.line}: {name} has {size:g} mm here, {known:g} mm in line {line}"
+            )
+    return PixelSizes(Path(path), sizes)
+
+
+def _only_file_column(path: Path, header: Sequence[str]) -> str:
+    found = [name for name in header if plain_name(name) in _FILE_COLUMNS]
+    if len(found) != 1:
         raise DataError(
-            f"{path}: columns 'filename' and 'pixel size(mm)' are expected, found "
-            f"{', '.join(rows[0]) if rows else 'an empty file'}"
+            f"{path}: one column that names the files is expected ({', '.join(_FILE_COLUMNS)}), "
+            f"found {_listed(found or header)}"
         )
-    return _by_name(path, rows[1:], *(column for column in columns if column is not None))
+    return found[0]
 
 
-def _column(header: list[str], start: tuple[str, ...]) -> int | None:
-    return next((i for i, name in enumerate(header) if name.startswith(start)), None)
+def _only_pixel_size_column(path: Path, header: Sequence[str]) -> tuple[str, float]:
+    """The column of the pixel size, and its unit in mm."""
+    bare = {name: re.sub(r"[\s_\-()\[\]]", "", name.lower()) for name in header}
+    known = {name: match for name in header if (match := _PIXEL_SIZE.fullmatch(bare[name]))}
+    alike = [name for name in header if name in known or _LIKE_A_PIXEL_SIZE.search(bare[name])]
+    if len(alike) > 1:
+        raise DataError(
+            f"{path}: {_listed(alike)} could each be the pixel size; keep one, the height of a "
+            "pixel, and call it 'pixel size(mm)'"
+        )
+    if not known:
+        raise DataError(
+            f"{path}: a column 'pixel size(mm)' is expected, or one in cm, µm or m, found "
+            f"{_listed(alike or header)}"
+        )
+    ((name, match),) = known.items()
+    return name, _MM[next(unit for unit in match.groupdict().values() if unit)]
 
 
-def _by_name(path: Path, rows: list[list[str]], name_at: int, size_at: int) -> dict[str, float]:
-    sizes: dict[str, float] = {}
-    for number, row in enumerate(rows, start=2):
-        if len(row) <= max(name_at, size_at):
-            raise DataError(f"{path}: row {number} has {len(row)} cells: {row}")
-        name = row[name_at].strip()
-        try:
-            size = parse_mm_per_pixel(row[size_at])
-        except ValueError as error:
-            raise DataError(f"{path}: row {number} ({name}): {error}") from error
-        if sizes.setdefault(name, size) != size:
-            raise DataError(f"{path}: row {number}: {name} has {size} here, {sizes[name]} above")
-    return sizes
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(repr(name) for name in names) or "an empty file"

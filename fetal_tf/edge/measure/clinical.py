@@ -24,7 +24,7 @@ def hadlock_ga_weeks_from_hc(hc_mm: float) -> float | None:
     Source: Hadlock et al. 1984, Radiology 152:497, HC in cm.
     """
     hc_cm = _positive("hc_mm", hc_mm) / 10.0
-    return _within(8.96 + 0.540 * hc_cm + 0.0003 * hc_cm**3, HADLOCK_WEEKS)
+    return _within(8.96 + 0.540 * hc_cm + 0.0003 * hc_cm * hc_cm * hc_cm, HADLOCK_WEEKS)
 
 
 def hadlock_ga_weeks_from_bpd(bpd_outer_outer_mm: float) -> float | None:
@@ -41,7 +41,7 @@ def hadlock_ga_weeks_from_bpd(bpd_outer_outer_mm: float) -> float | None:
     Source: Hadlock et al. 1984, Radiology 152:497, BPD in cm.
     """
     bpd_cm = bpd_outer_inner_mm(bpd_outer_outer_mm) / 10.0
-    return _within(9.54 + 1.482 * bpd_cm + 0.1676 * bpd_cm**2, HADLOCK_WEEKS)
+    return _within(9.54 + 1.482 * bpd_cm + 0.1676 * bpd_cm * bpd_cm, HADLOCK_WEEKS)
 
 
 def bpd_outer_inner_mm(bpd_outer_outer_mm: float) -> float:
@@ -67,9 +67,11 @@ def intergrowth_ga_days_from_hc(hc_mm: float) -> float | None:
     Source: Papageorghiou et al. 2016, Ultrasound Obstet Gynecol 48:719.
     """
     hc = _positive("hc_mm", hc_mm)
-    days = math.exp(0.05970 * math.log(hc) ** 2 + 6.409e-9 * hc**3 + 3.3258)
+    log_days = 0.05970 * math.log(hc) ** 2 + 6.409e-9 * hc * hc * hc + 3.3258
     first, last = INTERGROWTH_WEEKS
-    return _within(days, (7 * first, 7 * last))
+    # Both logarithms: a head of 5 m would have more days than a float can hold.
+    inside = math.log(7 * first) <= log_days <= math.log(7 * last)
+    return math.exp(log_days) if inside else None
 
 
 def cephalic_index(bpd: float, ofd: float) -> float:

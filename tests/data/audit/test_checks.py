@@ -13,7 +13,7 @@ from fetal_tf.data.audit.checks import (
     stray_pieces,
 )
 from fetal_tf.data.audit.frame import AuditedFrame, check_frame
-from fetal_tf.data.readers.tables import TableRow
+from fetal_tf.edge.io.tables import TableRow
 
 
 def _frames(group, *sizes_mm):

@@ -160,7 +160,10 @@ def _cell(index: int, text: str):
         (_cell(9, ""), "line 2: no SubjectID"),
         (_cell(10, "0"), "line 2: 'px_to_mm_rate' is '0', a positive number is expected"),
         (_cell(10, "-0.1"), "line 2: 'px_to_mm_rate' is '-0.1'"),
-        (_cell(10, "25"), "line 2: 'px_to_mm_rate' is 25, from 0.001 to 10 mm are plausible"),
+        (
+            _cell(10, "25"),
+            "'px_to_mm_rate': millimetres per pixel from 0.001 to 10 are expected, not '25'",
+        ),
         (_cell(10, "0,2"), "line 2: more cells than columns"),
         (_set(LINES[0] + "\n" + LINES[0]), f"2 rows for {FIRST}.png, lines 2, 3"),
         (

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fetal_tf.edge.measure import clinical
@@ -124,3 +124,18 @@ def test_ventriculomegaly_at_its_limits(width_mm, grade):
 def test_ventricles_without_a_width(width_mm):
     with pytest.raises(ValueError, match="width_mm"):
         clinical.ventriculomegaly_grade(width_mm)
+
+
+@given(st.floats(min_value=1e-300, max_value=1e300))
+@example(5e3)  # a pixel size of 10 mm: the formula's number of days exceeds a float
+@example(1e200)
+def test_a_length_that_no_fetus_has_gives_no_age_and_no_error(length_mm):
+    ages = (
+        (clinical.hadlock_ga_weeks_from_hc(length_mm), 1, clinical.HADLOCK_WEEKS),
+        (clinical.hadlock_ga_weeks_from_bpd(length_mm), 1, clinical.HADLOCK_WEEKS),
+        (clinical.intergrowth_ga_days_from_hc(length_mm), 7, clinical.INTERGROWTH_WEEKS),
+    )
+    for age, per_week, (first, last) in ages:
+        assert age is None or first <= age / per_week <= last
+    if length_mm > 600:
+        assert [age for age, _, _ in ages] == [None] * 3
