@@ -15,6 +15,7 @@ import pandas as pd
 
 from fetal_tf.edge.io.files import write_bytes_atomic, write_text_atomic
 from fetal_tf.edge.io.images import write_png
+from fetal_tf.edge.measure.flag import split_flags
 from fetal_tf.evaluation.provenance import Evaluated
 from fetal_tf.reporting.html import jpeg_uri, render
 from fetal_tf.reporting.page_plots import report_plots
@@ -253,7 +254,7 @@ def _case_view(rank: int, case: Case, task: Task) -> dict[str, Any]:
         "rank": rank,
         "id": row["id"],
         "facts": [fact.replace(" ", NBSP) for fact in facts],
-        "flags": [part for part in row["flags"].split("; ") if part],
+        "flags": split_flags(row["flags"]),
         "refused": row["refused"],
         "source": jpeg_uri(case.overlay, THUMBNAIL_PX),
         "alt": f"Image {row['id']} with the predicted and the expert's outline: "

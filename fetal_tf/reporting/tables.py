@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
+from fetal_tf.edge.measure.flag import flag_codes, split_flags
 from fetal_tf.scores.columns import Column, better
 from fetal_tf.scores.quantities import Quantity
-from fetal_tf.scores.rows import flag_codes, numbers
+from fetal_tf.scores.rows import numbers
 from fetal_tf.scores.statistics import spread
 from fetal_tf.scores.wording import interval, metric_label, number
 
@@ -78,9 +79,7 @@ def flag_table(rows: pd.DataFrame, error: str) -> list[dict[str, str]]:
             "n": str(len(flagged)),
             "error": _mean(flagged, error),
             "example": next(
-                part.partition(":")[2].strip()
-                for part in flagged["flags"].iloc[0].split("; ")
-                if flag_codes(part) == [code]
+                flag.message for flag in split_flags(flagged["flags"].iloc[0]) if flag.code == code
             ),
         }
         for code, flagged in sorted(by_code, key=lambda item: -len(item[1]))

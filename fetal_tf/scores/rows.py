@@ -9,7 +9,6 @@ import csv
 import io
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from fetal_tf.edge.errors import DataError, FetalTFError
+from fetal_tf.edge.measure.flag import flag_codes
 
 Row = dict[str, float | str | None]  # of one image, as a task makes it; None for what is unknown
 IMAGE_COLUMNS = ("id", "group", "flags", "refused", "error")
@@ -136,12 +136,6 @@ def read_rows(path: Path) -> pd.DataFrame:
         float_precision="round_trip",
     )
     return image_frame(frame)
-
-
-def flag_codes(text: object) -> list[str]:
-    """The codes in a row's `flags` or `refused`: `"a: why; b: why"` → `["a", "b"]`."""
-    parts = str(text or "").split("; ")
-    return [m.group(1) for part in parts if (m := re.match(r"([a-z][a-z0-9_]*)(?::|$)", part))]
 
 
 def count_codes(texts: Iterable[str]) -> dict[str, int]:

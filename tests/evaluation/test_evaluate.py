@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from fetal_tf.edge.bundle.gate import GatedPredictor
+from fetal_tf.edge.measure.flag import flag_codes
 from fetal_tf.edge.measure.plane import PlaneMeasurement
 from fetal_tf.evaluation.evaluate import (
     draw_rows,
@@ -18,7 +19,7 @@ from fetal_tf.evaluation.evaluate import (
     write_evaluation,
 )
 from fetal_tf.evaluation.provenance import Evaluated
-from fetal_tf.scores.rows import flag_codes, frame_of, image_frame
+from fetal_tf.scores.rows import frame_of, image_frame
 from tests.evaluation.evaluation_fakes import (
     BrightnessPredictor,
     BrightnessTask,

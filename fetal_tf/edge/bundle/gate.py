@@ -9,6 +9,7 @@ import numpy as np
 from fetal_tf.edge.bundle.measurers import Measurement, Measurer
 from fetal_tf.edge.draw.legend import doubt_entries, legend_strip
 from fetal_tf.edge.inference.predictor import Predictor
+from fetal_tf.edge.measure.flag import Flag
 from fetal_tf.edge.measure.plane import PlaneMeasurement
 
 
@@ -25,7 +26,7 @@ class GatedMeasurement:
     plane: PlaneMeasurement
 
     @property
-    def flags(self) -> tuple[str, ...]:
+    def flags(self) -> tuple[Flag, ...]:
         """The gate's flags come first: on a wrong plane the numbers mean nothing."""
         return (*self.plane.flags, *self.measurement.flags)
 

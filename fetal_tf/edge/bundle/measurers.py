@@ -20,6 +20,7 @@ from fetal_tf.edge.measure.brain import check_classes, check_settings, measure_b
 from fetal_tf.edge.measure.confidence import ErrorModel
 from fetal_tf.edge.measure.convention import chosen_convention
 from fetal_tf.edge.measure.fit_doubts import check_mm_per_pixel
+from fetal_tf.edge.measure.flag import Flag
 from fetal_tf.edge.measure.four_chamber import CTR_FEATURES, measure_four_chamber
 from fetal_tf.edge.measure.head import HeadMeasurement, measure_head
 from fetal_tf.edge.measure.landmark_measurement import measure_landmarks
@@ -32,8 +33,8 @@ class Measurement(Protocol):
     """What was measured in one frame: numbers with units, and flags that question them."""
 
     @property
-    def flags(self) -> tuple[str, ...]:
-        """Reasons to look again, each "code: sentence with the numbers"."""
+    def flags(self) -> tuple[Flag, ...]:
+        """Reasons to look again, with the numbers."""
         ...
 
     @property

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from fetal_tf.edge.draw.lettering import draw_text, text_size, text_width, wrapped
+from fetal_tf.edge.measure.flag import Flag
 
 Color = tuple[int, int, int]
 TEXT: Color = (235, 235, 235)
@@ -34,11 +35,11 @@ class Entry:
 
 
 def doubt_entries(
-    notes: Iterable[str], refused: str | None, flags: Iterable[str]
+    notes: Iterable[Flag], refused: str | None, flags: Iterable[Flag]
 ) -> Iterator[Entry]:
     """Notes, the refusal and the flags, each on a line of its own; the last two in red."""
     for note in notes:
-        yield Entry(f"note: {note}", own_line=True)
+        yield Entry(f"note: {note.message}", own_line=True)
     if refused:
         yield Entry(refused, color=ALARM, own_line=True)
     for flag in flags:

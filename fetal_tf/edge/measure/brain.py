@@ -13,6 +13,7 @@ from fetal_tf.edge.measure.brain_flags import anomaly_flags, brain_flags
 from fetal_tf.edge.measure.brain_measurement import BrainMeasurement
 from fetal_tf.edge.measure.cleaning import Cleaning, clean
 from fetal_tf.edge.measure.fit_doubts import check_mm_per_pixel
+from fetal_tf.edge.measure.flag import Flag, beyond
 from fetal_tf.edge.measure.structures import BACKGROUND, BRAIN, STRUCTURES, features, label_map
 
 _MIN_AREA_SHARE = 0.005  # of the frame, as for a head: a smaller brain is refused
@@ -175,14 +176,15 @@ def _measured(
     )
 
 
-def _refusal(labels: np.ndarray) -> str | None:
+def _refusal(labels: np.ndarray) -> Flag | None:
     if not (labels == BRAIN).any():
-        return "no_brain: no pixel of the frame is brain"
+        return Flag("no_brain", "nothing in the frame looks like a brain")
     share = np.count_nonzero(labels) / labels.size
     if share < _MIN_AREA_SHARE:
-        return (
-            f"no_brain: the brain covers {100 * share:.2f} % of the image, at least "
-            f"{100 * _MIN_AREA_SHARE:g} % are needed"
+        found, limit = beyond(100 * share, 100 * _MIN_AREA_SHARE, 2)
+        return Flag(
+            "no_brain",
+            f"the brain covers only {found} % of the image, at least {limit} % are needed",
         )
     return None
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.measure import clinical
+from fetal_tf.edge.measure.flag import Flag
 from fetal_tf.edge.measure.structures import Features
 
 # Columns of every structure; only the ventricle has a width too.
@@ -42,8 +43,8 @@ class BrainMeasurement:
         disagreement_score: of the test-time views, 0..1; None for a single view.
         anomaly_score: the larger of both scores in units of its threshold; flagged from 1 on. None
             without thresholds.
-        flags: reasons to look again, each "code: sentence".
-        refused: "no_brain: sentence", or None.
+        flags: reasons to look again.
+        refused: why there is no measurement, with the code no_brain, or None.
         probability: the map [h, w, K] that was measured, for drawing.
         disagreement: the map [h, w] of the views' disagreement, for drawing.
         letterbox: the geometry of both.
@@ -58,8 +59,8 @@ class BrainMeasurement:
     shape_score: float | None = None
     disagreement_score: float | None = None
     anomaly_score: float | None = None
-    flags: tuple[str, ...] = ()
-    refused: str | None = None
+    flags: tuple[Flag, ...] = ()
+    refused: Flag | None = None
     probability: np.ndarray | None = field(default=None, repr=False, compare=False)
     disagreement: np.ndarray | None = field(default=None, repr=False, compare=False)
     letterbox: Letterbox | None = field(default=None, repr=False, compare=False)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fetal_tf.edge.geometry.contours import EllipseFit
+from fetal_tf.edge.measure.flag import Flag, beyond
 
 # Feature of one structure → constant added before the logarithm, so that zero stays finite. With
 # several structures their names come first: `heart_misfit`.
@@ -110,7 +111,7 @@ def uncertain_flags(
     model: ErrorModel | None,
     quantity: str,
     structures: Sequence[str] = ("",),
-) -> Iterator[str]:
+) -> Iterator[Flag]:
     """The flag of a measurement whose expected error is above the limit.
 
     Args:
@@ -124,9 +125,9 @@ def uncertain_flags(
     expected = model.expected_error_percent(features)
     if expected > model.limit_percent:
         reasons = ", ".join(_reason(features, structure) for structure in structures)
-        yield (
-            f"uncertain: expected error of {quantity.format(f'{expected:.2f}')} "
-            f"(limit {model.limit_percent:.2f}), {reasons}"
+        found, limit = beyond(expected, model.limit_percent, 2)
+        yield Flag(
+            "uncertain", f"expected error of {quantity.format(found)} (limit {limit}): {reasons}"
         )
 
 

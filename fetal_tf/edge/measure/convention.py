@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fetal_tf.edge.geometry.ellipse import Ellipse
+from fetal_tf.edge.measure.flag import Flag
 
 FACTOR_RANGE = (0.8, 1.25)  # the thickness of a skull explains no more
 
@@ -48,12 +49,13 @@ class Convention:
         """The outline of a head for which the site's experts draw this ellipse."""
         return _scaled(drawn, self.ofd, self.bpd)
 
-    def note(self) -> str:
+    def note(self) -> Flag:
         """Says which numbers follow the convention and which the outline."""
         ofd, bpd = (100 * (1 - 1 / factor) for factor in (self.ofd, self.bpd))
-        return (
+        return Flag(
+            "convention",
             f"measured as the experts of {self.name} do: OFD {ofd:.1f} % and BPD {bpd:.1f} % "
-            "shorter than the skull's outline; ages, z-scores and centiles are the outline's"
+            "shorter than the skull's outline; ages, z-scores and centiles are the outline's",
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fetal_tf.edge.geometry.contours import EllipseFit
+from fetal_tf.edge.measure.flag import Flag, beyond
 
 LEVEL = 0.5  # probability from which a pixel belongs to a structure
 
@@ -43,45 +44,70 @@ def check_mm_per_pixel(mm_per_pixel: float | None) -> None:
 
 def refusal(
     name: str, content: np.ndarray, fit: EllipseFit | None, limits: FitLimits
-) -> str | None:
-    """Why a fit is refused as structure `name`, "no_NAME: sentence", or None.
+) -> Flag | None:
+    """Why a fit is refused as structure `name`, with the code no_NAME, or None.
 
     `content` is the map float32 (h, w) without padding that was fitted.
     """
+    code = f"no_{name}"
     if fit is None:
         highest = float(content.max())
         if highest >= LEVEL:
-            return f"no_{name}: what is above {LEVEL:.2f} has no outline that an ellipse fits"
-        return (
-            f"no_{name}: no structure above {LEVEL:.2f}, the highest probability is {highest:.2f}"
+            return Flag(code, f"what looks like a {name} has no outline that an ellipse fits")
+        found, limit = beyond(highest, LEVEL, 2)
+        return Flag(
+            code,
+            f"nothing in the frame looks like a {name}: the highest probability is {found}, "
+            f"{limit} is needed",
         )
     share = fit.area_px / content.size
     if share < limits.min_area_share:
-        return (
-            f"no_{name}: the largest structure covers {100 * share:.2f} % of the image, "
-            f"at least {100 * limits.min_area_share:g} % are needed"
+        found, limit = beyond(100 * share, 100 * limits.min_area_share, 2)
+        return Flag(
+            code,
+            f"what looks like a {name} covers only {found} % of the image, at least {limit} % are "
+            "needed",
         )
     if fit.iou < limits.min_iou:
-        return (
-            f"no_{name}: the structure is no ellipse, IoU {fit.iou:.2f}, "
-            f"at least {limits.min_iou:g} is needed"
+        found, limit = beyond(fit.iou, limits.min_iou, 2)
+        return Flag(
+            code,
+            f"what looks like a {name} is no ellipse: IoU {found}, at least {limit} is needed",
         )
     return None
 
 
-def fit_flags(fit: EllipseFit, limits: FitLimits, name: str = "") -> Iterator[str]:
-    """Flags of a fit, "code: sentence"; `name` tells several structures apart."""
+def fit_flags(fit: EllipseFit, limits: FitLimits, name: str = "") -> Iterator[Flag]:
+    """Flags of a fit; `name` tells several structures apart."""
     of = f"{name} " if name else ""
     if fit.border_fraction > limits.max_border_fraction:
-        yield (
-            f"touches_border: {100 * fit.border_fraction:.0f} % of the {of}outline lies on or "
-            "beyond the edge of the image"
-        )
-    residual = fit.residual_percent
-    if residual > limits.max_residual_percent or fit.iou < limits.good_iou:
-        yield (
-            f"poor_ellipse_fit: {of}residual {residual:.1f} % of the radius (limit "
-            f"{limits.max_residual_percent:g}), IoU {fit.iou:.3f} (limit {limits.good_iou:g})"
+        yield border_flag(f"{of}outline", fit.border_fraction, limits.max_border_fraction)
+    misfits = []
+    if fit.residual_percent > limits.max_residual_percent:
+        found, limit = beyond(fit.residual_percent, limits.max_residual_percent)
+        misfits.append(f"it is {found} % of the radius away on average (limit {limit})")
+    if fit.iou < limits.good_iou:
+        found, limit = beyond(fit.iou, limits.good_iou, 3)
+        misfits.append(f"IoU {found} (limit {limit})")
+    if misfits:
+        yield Flag(
+            "poor_ellipse_fit",
+            f"the {of}outline follows no ellipse well: {', '.join(misfits)}; look whether the "
+            "drawn line lies where it should",
         )
     if fit.components > 1:
-        yield f"fragmented: the {of}mask has {fit.components} separate parts"
+        yield Flag(
+            "fragmented",
+            f"the {of}mask has {fit.components} separate parts, the largest is measured; is it "
+            "the whole?",
+        )
+
+
+def border_flag(outline: str, share: float, limit: float) -> Flag:
+    """The flag of an outline of which too large a share lies on the edge of the image."""
+    found, stated = beyond(100 * share, 100 * limit, 0)
+    return Flag(
+        "touches_border",
+        f"{found} % of the {outline} lies on or beyond the edge of the image (limit {stated} %); "
+        "take a frame that shows all of it",
+    )

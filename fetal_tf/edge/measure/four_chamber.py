@@ -22,12 +22,15 @@ from fetal_tf.edge.measure.fit_doubts import (
     fit_flags,
     refusal,
 )
+from fetal_tf.edge.measure.flag import Flag, beyond, outside
 from fetal_tf.edge.measure.four_chamber_measurement import FourChamberMeasurement
 from fetal_tf.edge.measure.nested_probabilities import nested
 
 STRUCTURES = ("thorax", "heart")
 CTR_FEATURES = feature_names(STRUCTURES)
-_NO_PIXEL_SIZE = "no pixel size: lengths and areas in pixels only"
+_NO_PIXEL_SIZE = Flag(
+    "no_pixel_size", "lengths and areas in pixels only, millimetres need mm_per_pixel"
+)
 
 _THORAX_FIT = FitLimits(
     min_area_share=0.02,
@@ -121,7 +124,7 @@ def measure_four_chamber(
     predicted = probabilities[..., classes.index("heart")][letterbox.content]
     outside_percent = _left_out_percent(predicted, maps["heart"][letterbox.content])
     if outside_percent == 100:
-        refusals["heart"] = "no_heart: the whole mask of the heart lies outside the thorax"
+        refusals["heart"] = Flag("no_heart", "all that looks like a heart lies outside the thorax")
     ellipses = {name: letterbox.content_to_source(fit.ellipse) for name, fit in fits.items()}
     measurement = FourChamberMeasurement(
         heart=ellipses.get("heart"),
@@ -160,13 +163,13 @@ def measure_four_chamber(
 
 def _fitted(
     maps: dict[str, np.ndarray], letterbox: Letterbox, limits: FourChamberLimits
-) -> tuple[dict[str, EllipseFit], dict[str, str]]:
+) -> tuple[dict[str, EllipseFit], dict[str, Flag]]:
     """Fits in pixels of the content, and reasons for refusal, by structure.
 
     Sets the heart's map to zero outside the fitted thorax.
     """
     fits: dict[str, EllipseFit] = {}
-    refusals = {}
+    refusals: dict[str, Flag] = {}
     for structure in maps:  # the thorax first
         if "thorax" in fits:
             maps["heart"] = _enclosed(maps["heart"], fits["thorax"].ellipse, letterbox)
@@ -206,52 +209,56 @@ def _left_out_percent(predicted: np.ndarray, kept: np.ndarray) -> float:
     return 100 * (1 - np.count_nonzero(kept >= LEVEL) / pixels) if pixels else 0.0
 
 
-def _fit_flags(fits: Mapping[str, EllipseFit], limits: FourChamberLimits) -> Iterator[str]:
+def _fit_flags(fits: Mapping[str, EllipseFit], limits: FourChamberLimits) -> Iterator[Flag]:
     for structure, fit in fits.items():
         yield from fit_flags(fit, getattr(limits, structure), structure)
 
 
 def _heart_in_thorax(
     measurement: FourChamberMeasurement, outside_percent: float, limits: FourChamberLimits
-) -> Iterator[str]:
+) -> Iterator[Flag]:
     """Flags for the heart's place in the thorax and for an implausible ratio."""
     if outside_percent > limits.max_heart_outside_percent:
-        yield (
-            f"heart_outside_thorax: {outside_percent:.0f} % of the heart's mask lies outside the "
-            f"thorax and was left out (limit {limits.max_heart_outside_percent:g})"
+        found, limit = beyond(outside_percent, limits.max_heart_outside_percent, 0)
+        yield Flag(
+            "heart_outside_thorax",
+            f"{found} % of the heart's mask lies outside the thorax and was left out (limit "
+            f"{limit})",
         )
     heart, thorax = measurement.heart, measurement.thorax
     if heart is None or thorax is None:
         return
     beyond_percent = 100 * float(thorax.distances(heart.points()).max()) / thorax.mean_radius
     if beyond_percent > limits.max_heart_beyond_percent:
-        yield (
-            f"heart_outside_thorax: the heart's ellipse reaches {beyond_percent:.1f} % of the "
-            f"thorax' radius beyond it (limit {limits.max_heart_beyond_percent:g})"
+        found, limit = beyond(beyond_percent, limits.max_heart_beyond_percent)
+        yield Flag(
+            "heart_outside_thorax",
+            f"the heart's ellipse reaches {found} % of the thorax' radius beyond it (limit "
+            f"{limit})",
         )
     ratio, (low, high) = measurement.ctr_diameter_percent, limits.ctr_diameter_percent
     if ratio is not None and not low <= ratio <= high:
-        yield f"implausible_ctr: {ratio:.1f} % by diameter, expected {low:g} to {high:g}"
+        yield Flag(
+            "implausible_ctr", f"cardiothoracic ratio by diameter {outside(ratio, low, high)} %"
+        )
 
 
 def _unusual_sizes(
     measurement: FourChamberMeasurement, letterbox: Letterbox, limits: FourChamberLimits
-) -> Iterator[str]:
+) -> Iterator[Flag]:
     image_px2 = letterbox.source_height * letterbox.source_width
     for structure in STRUCTURES:
         ellipse = measurement.ellipse(structure)
         low, high = getattr(limits, f"{structure}_area_percent")
         if ellipse is not None and not low <= 100 * ellipse.area / image_px2 <= high:
-            yield (
-                f"unusual_size: the {structure} covers {100 * ellipse.area / image_px2:.1f} % of "
-                f"the image, expected {low:g} to {high:g}"
-            )
+            covered = outside(100 * ellipse.area / image_px2, low, high)
+            yield Flag("unusual_size", f"the {structure} covers {covered} % of the image")
     if measurement.thorax is None or measurement.mm_per_pixel is None:
         return
     around_mm = measurement.thorax.perimeter * measurement.mm_per_pixel
     low, high = limits.thoracic_circumference_mm
     if not low <= around_mm <= high:
-        yield (
-            f"unusual_size: thoracic circumference {around_mm:.1f} mm, expected {low:g} to "
-            f"{high:g}; is the pixel size right?"
+        yield Flag(
+            "unusual_size",
+            f"thoracic circumference {outside(around_mm, low, high)} mm; is the pixel size right?",
         )

@@ -7,6 +7,7 @@ import numpy as np
 
 from fetal_tf.edge.geometry.ellipse import Ellipse
 from fetal_tf.edge.geometry.letterbox import Letterbox
+from fetal_tf.edge.measure.flag import Flag
 
 # Column with {} for the unit → power of the unit, and the size in pixels.
 _SIZES: Mapping[str, tuple[int, Callable[[Ellipse], float]]] = {
@@ -36,7 +37,7 @@ class FourChamberMeasurement:
         expected_error_percent: of the ratio of the diameters, in points, see
             `fetal_tf.edge.measure.confidence`; None without an error model.
         error_features: input of the error model; empty where there is no ratio.
-        flags: reasons to look again, each "code: sentence".
+        flags: reasons to look again.
         notes: remarks that are no reason to doubt the masks.
         refused: "no_thorax: sentence", "no_heart: sentence" or both: then there is no ratio, only
             the outline that was found.
@@ -51,8 +52,8 @@ class FourChamberMeasurement:
     fit_iou: Mapping[str, float] = field(default_factory=dict)
     expected_error_percent: float | None = None
     error_features: Mapping[str, float] = field(default_factory=dict)
-    flags: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    notes: tuple[Flag, ...] = ()
     refused: str | None = None
     probabilities: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
     letterbox: Letterbox | None = field(default=None, repr=False, compare=False)

@@ -20,6 +20,7 @@ from fetal_tf.edge.measure.fit_doubts import (
     fit_flags,
     refusal,
 )
+from fetal_tf.edge.measure.flag import Flag, outside
 
 QUANTITIES = ("hc", "bpd", "ofd")
 
@@ -78,9 +79,9 @@ class HeadMeasurement:
         expected_error_percent: of HC, see `fetal_tf.edge.measure.confidence`; None without an error
             model.
         error_features: input of the error model; empty where refused.
-        flags: reasons to look again, each "code: sentence".
+        flags: reasons to look again.
         notes: remarks that are no reason to doubt the mask.
-        refused: "no_head: sentence", or None.
+        refused: why there is no measurement, with the code no_head, or None.
         probability: the map (h, w) that was measured, for drawing.
         letterbox: its geometry, for drawing.
     """
@@ -93,9 +94,9 @@ class HeadMeasurement:
     fit_iou: float | None = None
     expected_error_percent: float | None = None
     error_features: Mapping[str, float] = field(default_factory=dict)
-    flags: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    refused: str | None = None
+    flags: tuple[Flag, ...] = ()
+    notes: tuple[Flag, ...] = ()
+    refused: Flag | None = None
     probability: np.ndarray | None = field(default=None, repr=False, compare=False)
     letterbox: Letterbox | None = field(default=None, repr=False, compare=False)
 
@@ -317,37 +318,41 @@ def _check_arguments(
         clinical.intergrowth_reference("hc", ga_weeks)
 
 
-def _flags(measurement: HeadMeasurement, fit: EllipseFit, limits: HeadLimits) -> Iterator[str]:
+def _flags(measurement: HeadMeasurement, fit: EllipseFit, limits: HeadLimits) -> Iterator[Flag]:
     yield from unit_flags(measurement.mm_per_pixel)
     yield from fit_flags(fit, limits)
     yield from size_flags(measurement.hc_mm, measurement.cephalic_index, limits)
 
 
-def unit_flags(mm_per_pixel: float | None) -> Iterator[str]:
+def unit_flags(mm_per_pixel: float | None) -> Iterator[Flag]:
     """The flag of a measurement without a pixel size."""
     if mm_per_pixel is None:
-        yield "no_pixel_size: measured in pixels only, millimetres need mm_per_pixel"
+        yield Flag("no_pixel_size", "measured in pixels only, millimetres need mm_per_pixel")
 
 
 def size_flags(
     hc_mm: float | None, cephalic_index: float | None, limits: HeadLimits
-) -> Iterator[str]:
+) -> Iterator[Flag]:
     """Flags for a head of implausible size or unusual shape."""
     if hc_mm is not None and not limits.hc_mm[0] <= hc_mm <= limits.hc_mm[1]:
-        yield (
-            f"implausible_size: HC {hc_mm:.1f} mm, expected {limits.hc_mm[0]:g} to "
-            f"{limits.hc_mm[1]:g}; is the pixel size right?"
+        yield Flag(
+            "implausible_size",
+            f"HC is {outside(hc_mm, *limits.hc_mm)} mm; is the pixel size right?",
         )
     low, high = limits.cephalic_index
     if cephalic_index is not None and not low <= cephalic_index <= high:
-        yield f"unusual_shape: cephalic index {cephalic_index:.1f}, expected {low:g} to {high:g}"
+        yield Flag(
+            "unusual_shape",
+            f"cephalic index {outside(cephalic_index, low, high)}; is this the plane for BPD?",
+        )
 
 
-def head_notes(cephalic_index: float | None) -> Iterator[str]:
+def head_notes(cephalic_index: float | None) -> Iterator[Flag]:
     """A note where the cephalic index makes the BPD unreliable for dating."""
     low, high = clinical.CEPHALIC_INDEX_RANGE
     if cephalic_index is not None and not low <= cephalic_index <= high:
-        yield (
-            f"cephalic index {cephalic_index:.1f} is outside {low:g} to {high:g} (one standard "
-            "deviation): BPD unreliable for dating"
+        yield Flag(
+            "bpd_unreliable_for_dating",
+            f"cephalic index {outside(cephalic_index, low, high)} (one standard deviation): BPD "
+            "unreliable for dating",
         )

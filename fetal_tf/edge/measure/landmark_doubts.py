@@ -8,6 +8,7 @@ import numpy as np
 from fetal_tf.edge.geometry.ellipse import Ellipse
 from fetal_tf.edge.geometry.landmarks import AXES, LANDMARKS, landmark_ellipse
 from fetal_tf.edge.geometry.letterbox import Letterbox
+from fetal_tf.edge.measure.flag import Flag, beyond, outside
 from fetal_tf.edge.measure.head import HeadLimits
 
 
@@ -47,8 +48,8 @@ def landmark_refusal(
     peaks: np.ndarray | None,
     image_shape: tuple[int, int],
     limits: LandmarkLimits,
-) -> str | None:
-    """Why points are refused, "no_landmark: sentence" or "no_head: sentence", or None.
+) -> Flag | None:
+    """Why points are refused, with the code no_landmark or no_head, or None.
 
     Args:
         points: [4, 2] in pixels of the original image.
@@ -59,28 +60,29 @@ def landmark_refusal(
     if peaks is None:
         unseen = [name for name, known in zip(LANDMARKS, _known(points), strict=True) if not known]
         if unseen:
-            return f"no_landmark: no finite coordinates for {', '.join(unseen)}"
+            return Flag("no_landmark", f"no finite coordinates for {', '.join(unseen)}")
     elif not (peaks >= limits.min_peak).all():  # NaN is not
-        return f"no_landmark: no peak above {limits.min_peak:g}: {_low(peaks, limits.min_peak)}"
+        return Flag("no_landmark", f"an end is not seen: {_low(peaks, limits.min_peak)}")
     try:
         ellipse = landmark_ellipse(points)
     except ValueError as error:
-        return f"no_head: {error}"
+        return Flag("no_head", str(error))
     if not (
         0 <= ellipse.center_x <= image_shape[1] - 1 and 0 <= ellipse.center_y <= image_shape[0] - 1
     ):
-        return "no_head: the middle of the four points lies outside the image"
+        return Flag("no_head", "the middle of the four points lies outside the image")
     share = ellipse.area / (image_shape[0] * image_shape[1])
     if share < limits.min_area_share:
-        return (
-            f"no_head: the four points span {100 * share:.2f} % of the image, at least "
-            f"{100 * limits.min_area_share:g} % are needed"
+        found, limit = beyond(100 * share, 100 * limits.min_area_share, 2)
+        return Flag(
+            "no_head",
+            f"the four points span only {found} % of the image, at least {limit} % are needed",
         )
     if max(off_middle_percent(points).values()) > 50:
-        return "no_head: OFD and BPD do not cross each other"
+        return Flag("no_head", "OFD and BPD do not cross each other")
     index, (low, high) = _cephalic_index(points), limits.possible_cephalic_index
     if not low <= index <= high:
-        return f"no_head: BPD is {index:.0f} % of OFD, a head has {low:g} to {high:g}"
+        return Flag("no_head", f"BPD in per cent of OFD is {outside(index, low, high, 0)}")
     return None
 
 
@@ -89,28 +91,33 @@ def geometry_flags(
     peaks: np.ndarray | None,
     letterbox: Letterbox,
     limits: LandmarkLimits,
-) -> Iterator[str]:
+) -> Iterator[Flag]:
     """Flags of points [4, 2] that are not refused, in pixels of the original image."""
     if peaks is not None and (peaks < limits.good_peak).any():
-        yield f"weak_peak: {_low(peaks, limits.good_peak)} (limit {limits.good_peak:g})"
+        yield Flag("weak_peak", f"an end is hardly seen: {_low(peaks, limits.good_peak)}")
     # An end less than a pixel of the network's frame from the edge may lie beyond it.
     x, y = letterbox.to_target(points).T - [[letterbox.pad_left], [letterbox.pad_top]]
     right, bottom = letterbox.content_width - 1.5, letterbox.content_height - 1.5
     outside = (x < 0.5) | (y < 0.5) | (x > right) | (y > bottom)
     if outside.any():
         names = ", ".join(name for name, out in zip(LANDMARKS, outside, strict=True) if out)
-        yield f"touches_border: on or beyond the edge of the image: {names}"
+        yield Flag(
+            "touches_border",
+            f"on or beyond the edge of the image: {names}; take a frame that shows all of the head",
+        )
     skew = skew_deg(points)
     if skew > limits.max_skew_deg:
-        yield (
-            f"skewed_axes: OFD and BPD are {skew:.0f} degrees from perpendicular (limit "
-            f"{limits.max_skew_deg:g})"
+        found, limit = beyond(skew, limits.max_skew_deg, 0)
+        yield Flag(
+            "skewed_axes", f"OFD and BPD are {found} degrees from perpendicular (limit {limit})"
         )
     for axis, percent in off_middle_percent(points).items():
         if percent > limits.max_off_middle_percent:
-            yield (
-                f"off_middle: {axis.upper()} is crossed {percent:.0f} % of its length from its "
-                f"middle (limit {limits.max_off_middle_percent:g})"
+            found, limit = beyond(percent, limits.max_off_middle_percent, 0)
+            yield Flag(
+                "off_middle",
+                f"{axis.upper()} is crossed {found} % of its length from its middle (limit "
+                f"{limit})",
             )
 
 
@@ -153,7 +160,12 @@ def mask_difference_percent(points: np.ndarray, mask: Ellipse) -> float:
 
 def _low(peaks: np.ndarray, limit: float) -> str:
     named = zip(LANDMARKS, peaks, strict=True)
-    return ", ".join(f"{name} {peak:.2f}" for name, peak in named if not peak >= limit)
+    low = [(name, *_peak(peak, limit)) for name, peak in named if not peak >= limit]
+    return ", ".join(f"{name} peaks at {found} (limit {stated})" for name, found, stated in low)
+
+
+def _peak(peak: float, limit: float) -> tuple[str, str]:
+    return beyond(peak, limit, 2) if np.isfinite(peak) else (f"{peak}", f"{limit:g}")
 
 
 def _known(points: np.ndarray) -> np.ndarray:

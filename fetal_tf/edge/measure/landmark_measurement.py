@@ -10,6 +10,7 @@ from fetal_tf.edge.geometry.landmarks import AXES, landmark_ellipse
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.measure import clinical
 from fetal_tf.edge.measure.fit_doubts import LEVEL, check_mm_per_pixel, fit_flags, refusal
+from fetal_tf.edge.measure.flag import Flag, beyond
 from fetal_tf.edge.measure.head import HeadMeasurement, head_notes, size_flags, unit_flags
 from fetal_tf.edge.measure.landmark_doubts import (
     LandmarkLimits,
@@ -160,7 +161,8 @@ def _compared(
     fit = fit_mask_ellipse(content, LEVEL)
     no_mask = refusal("head", content, fit, limits)
     if fit is None or no_mask:
-        flag = f"mask_disagrees: landmarks without a mask, {no_mask}"
+        why = no_mask.message if no_mask else "no outline"
+        flag = Flag("mask_disagrees", f"the four ends have no mask beside them: {why}")
         return replace(measurement, flags=(*measurement.flags, flag))
     difference = mask_difference_percent(points, letterbox.content_to_source(fit.ellipse))
     return replace(
@@ -172,10 +174,11 @@ def _compared(
     )
 
 
-def _mask_flags(fit: EllipseFit, difference: float, limits: LandmarkLimits) -> Iterator[str]:
+def _mask_flags(fit: EllipseFit, difference: float, limits: LandmarkLimits) -> Iterator[Flag]:
     yield from fit_flags(fit, limits)
     if difference > limits.max_mask_difference_percent:
-        yield (
-            f"mask_disagrees: the mask's ellipse differs by {difference:.1f} % (limit "
-            f"{limits.max_mask_difference_percent:g})"
+        found, limit = beyond(difference, limits.max_mask_difference_percent)
+        yield Flag(
+            "mask_disagrees",
+            f"the ellipse of the mask and the four ends differ by {found} % (limit {limit})",
         )

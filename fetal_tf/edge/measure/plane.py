@@ -7,6 +7,7 @@ import numpy as np
 
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.inference.predictor import Predictor
+from fetal_tf.edge.measure.flag import Flag
 from fetal_tf.edge.measure.plane_features import FEATURES, plane_features, structural_similarity
 from fetal_tf.edge.measure.plane_reference import PlaneReference
 
@@ -37,7 +38,7 @@ class PlaneMeasurement:
         plane_z: robust z-scores of the features; empty without a reference.
         plane_score: distance from images of the plane, flagged from 1 on; None without a
             reference.
-        flags: "not_PLANE: sentence", or empty.
+        flags: one with the code not_PLANE, or none.
         refused: always None: every frame can be reconstructed.
         output: reconstruction and frame [h, w, 2], for drawing.
         letterbox: the geometry of both.
@@ -49,8 +50,8 @@ class PlaneMeasurement:
     features: Mapping[str, float]
     plane_z: Mapping[str, float] = field(default_factory=dict)
     plane_score: float | None = None
-    flags: tuple[str, ...] = ()
-    refused: str | None = None
+    flags: tuple[Flag, ...] = ()
+    refused: Flag | None = None
     output: np.ndarray | None = field(default=None, repr=False, compare=False)
     letterbox: Letterbox | None = field(default=None, repr=False, compare=False)
 
@@ -95,7 +96,7 @@ def measure_plane(
     features = plane_features(frame, reconstruction)
     z: dict[str, float] = {}
     score: float | None = None
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
     if reference is not None:
         z, score = reference.z_scores(features), reference.score(features)
         if score >= 1:
@@ -120,10 +121,11 @@ def check_plane(classes: tuple[str, ...]) -> str:
     return classes[0]
 
 
-def _flag(plane: str, score: float, z: Mapping[str, float]) -> str:
+def _flag(plane: str, score: float, z: Mapping[str, float]) -> Flag:
     furthest = max(z, key=lambda name: abs(z[name]))
-    return (
-        f"not_{plane}: the frame does not look like the {plane.replace('_', '-')} views of the "
-        f"training (plane score {score:.2f}, flagged from 1; furthest: {FEATURES[furthest]}, "
-        f"{z[furthest]:+.1f} standard deviations)"
+    return Flag(
+        f"not_{plane}",
+        f"the frame does not look like the {plane.replace('_', '-')} views of the training (plane "
+        f"score {score:.2f}, flagged from 1, furthest: {FEATURES[furthest]}, {z[furthest]:+.1f} "
+        "standard deviations)",
     )

@@ -144,8 +144,11 @@ def test_the_legend_names_each_ratio_and_each_line(monkeypatch):
 def test_doubts_and_refusals_are_in_alarm_colour_and_notes_are_not(monkeypatch):
     doubted = measured(heart=HEART.shrunk(38), mm_per_pixel=None)
     said = {entry.text: entry.color for entry in legend(monkeypatch, doubted)}
-    assert said["implausible_ctr: 27.6 % by diameter, expected 32 to 60"] == ALARM
-    assert said["note: no pixel size: lengths and areas in pixels only"] == TEXT
+    assert (
+        said["implausible_ctr: cardiothoracic ratio by diameter 27.6, expected 32.0 to 60.0 %"]
+        == ALARM
+    )
+    assert said["note: lengths and areas in pixels only, millimetres need mm_per_pixel"] == TEXT
 
     def no_heart(output):
         output[..., 1] = 0

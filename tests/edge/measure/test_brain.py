@@ -94,7 +94,7 @@ def test_the_grade_follows_the_width(width_mm, grade):
     mm_per_pixel = width_mm / measured(mm_per_pixel=None).structures["lv"].width_px
     brain = measured(mm_per_pixel=mm_per_pixel)
     assert brain.as_record()["ventriculomegaly"] == grade
-    expected = f"ventriculomegaly: lateral ventricle {width_mm:.1f} mm ({grade}; from 10 mm)"
+    expected = f"ventriculomegaly: lateral ventricle {width_mm:.1f} mm wide ({grade}; from 10.0 mm)"
     assert [f for f in brain.flags if f.startswith("ventric")] == (
         [] if grade == "none" else [expected]
     )
@@ -115,9 +115,9 @@ def test_structures_that_are_not_seen():
 @pytest.mark.parametrize(
     "labels, said",
     [
-        (np.zeros(SHAPE, np.uint8), "no pixel"),
-        (painted((3, LV)), "no pixel"),
-        (painted((1, Ellipse(400, 270, 22, 18, 0))), "covers 0.2"),
+        (np.zeros(SHAPE, np.uint8), "nothing in the frame"),
+        (painted((3, LV)), "nothing in the frame"),
+        (painted((1, Ellipse(400, 270, 22, 18, 0))), "covers only 0.2"),
     ],
 )
 def test_no_brain_is_refused_with_the_reason(labels, said):

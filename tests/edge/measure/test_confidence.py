@@ -101,7 +101,7 @@ def test_a_head_says_what_error_to_expect_and_is_flagged_above_the_limit_alone()
     below = SETTINGS | {"limit_percent": expected * 0.999}
     (flag,) = measure(soft(HEAD, 1.5), below).flags
     assert flag.startswith("uncertain: ")
-    assert f"{expected:.2f} % (limit {expected * 0.999:.2f})" in flag
+    assert f"{expected:.4f} % (limit {expected * 0.999:.4f})" in flag
     assert f"{features['border_softness_px']:.1f} network pixels" in flag and "; " not in flag
 
 
@@ -139,7 +139,7 @@ def test_a_ratio_has_an_expected_error_by_both_structures():
     (flag,) = found.flags
     assert flag.startswith(
         f"uncertain: expected error of the CTR by diameter {expected:.2f} percentage points "
-        "(limit 1.00), mask and ellipse of the thorax differ by "
+        "(limit 1.00): mask and ellipse of the thorax differ by "
     )
     assert "mask and ellipse of the heart differ by" in flag and "; " not in flag
     assert view(CTR_SETTINGS | {"limit_percent": expected}).flags == ()

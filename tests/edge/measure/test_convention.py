@@ -83,8 +83,8 @@ def test_a_head_is_given_as_the_experts_of_the_site_would(classes):
     assert inside.bpd_mm == pytest.approx(outline.bpd_mm / 1.016)
     assert not outline.notes and not outline.flags and not inside.flags
     assert inside.notes == (
-        "measured as the experts of second do: OFD 2.9 % and BPD 1.6 % shorter than the skull's "
-        "outline; ages, z-scores and centiles are the outline's",
+        "convention: measured as the experts of second do: OFD 2.9 % and BPD 1.6 % shorter than "
+        "the skull's outline; ages, z-scores and centiles are the outline's",
     )
 
 

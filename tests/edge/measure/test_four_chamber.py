@@ -150,7 +150,9 @@ def test_without_a_pixel_size_the_ratios_stand_and_nothing_is_doubted():
     found, with_size = measured(mm_per_pixel=None), measured()
     record = found.as_record()
     assert found.flags == ()
-    assert found.notes == ("no pixel size: lengths and areas in pixels only",)
+    assert found.notes == (
+        "no_pixel_size: lengths and areas in pixels only, millimetres need mm_per_pixel",
+    )
     assert found.headline() == with_size.headline()
     assert all(record[key] is None for key in record if key.endswith(("_mm", "_mm2")))
     assert found.axes("heart") == "272 x 202 px" and with_size.axes("heart") == "40.8 x 30.3 mm"
@@ -219,33 +221,36 @@ def test_a_heart_ellipse_that_pokes_out_of_the_thorax():
     assert beyond_px > 4
     assert (
         f"heart_outside_thorax: the heart's ellipse reaches {100 * beyond_px / radius_px:.1f} % of "
-        "the thorax' radius beyond it (limit 1)"
+        "the thorax' radius beyond it (limit 1.0)"
     ) in found.flags
 
 
 def test_no_ratio_by_which_part_is_missing():
     heartless = measured(np.stack([coverage(THORAX), NOTHING], axis=-1))
     assert heartless.refused == (
-        "no_heart: no structure above 0.50, the highest probability is 0.00"
+        "no_heart: nothing in the frame looks like a heart: the highest probability is 0.00, 0.50 "
+        "is needed"
     )
     assert heartless.heart is None and heartless.thorax == measured().thorax
 
     speck = Ellipse(470, 330, 40, 40, 0)
     tiny = measured(np.stack([coverage(speck), coverage(speck)], axis=-1))
     assert tiny.refused == (
-        "no_thorax: the largest structure covers 0.79 % of the image, at least 2 % are needed"
+        "no_thorax: what looks like a thorax covers only 0.79 % of the image, at least 2.00 % are "
+        "needed"
     )
     assert tiny.thorax is None and tiny.heart is not None
 
     neither = measured(np.stack([NOTHING + np.float32(0.3), NOTHING + np.float32(0.2)], axis=-1))
     assert neither.refused == (
-        "no_thorax: no structure above 0.50, the highest probability is 0.30; "
-        "no_heart: no structure above 0.50, the highest probability is 0.20"
+        "no_thorax: nothing in the frame looks like a thorax: the highest probability is 0.30, "
+        "0.50 is needed; no_heart: nothing in the frame looks like a heart: the highest probability "
+        "is 0.20, 0.50 is needed"
     )
 
     away = np.stack([coverage(THORAX), coverage(Ellipse(860, 120, 60, 50, 0))], axis=-1)
     assert measured(away).refused == (
-        "no_heart: the whole mask of the heart lies outside the thorax"
+        "no_heart: all that looks like a heart lies outside the thorax"
     )
     for refused in (heartless, tiny, neither, measured(away)):
         assert refused.headline() == "" and refused.flags == ()
@@ -256,7 +261,7 @@ def test_a_shape_that_is_no_ellipse_is_refused():
     cross = NOTHING.copy()
     cross[90:100, 30:260] = cross[10:180, 140:150] = 1
     assert measured(np.stack([cross, NOTHING], axis=-1)).refused.startswith(
-        "no_thorax: the structure is no ellipse, IoU"
+        "no_thorax: what looks like a thorax is no ellipse: IoU"
     )
 
 
@@ -277,7 +282,8 @@ def test_border_fragments_bites_sizes_and_ratio_are_flagged():
     # Half the height of the tilted ellipse is 232 px: 2 · arccos(120 / 232) / 360° is cut off.
     assert set(codes(found)) == {"touches_border"}
     assert found.flags[0] == (
-        "touches_border: 33 % of the thorax outline lies on or beyond the edge of the image"
+        "touches_border: 33 % of the thorax outline lies on or beyond the edge of the image "
+        "(limit 10 %); take a frame that shows all of it"
     )
 
     bitten = seen()
@@ -285,23 +291,29 @@ def test_border_fragments_bites_sizes_and_ratio_are_flagged():
     bite = measured(bitten)
     residual, iou = bite.fit_residual_percent["thorax"], bite.fit_iou["thorax"]
     assert (
-        f"poor_ellipse_fit: thorax residual {residual:.1f} % of the radius (limit 4), "
-        f"IoU {iou:.3f} (limit 0.94)"
+        f"poor_ellipse_fit: the thorax outline follows no ellipse well: it is {residual:.1f} % of "
+        f"the radius away on average (limit 4.0), IoU {iou:.3f} (limit 0.940); look whether the "
+        "drawn line lies where it should"
     ) in bite.flags
 
     two = seen()
     two[..., 1] = coverage(Ellipse(400, 300, 70, 60, 0), Ellipse(560, 330, 60, 50, 0))
-    assert "fragmented: the heart mask has 2 separate parts" in measured(two).flags
+    assert (
+        "fragmented: the heart mask has 2 separate parts, the largest is measured; is it the whole?"
+        in measured(two).flags
+    )
 
     assert measured(seen(heart=HEART.shrunk(38))).flags == (
-        "implausible_ctr: 27.6 % by diameter, expected 32 to 60",
+        "implausible_ctr: cardiothoracic ratio by diameter 27.6, expected 32.0 to 60.0 %",
     )
     assert codes(measured(seen(heart=HEART.shrunk(-45)))) == ["implausible_ctr"]
     assert codes(measured(mm_per_pixel=1.5)) == ["unusual_size"]
     assert codes(measured(mm_per_pixel=0.015)) == ["unusual_size"]
     small = measured(seen(Ellipse(470, 330, 100, 90, 0), Ellipse(470, 330, 50, 40, 0)))
     assert codes(small) == ["unusual_size", "unusual_size"]
-    assert small.flags[0] == "unusual_size: the thorax covers 4.5 % of the image, expected 7 to 65"
+    assert small.flags[0] == (
+        "unusual_size: the thorax covers 4.5, expected 7.0 to 65.0 % of the image"
+    )
 
 
 def test_limits_are_the_callers():

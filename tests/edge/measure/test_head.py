@@ -95,7 +95,7 @@ def test_centiles_only_with_an_age_from_elsewhere():
     [
         (np.zeros((192, 288), np.float32), "highest probability is 0.00"),
         (seen(HEAD) * np.float32(0.49), "highest probability is 0.49"),
-        (seen(Ellipse(400, 270, 22, 18, 0)), "covers 0.2"),
+        (seen(Ellipse(400, 270, 22, 18, 0)), "covers only 0.2"),
         (np.ones((192, 288), np.float32), "no outline that an ellipse fits"),
     ],
 )
@@ -136,7 +136,7 @@ def test_border_fragments_bites_size_and_shape_are_flagged():
     bitten[60:110, 60:100] = 0
     bite = measure_head(bitten, BOX, MM_PER_PIXEL)
     assert "poor_ellipse_fit" in codes(bite)
-    assert f"residual {bite.fit_residual_percent:.1f} %" in bite.flags[0]
+    assert f"{bite.fit_residual_percent:.1f} % of the radius away" in bite.flags[0]
     assert bite.hc_mm == pytest.approx(HEAD.perimeter * MM_PER_PIXEL, rel=0.01)
 
     assert codes(measure_head(seen(HEAD), BOX, 1.5)) == ["implausible_size"]

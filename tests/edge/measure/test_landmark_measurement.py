@@ -146,7 +146,10 @@ def test_doubts_about_size_and_peaks():
     assert codes(measured(ENDS, 0.5)) == ["implausible_size"]
     faint = measure_landmarks(maps_of(ENDS, peaks=(0.8, 0.2, 0.8, 0.25)), LANDMARKS, BOX, 0.15)
     assert codes(faint) == ["weak_peak"]
-    assert "ofd_2 0.20, bpd_2 0.2" in faint.flags[0] and "ofd_1" not in faint.flags[0]
+    assert (
+        "ofd_2 peaks at 0.20 (limit 0.30), bpd_2 peaks at 0.2" in faint.flags[0]
+        and "ofd_1" not in faint.flags[0]
+    )
     assert faint.lowest_peak == pytest.approx(0.2, abs=0.01)
     assert measured(ENDS).lowest_peak is None
 
@@ -154,8 +157,14 @@ def test_doubts_about_size_and_peaks():
 @pytest.mark.parametrize(
     ("points", "why"),
     [
-        (ENDS[[2, 3, 0, 1]], "no_head: BPD is 129 % of OFD"),  # the axes' names confused
-        (ellipse_landmarks(Ellipse(400, 262, 230, 90, 0)), "no_head: BPD is 39 % of OFD"),
+        (
+            ENDS[[2, 3, 0, 1]],
+            "no_head: BPD in per cent of OFD is 129, expected 50 to 110",
+        ),  # the axes' names confused
+        (
+            ellipse_landmarks(Ellipse(400, 262, 230, 90, 0)),
+            "no_head: BPD in per cent of OFD is 39, expected 50 to 110",
+        ),
         (ENDS[[0, 0, 2, 3]], "no_head: OFD and BPD span no ellipse"),
         (ENDS[[0, 1, 0, 1]], "no_head: OFD and BPD span no ellipse"),
         (moved(bpd_1=(0, 260), bpd_2=(0, 260)), "do not cross each other"),
@@ -163,7 +172,10 @@ def test_doubts_about_size_and_peaks():
             ENDS + np.array([400, 0]),
             "no_head: the middle of the four points lies outside the image",
         ),
-        (ellipse_landmarks(Ellipse(400, 262, 28, 22, 0)), "no_head: the four points span 0.45 %"),
+        (
+            ellipse_landmarks(Ellipse(400, 262, 28, 22, 0)),
+            "no_head: the four points span only 0.45 %",
+        ),
         (np.vstack([ENDS[:3], [[np.nan, 3.0]]]), "no_landmark: no finite coordinates for bpd_2"),
         (np.full((4, 2), np.inf), "no_landmark"),
     ],
@@ -182,9 +194,9 @@ def test_what_is_no_head_is_refused(points, why):
 def test_one_map_without_a_peak_refuses_the_head():
     maps = maps_of(ENDS, peaks=(0.8, 0.8, 0.05, 0.8))
     head = measure_landmarks(maps, LANDMARKS, BOX, MM_PER_PIXEL)
-    assert head.refused == "no_landmark: no peak above 0.1: bpd_1 0.05"
+    assert head.refused == "no_landmark: an end is not seen: bpd_1 peaks at 0.05 (limit 0.10)"
     maps[90, 140, 2] = np.nan
-    assert "bpd_1 nan" in measure_landmarks(maps, LANDMARKS, BOX, MM_PER_PIXEL).refused
+    assert "bpd_1 peaks at nan" in measure_landmarks(maps, LANDMARKS, BOX, MM_PER_PIXEL).refused
     lenient = LandmarkLimits(min_peak=0.02)
     maps[90, 140, 2] = 0
     assert measure_landmarks(maps, LANDMARKS, BOX, MM_PER_PIXEL, lenient).refused is None
@@ -226,7 +238,7 @@ def test_a_mask_that_agrees_and_one_that_does_not():
     nothing = with_mask(ENDS, HEAD)
     nothing[..., 0] = 0
     alone = measure_landmarks(nothing, MULTI, BOX, MM_PER_PIXEL)
-    assert codes(alone) == ["mask_disagrees"] and "no_head" in alone.flags[0]
+    assert codes(alone) == ["mask_disagrees"] and "looks like a head" in alone.flags[0]
     assert alone.mask_difference_percent is None and alone.hc_mm is not None
 
 
