@@ -244,8 +244,8 @@ def test_no_ratio_by_which_part_is_missing():
     neither = measured(np.stack([NOTHING + np.float32(0.3), NOTHING + np.float32(0.2)], axis=-1))
     assert neither.refused == (
         "no_thorax: nothing in the frame looks like a thorax: the highest probability is 0.30, "
-        "0.50 is needed; no_heart: nothing in the frame looks like a heart: the highest probability "
-        "is 0.20, 0.50 is needed"
+        "0.50 is needed; no_heart: nothing in the frame looks like a heart: the highest "
+        "probability is 0.20, 0.50 is needed"
     )
 
     away = np.stack([coverage(THORAX), coverage(Ellipse(860, 120, 60, 50, 0))], axis=-1)
