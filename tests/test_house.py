@@ -44,6 +44,7 @@ INNER_FLOORS = {
     "fetal_tf.edge": [
         "errors",
         "extras",
+        "flag",
         "io",
         "geometry",
         "inference",

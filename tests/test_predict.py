@@ -286,7 +286,7 @@ def test_a_name_whose_bytes_are_no_text(place, capsys):
     (place / name).write_bytes(b"")
     assert main(["bundle", name, "--json"]) == 3
     (row,) = table(place / "predictions")
-    assert row["error"].startswith(r"scan\udcff.png: not an image")
+    assert row["error"].startswith(r"scan\udcff.png: the file is empty")
 
 
 def test_a_format_that_failed_parity_is_used_with_a_warning(place, capsys):

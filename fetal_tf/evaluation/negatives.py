@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from fetal_tf.data.sample import Sample
-from fetal_tf.edge.measure.flag import flag_codes
+from fetal_tf.edge.flag import flag_codes
 from fetal_tf.evaluation.provenance import fingerprint
 from fetal_tf.scores.detection import wilson_interval
 from fetal_tf.scores.rows import Row, count_codes, scored

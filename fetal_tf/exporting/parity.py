@@ -25,7 +25,7 @@ import pandas as pd
 
 from fetal_tf.config.registry import nearest
 from fetal_tf.edge.errors import ConfigError
-from fetal_tf.edge.measure.flag import flag_codes
+from fetal_tf.edge.flag import flag_codes
 from fetal_tf.exporting.formats import Format
 from fetal_tf.scores.columns import UNITS, Column, ParityLimits, Precision
 from fetal_tf.scores.rows import numbers

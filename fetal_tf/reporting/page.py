@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fetal_tf.edge.flag import split_flags
 from fetal_tf.edge.io.files import write_bytes_atomic, write_text_atomic
 from fetal_tf.edge.io.images import write_png
-from fetal_tf.edge.measure.flag import split_flags
 from fetal_tf.evaluation.provenance import Evaluated
 from fetal_tf.reporting.html import jpeg_uri, render
 from fetal_tf.reporting.page_plots import report_plots

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from fetal_tf.edge.measure.flag import flag_codes, split_flags
+from fetal_tf.edge.flag import flag_codes, split_flags
 from fetal_tf.scores.columns import Column, better
 from fetal_tf.scores.quantities import Quantity
 from fetal_tf.scores.rows import numbers

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from fetal_tf.edge.errors import DataError, FetalTFError
-from fetal_tf.edge.measure.flag import flag_codes
+from fetal_tf.edge.flag import flag_codes
 
 Row = dict[str, float | str | None]  # of one image, as a task makes it; None for what is unknown
 IMAGE_COLUMNS = ("id", "group", "flags", "refused", "error")

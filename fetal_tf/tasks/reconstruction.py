@@ -101,7 +101,8 @@ class ReconstructionTask(PlainTask):
     ) -> Row:
         """Squared error, SSIM, plane features and plane score of one frame without its padding."""
         measured = self.measurer.measure(probabilities, letterbox, sample.mm_per_pixel)
-        return {"id": sample.id, "group": sample.group, **measured.as_record()}
+        record = {k: v for k, v in measured.as_record().items() if k != "notes"}
+        return {"id": sample.id, "group": sample.group, **record}
 
     def draw(
         self,

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from fetal_tf.edge.bundle.gate import GatedPredictor
-from fetal_tf.edge.measure.flag import flag_codes
+from fetal_tf.edge.flag import flag_codes
 from fetal_tf.edge.measure.plane import PlaneMeasurement
 from fetal_tf.evaluation.evaluate import (
     draw_rows,

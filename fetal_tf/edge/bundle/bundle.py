@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from fetal_tf.edge.bundle.gate import GatedMeasurement, GatedPredictor, gated
+from fetal_tf.edge.bundle.gate import GatedMeasurement, GatedPredictor, gated, with_notes
 from fetal_tf.edge.bundle.measurers import MEASURERS, Measurement, Measurer
 from fetal_tf.edge.bundle.seal import MANIFEST, SEAL, check_seal, check_sha256
 from fetal_tf.edge.errors import BundleError
+from fetal_tf.edge.flag import Flag
 from fetal_tf.edge.geometry.letterbox import letterboxed
 from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.inference.runtimes import LiteRTPredictor, OnnxPredictor
@@ -197,8 +198,11 @@ class Bundle:
         image: np.ndarray,
         mm_per_pixel: float | None = None,
         ga_weeks: float | None = None,
+        notes: tuple[Flag, ...] = (),
     ) -> Measurement:
         """Measure one image uint8 (H, W) with a predictor of this bundle, behind its gate.
+
+        `notes` of the image, see `fetal_tf.edge.io.images.Frame`, become the measurement's.
 
         Returns:
             What the bundle's measurer measures; with a gate, that in a `GatedMeasurement`.
@@ -213,6 +217,7 @@ class Bundle:
         measurer = self.measurer
         output = measurer.prepared(predictor).predict(frame[None])[0]
         measurement = measurer.measure(output, letterbox, mm_per_pixel, ga_weeks)
+        measurement = with_notes(measurement, notes)
         if not isinstance(predictor, GatedPredictor):
             return measurement
         return GatedMeasurement(measurement, predictor.judge(image))

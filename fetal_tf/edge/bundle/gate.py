@@ -8,8 +8,8 @@ import numpy as np
 
 from fetal_tf.edge.bundle.measurers import Measurement, Measurer
 from fetal_tf.edge.draw.legend import doubt_entries, legend_strip
+from fetal_tf.edge.flag import Flag
 from fetal_tf.edge.inference.predictor import Predictor
-from fetal_tf.edge.measure.flag import Flag
 from fetal_tf.edge.measure.plane import PlaneMeasurement
 
 
@@ -31,6 +31,10 @@ class GatedMeasurement:
         return (*self.plane.flags, *self.measurement.flags)
 
     @property
+    def notes(self) -> tuple[Flag, ...]:
+        return self.measurement.notes
+
+    @property
     def refused(self) -> str | None:
         return self.measurement.refused
 
@@ -42,6 +46,13 @@ class GatedMeasurement:
         """The measurement's record with both kinds of flags, and the gate's `plane_score`."""
         record = self.measurement.as_record()
         return {**record, "plane_score": self.plane.plane_score, "flags": "; ".join(self.flags)}
+
+
+def with_notes(measurement: Any, notes: tuple[Flag, ...]) -> Any:
+    """The measurement with notes of its frame before its own."""
+    if isinstance(measurement, GatedMeasurement):
+        return replace(measurement, measurement=with_notes(measurement.measurement, notes))
+    return replace(measurement, notes=(*notes, *measurement.notes))
 
 
 class GatedPredictor:

@@ -11,6 +11,7 @@ from fetal_tf.edge.draw.four_chamber_overlay import draw_four_chamber
 from fetal_tf.edge.draw.head_overlay import draw_head
 from fetal_tf.edge.draw.landmark_overlay import draw_landmarks
 from fetal_tf.edge.draw.plane_overlay import draw_plane
+from fetal_tf.edge.flag import Flag
 from fetal_tf.edge.geometry.axis import AXIS
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.inference.predictor import Predictor
@@ -20,7 +21,6 @@ from fetal_tf.edge.measure.brain import check_classes, check_settings, measure_b
 from fetal_tf.edge.measure.confidence import ErrorModel
 from fetal_tf.edge.measure.convention import chosen_convention
 from fetal_tf.edge.measure.fit_doubts import check_mm_per_pixel
-from fetal_tf.edge.measure.flag import Flag
 from fetal_tf.edge.measure.four_chamber import CTR_FEATURES, measure_four_chamber
 from fetal_tf.edge.measure.head import HeadMeasurement, measure_head
 from fetal_tf.edge.measure.landmark_measurement import measure_landmarks
@@ -35,6 +35,11 @@ class Measurement(Protocol):
     @property
     def flags(self) -> tuple[Flag, ...]:
         """Reasons to look again, with the numbers."""
+        ...
+
+    @property
+    def notes(self) -> tuple[Flag, ...]:
+        """Remarks that are no reason to doubt the measurement."""
         ...
 
     @property

@@ -12,7 +12,7 @@ from fetal_tf.edge.bundle.measurers import Measurement
 from fetal_tf.edge.errors import FetalTFError, ImageError
 from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.io.files import write_text_atomic
-from fetal_tf.edge.io.images import read_gray, write_png
+from fetal_tf.edge.io.images import read_frame, write_png
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ def predict_file(
     A broken image has no measurement. If only its picture cannot be written, it has one.
     """
     try:
-        image = read_gray(path)
+        frame = read_frame(path)
     except ImageError as error:
         return Prediction(path, error=str(error))
-    measurement = bundle.measure(predictor, image, mm_per_pixel, ga_weeks)
+    measurement = bundle.measure(predictor, frame.gray, mm_per_pixel, ga_weeks, frame.notes)
     try:
-        write_png(overlay, bundle.measurer.draw(image, measurement))
+        write_png(overlay, bundle.measurer.draw(frame.gray, measurement))
     except FetalTFError as error:
         return Prediction(path, measurement, error=str(error))
     return Prediction(path, measurement, overlay)

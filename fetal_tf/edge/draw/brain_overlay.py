@@ -158,7 +158,7 @@ def _entries(measurement: BrainMeasurement, truth: BrainMeasurement | None) -> I
     if truth is not None:
         yield Entry(f"expert (dashed): {truth.headline() or truth.refused}", TRUTH)
     yield from _anomaly_entries(measurement)
-    yield from doubt_entries((), measurement.refused, measurement.flags)
+    yield from doubt_entries(measurement.notes, measurement.refused, measurement.flags)
 
 
 def _area(features: Features) -> str:

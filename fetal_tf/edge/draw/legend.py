@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from fetal_tf.edge.draw.lettering import draw_text, text_size, text_width, wrapped
-from fetal_tf.edge.measure.flag import Flag
+from fetal_tf.edge.flag import Flag
 
 Color = tuple[int, int, int]
 TEXT: Color = (235, 235, 235)

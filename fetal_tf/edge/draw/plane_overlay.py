@@ -49,4 +49,4 @@ def _entries(measurement: PlaneMeasurement) -> Iterator[Entry]:
     yield Entry(f"SSIM {measurement.ssim:.3f}")
     for name, z in measurement.plane_z.items():
         yield Entry(f"{FEATURES[name]}: z {z:+.1f}")
-    yield from doubt_entries((), None, measurement.flags)
+    yield from doubt_entries(measurement.notes, None, measurement.flags)

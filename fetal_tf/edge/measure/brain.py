@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from fetal_tf.edge.flag import Flag, beyond
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.measure import anomaly
 from fetal_tf.edge.measure.brain_flags import anomaly_flags, brain_flags
 from fetal_tf.edge.measure.brain_measurement import BrainMeasurement
 from fetal_tf.edge.measure.cleaning import Cleaning, clean
 from fetal_tf.edge.measure.fit_doubts import check_mm_per_pixel
-from fetal_tf.edge.measure.flag import Flag, beyond
 from fetal_tf.edge.measure.structures import BACKGROUND, BRAIN, STRUCTURES, features, label_map
 
 _MIN_AREA_SHARE = 0.005  # of the frame, as for a head: a smaller brain is refused

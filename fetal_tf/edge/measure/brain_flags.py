@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 import cv2
 import numpy as np
 
+from fetal_tf.edge.flag import Flag, beyond, outside
 from fetal_tf.edge.geometry.ellipse import ramanujan_perimeter
 from fetal_tf.edge.measure import anomaly, clinical
 from fetal_tf.edge.measure.brain_measurement import BrainMeasurement
 from fetal_tf.edge.measure.fit_doubts import border_flag
-from fetal_tf.edge.measure.flag import Flag, beyond, outside
 from fetal_tf.edge.measure.head import HeadLimits, unit_flags
 from fetal_tf.edge.measure.structures import BACKGROUND
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fetal_tf.edge.flag import Flag
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.measure import clinical
-from fetal_tf.edge.measure.flag import Flag
 from fetal_tf.edge.measure.structures import Features
 
 # Columns of every structure; only the ventricle has a width too.
@@ -44,6 +44,7 @@ class BrainMeasurement:
         anomaly_score: the larger of both scores in units of its threshold; flagged from 1 on. None
             without thresholds.
         flags: reasons to look again.
+        notes: remarks that are no reason to doubt the masks.
         refused: why there is no measurement, with the code no_brain, or None.
         probability: the map [h, w, K] that was measured, for drawing.
         disagreement: the map [h, w] of the views' disagreement, for drawing.
@@ -60,6 +61,7 @@ class BrainMeasurement:
     disagreement_score: float | None = None
     anomaly_score: float | None = None
     flags: tuple[Flag, ...] = ()
+    notes: tuple[Flag, ...] = ()
     refused: Flag | None = None
     probability: np.ndarray | None = field(default=None, repr=False, compare=False)
     disagreement: np.ndarray | None = field(default=None, repr=False, compare=False)
@@ -119,6 +121,7 @@ class BrainMeasurement:
             "anomaly_score": self.anomaly_score,
             "mm_per_pixel": self.mm_per_pixel,
             "flags": "; ".join(self.flags),
+            "notes": "; ".join(self.notes),
             "refused": self.refused or "",
         }
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from fetal_tf.edge.flag import Flag, beyond
 from fetal_tf.edge.geometry.contours import EllipseFit
-from fetal_tf.edge.measure.flag import Flag, beyond
 
 # Feature of one structure → constant added before the logarithm, so that zero stays finite. With
 # several structures their names come first: `heart_misfit`.

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fetal_tf.edge.flag import Flag
 from fetal_tf.edge.geometry.ellipse import Ellipse
-from fetal_tf.edge.measure.flag import Flag
 
 FACTOR_RANGE = (0.8, 1.25)  # the thickness of a skull explains no more
 

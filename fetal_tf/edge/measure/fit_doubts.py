@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fetal_tf.edge.flag import Flag, beyond
 from fetal_tf.edge.geometry.contours import EllipseFit
-from fetal_tf.edge.measure.flag import Flag, beyond
 
 LEVEL = 0.5  # probability from which a pixel belongs to a structure
 

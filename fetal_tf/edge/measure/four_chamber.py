@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fetal_tf.edge.flag import Flag, beyond, outside
 from fetal_tf.edge.geometry.contours import EllipseFit, fit_mask_ellipse
 from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
 from fetal_tf.edge.geometry.letterbox import Letterbox
@@ -22,7 +23,6 @@ from fetal_tf.edge.measure.fit_doubts import (
     fit_flags,
     refusal,
 )
-from fetal_tf.edge.measure.flag import Flag, beyond, outside
 from fetal_tf.edge.measure.four_chamber_measurement import FourChamberMeasurement
 from fetal_tf.edge.measure.nested_probabilities import nested
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fetal_tf.edge.flag import Flag
 from fetal_tf.edge.geometry.ellipse import Ellipse
 from fetal_tf.edge.geometry.letterbox import Letterbox
-from fetal_tf.edge.measure.flag import Flag
 
 # Column with {} for the unit → power of the unit, and the size in pixels.
 _SIZES: Mapping[str, tuple[int, Callable[[Ellipse], float]]] = {

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from fetal_tf.edge.flag import Flag, outside
 from fetal_tf.edge.geometry.axis import read_axis, turned
 from fetal_tf.edge.geometry.contours import EllipseFit, fit_mask_ellipse
 from fetal_tf.edge.geometry.ellipse import Ellipse
@@ -20,7 +21,6 @@ from fetal_tf.edge.measure.fit_doubts import (
     fit_flags,
     refusal,
 )
-from fetal_tf.edge.measure.flag import Flag, outside
 
 QUANTITIES = ("hc", "bpd", "ofd")
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fetal_tf.edge.flag import Flag, beyond, outside
 from fetal_tf.edge.geometry.ellipse import Ellipse
 from fetal_tf.edge.geometry.landmarks import AXES, LANDMARKS, landmark_ellipse
 from fetal_tf.edge.geometry.letterbox import Letterbox
-from fetal_tf.edge.measure.flag import Flag, beyond, outside
 from fetal_tf.edge.measure.head import HeadLimits
 
 

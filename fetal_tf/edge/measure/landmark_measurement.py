@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from fetal_tf.edge.flag import Flag, beyond
 from fetal_tf.edge.geometry.contours import EllipseFit, fit_mask_ellipse
 from fetal_tf.edge.geometry.landmarks import AXES, landmark_ellipse
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.measure import clinical
 from fetal_tf.edge.measure.fit_doubts import LEVEL, check_mm_per_pixel, fit_flags, refusal
-from fetal_tf.edge.measure.flag import Flag, beyond
 from fetal_tf.edge.measure.head import HeadMeasurement, head_notes, size_flags, unit_flags
 from fetal_tf.edge.measure.landmark_doubts import (
     LandmarkLimits,

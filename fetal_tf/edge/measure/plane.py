@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fetal_tf.edge.flag import Flag
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.inference.predictor import Predictor
-from fetal_tf.edge.measure.flag import Flag
 from fetal_tf.edge.measure.plane_features import FEATURES, plane_features, structural_similarity
 from fetal_tf.edge.measure.plane_reference import PlaneReference
 
@@ -39,6 +39,7 @@ class PlaneMeasurement:
         plane_score: distance from images of the plane, flagged from 1 on; None without a
             reference.
         flags: one with the code not_PLANE, or none.
+        notes: remarks that are no reason to doubt the frame.
         refused: always None: every frame can be reconstructed.
         output: reconstruction and frame [h, w, 2], for drawing.
         letterbox: the geometry of both.
@@ -51,6 +52,7 @@ class PlaneMeasurement:
     plane_z: Mapping[str, float] = field(default_factory=dict)
     plane_score: float | None = None
     flags: tuple[Flag, ...] = ()
+    notes: tuple[Flag, ...] = ()
     refused: Flag | None = None
     output: np.ndarray | None = field(default=None, repr=False, compare=False)
     letterbox: Letterbox | None = field(default=None, repr=False, compare=False)
@@ -70,6 +72,7 @@ class PlaneMeasurement:
             "ssim": self.ssim,
             **{f"plane_{name}": self.features[name] for name in FEATURES},
             "flags": "; ".join(self.flags),
+            "notes": "; ".join(self.notes),
             "refused": self.refused or "",
         }
 

@@ -171,7 +171,7 @@ class StructuresTask(PlainTask):
         row |= self._mismatch(cleaned)
         record, true_record = measured.as_record(), truth.as_record()
         for name, value in record.items():
-            if name not in ("mm_per_pixel", "flags", "refused"):
+            if name not in ("mm_per_pixel", "flags", "notes", "refused"):
                 row[name] = value
         row |= {f"{TRUE}{name}": true_record[name] for name in self._true_columns(true_record)}
         if self.quantities:

@@ -6,12 +6,20 @@ import struct
 import warnings
 import zlib
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from fetal_tf.edge.errors import ImageError
-from fetal_tf.edge.io.images import image_size, read_gray, read_mask, write_png
+from fetal_tf.edge.io.images import (
+    frame_notes,
+    image_size,
+    read_frame,
+    read_gray,
+    read_mask,
+    write_png,
+)
 
 GRAY = np.random.default_rng(0).integers(0, 256, (20, 30)).astype(np.uint8)
 
@@ -119,12 +127,161 @@ def test_one_bit_mask_is_0_and_255(tmp_path):
     np.testing.assert_array_equal(read_mask(path), np.where(GRAY > 128, 255, 0))
 
 
-def test_exif_rotation_is_ignored(tmp_path):
+def codes(path):
+    return [note.code for note in read_frame(path).notes]
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("suffix, dtype", [("png", "u1"), ("tif", "u1"), ("png", "u2")])
+def test_an_orientation_is_applied_and_noted(tmp_path, orientation, suffix, dtype):
     exif = Image.Exif()
-    exif[0x0112] = 6  # rotate by 90 degrees
-    path = saved(tmp_path, Image.fromarray(GRAY), "a.jpg", exif=exif)
-    assert read_gray(path).shape == GRAY.shape
-    assert image_size(path) == GRAY.shape
+    exif[0x0112] = orientation
+    told = {"tiffinfo": {274: orientation}} if suffix == "tif" else {"exif": exif}
+    wide = GRAY.astype(dtype) * (257 if dtype == "u2" else 1)
+    path = saved(tmp_path, Image.fromarray(wide), f"a.{suffix}", **told)
+    # The table of EXIF 2.3: where the stored first row and first column are seen.
+    upright = {
+        2: GRAY[:, ::-1], 3: GRAY[::-1, ::-1], 4: GRAY[::-1], 5: GRAY.T,
+        6: GRAY.T[:, ::-1], 7: GRAY.T[::-1, ::-1], 8: GRAY.T[::-1],
+    }[orientation]  # fmt: skip
+    np.testing.assert_array_equal(read_gray(path), upright)
+    assert image_size(path) == upright.shape
+    assert codes(path) == ["orientation"] == [note.code for note in frame_notes(path)]
+    if dtype == "u1":
+        np.testing.assert_array_equal(read_mask(path), upright)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_sixteen_bit_colour_keeps_its_bits_and_is_turned(tmp_path, orientation):
+    colour = np.random.default_rng(1).integers(0, 4096, (20, 30, 3)).astype(np.uint16)
+    path = tmp_path / "a.png"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    plain = saved(tmp_path, Image.fromarray(GRAY), "plain.png", exif=exif)
+    stored = cv2.imencode(".png", colour[..., ::-1])[1].tobytes()
+    chunk = (
+        plain.read_bytes().split(b"eXIf")[0][-4:] + b"eXIf" + plain.read_bytes().split(b"eXIf")[1]
+    )
+    exif_bytes = chunk[: 12 + int.from_bytes(chunk[:4], "big")]
+    path.write_bytes(stored[:33] + (exif_bytes if orientation > 1 else b"") + stored[33:])
+    luminance = colour @ [0.299, 0.587, 0.114] * (255 / 4095)
+    expected = np.asarray(ImageOps.exif_transpose(_with(Image.fromarray(luminance), orientation)))
+    assert np.abs(read_gray(path) - expected).max() <= 0.6
+    assert "few_bits" in codes(path)
+
+
+def _with(image, orientation):
+    image.getexif()[0x0112] = orientation
+    return image
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_fewer_bits_in_a_wider_file_are_scaled_by_what_is_used(tmp_path, bits, suffix):
+    wide = np.linspace(0, 2**bits - 1, 600).reshape(20, 30).astype(np.uint16)
+    path = saved(tmp_path, Image.fromarray(wide), f"a.{suffix}")
+    np.testing.assert_array_equal(read_gray(path), np.rint(wide * 255.0 / (2**bits - 1)))
+    (note,) = read_frame(path).notes
+    assert note.code == "few_bits" and note.message.endswith(f"read as {bits}")
+
+
+def test_a_pgm_states_its_range(tmp_path):
+    wide = np.full((20, 30), 3000, np.uint16)
+    path = tmp_path / "a.pgm"
+    path.write_bytes(b"P5\n30 20\n65535\n" + wide.astype(">u2").tobytes())
+    assert read_gray(path).max() == 12 and read_frame(path).notes == ()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_white_is_zero_is_inverted_at_any_depth(tmp_path, dtype):
+    full = np.iinfo(dtype).max
+    wide = (np.linspace(0, 1, 600).reshape(20, 30) * full).round().astype(dtype)
+    path = saved(tmp_path, Image.fromarray(wide), "a.tif", tiffinfo={262: 0})
+    found = read_gray(path).astype(int)
+    with Image.open(path) as image:
+        assert image.tag_v2[262] == 0
+    stored = np.asarray(wide if dtype == np.uint16 else _stored_gray(path))
+    assert np.abs(found - (255 - stored * (255 / full))).max() <= 0.51
+
+
+def _stored_gray(path):
+    with Image.open(path) as image:
+        return 255 - np.asarray(image)  # Pillow inverts 8 bits when it decodes
+
+
+def test_signed_pixels_from_zero_are_read_and_negative_ones_named(tmp_path):
+    ramp = np.linspace(0, 32767, 600).reshape(20, 30)
+    path = _signed_tiff(tmp_path, ramp.astype(np.int16))
+    np.testing.assert_array_equal(read_gray(path), np.rint(ramp.astype(np.int16) * (255 / 32767)))
+    path = _signed_tiff(tmp_path, (ramp - 1200).astype(np.int16))
+    with pytest.raises(ImageError, match="signed 16-bit pixels down to -1200"):
+        read_gray(path)
+
+
+def _signed_tiff(tmp_path, pixels):
+    path = saved(tmp_path, Image.fromarray(pixels.view(np.uint16)), "a.tif", tiffinfo={339: 2})
+    with Image.open(path) as image:
+        assert image.tag_v2[339] == (2,) or image.tag_v2[339] == 2
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.webp"])
+def test_of_several_frames_the_number_is_said(tmp_path, name):
+    pages = [Image.fromarray(np.full((20, 30), value, np.uint8)) for value in (10, 200, 90)]
+    path = saved(tmp_path, pages[0], name, save_all=True, append_images=pages[1:])
+    assert abs(int(read_gray(path).mean()) - 10) <= 2
+    (note,) = read_frame(path).notes
+    assert note.code == "first_frame" and "frame 1 of 3" in note.message
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jpg"])
+@pytest.mark.parametrize("per_x, per_y, width", [(100, 118, 35), (118, 100, 25), (100, 100, 30)])
+def test_pixels_that_are_stated_not_to_be_square_become_square(tmp_path, name, per_x, per_y, width):
+    path = saved(tmp_path, Image.fromarray(GRAY), name, dpi=(per_x, per_y))
+    frame = read_frame(path)
+    assert frame.gray.shape == (20, width) == image_size(path)
+    assert [note.code for note in frame.notes] == ["pixels_made_square"] * (width != 30)
+    if width == 35:
+        assert "18.0 % wider than high" in frame.notes[0].message
+        method = cv2.INTER_LINEAR
+        stored = np.asarray(Image.open(path))
+        np.testing.assert_array_equal(
+            frame.gray, cv2.resize(stored, (35, 20), interpolation=method)
+        )
+
+
+def test_pixels_are_squared_after_turning(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = saved(tmp_path, Image.fromarray(GRAY), dpi=(100, 118), exif=exif)
+    # Stored 30 x 20 with pixels 18 % wider than high: upright 20 x 30, 18 % higher than wide.
+    assert read_gray(path).shape == (30, round(20 / 1.18)) == image_size(path)
+
+
+def test_a_resolution_that_no_scanner_has_is_refused(tmp_path):
+    path = saved(tmp_path, Image.fromarray(GRAY), dpi=(1, 300))
+    with pytest.raises(ImageError, match="no scanner has such pixels"):
+        read_gray(path)
+
+
+@pytest.mark.parametrize(
+    "start, said",
+    [
+        (b"GIF89a", "a GIF, which is not read; save the frame to be measured as PNG"),
+        (b"\0" * 128 + b"DICM", "a DICOM file"),
+        (b"\0\0\0\x18ftypmp42", r"a film \(MP4 or MOV\)"),
+        (b"RIFF\0\0\0\0AVI LIST", r"a film \(AVI\)"),
+        (b"%PDF-1.7", "a PDF"),
+        (b"PK\x03\x04", "a zip archive, which is not read; unpack it"),
+        (b"", "the file is empty"),
+        (b"no image at all", "not an image"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(tmp_path, start, said):
+    path = tmp_path / "a.png"
+    path.write_bytes(start + (b"x" * 40 if start else b""))
+    with pytest.raises(ImageError, match=rf"a\.png: {said}"):
+        read_gray(path)
 
 
 def png_header(path, width, height):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetal_tf.edge.measure.flag import Flag, beyond, flag_codes, outside, split_flags
+from fetal_tf.edge.flag import Flag, beyond, flag_codes, outside, split_flags
 
 codes = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 messages = st.text("ab:; _9%", min_size=1, max_size=20).filter(lambda text: "; " not in text)
