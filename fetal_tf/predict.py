@@ -181,14 +181,14 @@ def _parser() -> argparse.ArgumentParser:
         "--mm-per-pixel",
         type=_argument(parse_mm_per_pixel),
         metavar="X",
-        help="millimetres per pixel of all images, 0.001 to 10 (ultrasound: about 0.02 to 0.5); "
+        help="millimetres per pixel of all images, 0.01 to 2 (ultrasound: about 0.02 to 0.5); "
         "without it lengths are in pixels only",
     )
     size.add_argument(
         "--pixel-size-csv",
         type=Path,
         metavar="FILE",
-        help="table with the columns filename (or a path) and pixel size(mm), 0.001 to 10",
+        help="table with the columns filename (or a path) and pixel size(mm), 0.01 to 2",
     )
     parser.add_argument(
         "--ga-weeks",

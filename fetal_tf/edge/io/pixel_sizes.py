@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.io.tables import TableRow, plain_name, read_header_and_rows
 
-MM_PER_PIXEL_RANGE = (0.001, 10.0)  # ultrasound is about 0.02 to 0.5
+# Ultrasound is about 0.02 to 0.5. Pixels per mm, written by mistake, are 2 to 50.
+MM_PER_PIXEL_RANGE = (0.01, 2.0)
 
 _FILE_COLUMNS = ("filename", "file_name", "file", "image_name", "image", "label", "path")
 _MM = {"mm": 1.0, "cm": 10.0, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "m": 1e3}  # both letters mu
@@ -25,7 +26,7 @@ _LIKE_A_PIXEL_SIZE = re.compile("(pixel|px)(size|spacing)|(per|/)(pixel|px)|pxto
 
 
 def parse_mm_per_pixel(text: str) -> float:
-    """Millimetres per pixel from text; ValueError where it is not a number from 0.001 to 10."""
+    """Millimetres per pixel from text; ValueError where it is not a number from 0.01 to 2."""
     return _plausible(text, 1.0)
 
 
@@ -38,7 +39,7 @@ def row_mm_per_pixel(row: TableRow, column: str, unit_mm: float = 1.0) -> float:
         unit_mm: the column's unit in mm.
 
     Raises:
-        DataError: it is no number from 0.001 to 10 mm, or the line has more cells than the header.
+        DataError: it is no number from 0.01 to 2 mm, or the line has more cells than the header.
     """
     row.number(column, positive=True)
     try:
@@ -119,7 +120,7 @@ def read_pixel_sizes(path: Path) -> PixelSizes:
 
     Raises:
         DataError: unreadable, a column missing, without a unit or there twice, a value outside
-            0.001 to 10 mm, or a file with two different values; names the file and its line.
+            0.01 to 2 mm, or a file with two different values; names the file and its line.
     """
     header, rows = read_header_and_rows(path)
     file_column = _only_file_column(path, header)

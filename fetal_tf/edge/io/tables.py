@@ -1,12 +1,15 @@
 """Reads a CSV: lines as text; each value is checked where it is used."""
 
 import csv
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fetal_tf.edge.errors import DataError
+
+MAX_ROWS = 100_000  # a table has a row a frame; the largest data set of this kind has 12 400
 
 
 @dataclass(frozen=True)
@@ -81,12 +84,13 @@ def read_header_and_rows(path: Path) -> tuple[list[str], list[TableRow]]:
     """The header as it is written, and the rows; for tables whose columns have several spellings.
 
     Raises:
-        DataError: the file cannot be read as a CSV.
+        DataError: the file cannot be read as a CSV, or has more than MAX_ROWS rows.
     """
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
-            lines = [(reader.line_num, cells) for cells in _stripped(reader) if any(cells)]
+            filled = ((reader.line_num, cells) for cells in _stripped(reader) if any(cells))
+            lines = list(itertools.islice(filled, MAX_ROWS + 2))
     except csv.Error as error:
         raise DataError(
             f"{path}: not a CSV: {error}, near line {reader.line_num}. Is a quotation mark open?"
@@ -99,6 +103,10 @@ def read_header_and_rows(path: Path) -> tuple[list[str], list[TableRow]]:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
     if not lines:
         return [], []
+    if len(lines) > MAX_ROWS + 1:
+        raise DataError(
+            f"{path}: more than {MAX_ROWS} rows; a row a frame is expected. Is it another table?"
+        )
     (_, header), *rest = lines
     names = [plain_name(name) for name in header]
     return header, [

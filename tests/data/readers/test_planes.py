@@ -162,7 +162,7 @@ def _cell(index: int, text: str):
         (_cell(10, "-0.1"), "line 2: 'px_to_mm_rate' is '-0.1'"),
         (
             _cell(10, "25"),
-            "'px_to_mm_rate': millimetres per pixel from 0.001 to 10 are expected, not '25'",
+            "'px_to_mm_rate': millimetres per pixel from 0.01 to 2 are expected, not '25'",
         ),
         (_cell(10, "0,2"), "line 2: more cells than columns"),
         (_set(LINES[0] + "\n" + LINES[0]), f"2 rows for {FIRST}.png, lines 2, 3"),

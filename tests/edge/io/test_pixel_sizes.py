@@ -6,9 +6,10 @@ import pytest
 
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.io.pixel_sizes import parse_mm_per_pixel, read_pixel_sizes
+from fetal_tf.edge.io.tables import MAX_ROWS
 
 HEADER = "filename,pixel size(mm),head circumference (mm)\n"
-BEYOND = ["1e308", "1e-320", "0.0009", "10.1"]
+BEYOND = ["1e308", "1e-320", "0.009", "2.1", "6.25", "10"]
 
 
 def written(tmp_path, text, encoding="utf-8"):
@@ -24,12 +25,12 @@ def sizes(tmp_path, text, *paths):
 
 @pytest.mark.parametrize("text", ["0", "-0.1", "nan", "inf", "", "0,12", "abc", *BEYOND])
 def test_texts_that_are_no_size(text):
-    with pytest.raises(ValueError, match=f"from 0.001 to 10 are expected, not '{text}'"):
+    with pytest.raises(ValueError, match=f"from 0.01 to 2 are expected, not '{text}'"):
         parse_mm_per_pixel(text)
 
 
 def test_the_ends_of_the_range_are_sizes():
-    assert [parse_mm_per_pixel(text) for text in ("0.001", "10", "1e-1")] == [0.001, 10, 0.1]
+    assert [parse_mm_per_pixel(text) for text in ("0.01", "2", "1e-1")] == [0.01, 2, 0.1]
 
 
 def test_hc18_and_its_test_set(tmp_path):
@@ -118,7 +119,7 @@ def test_a_whole_path(tmp_path):
         ("name,size\na,1\n", "found 'name', 'size'"),
         (HEADER + "a.png,0,1\n", "line 2: .*'0'"),
         (HEADER + "a.png,0.1,1\nb.png,nan,1\n", "line 3"),
-        (HEADER + "a.png,0.1,1\nb.png,1e308,1\n", "0.001 to 10"),
+        (HEADER + "a.png,0.1,1\nb.png,1e308,1\n", "0.01 to 2"),
         ("filename,pixel size(cm)\na.png,1.1\n", r"'1.1' \(that is 11 mm"),
         (HEADER + "a.png\n", "line 2: 'pixel size.mm.' is ''"),
         (HEADER + "a.png,0,12,175\n", "line 2: more cells than columns; are there decimal commas"),
@@ -132,6 +133,15 @@ def test_a_whole_path(tmp_path):
 def test_tables_that_cannot_be_used(tmp_path, text, said):
     with pytest.raises(DataError, match=rf"sizes\.csv[:,] .*{said}"):
         read_pixel_sizes(written(tmp_path, text))
+
+
+def test_a_table_of_surplus_rows_is_read_up_to_a_limit(tmp_path):
+    rows = [f"{number}.png,0.1,\n" for number in range(MAX_ROWS)]
+    assert sizes(tmp_path, HEADER + "".join(rows), "7.png", "x.png") == {"7.png": 0.1}
+    # The rest is not even parsed: it would be a fault of its own.
+    rows += ["x.png,0.1,\n", '"open\n' + "x" * 200_000]
+    with pytest.raises(DataError, match=r"sizes\.csv: more than 100000 rows"):
+        sizes(tmp_path, HEADER + "".join(rows), "7.png")
 
 
 def test_missing_binary_and_folder(tmp_path):
