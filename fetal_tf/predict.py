@@ -15,7 +15,6 @@ from fetal_tf.edge.bundle.bundle import Bundle, resolve_bundle
 from fetal_tf.edge.bundle.prediction import (
     Prediction,
     predict_file,
-    printable,
     write_csv,
     write_json,
 )
@@ -23,6 +22,7 @@ from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.inference.runtimes import MAX_THREADS
 from fetal_tf.edge.io.files import make_writable_folder
+from fetal_tf.edge.io.foreign_text import printable
 from fetal_tf.edge.io.inputs import image_paths, picture_names
 from fetal_tf.edge.io.pixel_sizes import parse_mm_per_pixel, read_pixel_sizes
 from fetal_tf.edge.measure.clinical import INTERGROWTH_WEEKS

@@ -15,6 +15,7 @@ from fetal_tf.data.group_draw import draw_folds, draw_part, strata_by_structures
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.io.files import write_text_atomic
+from fetal_tf.edge.io.foreign_text import as_cell, of_cell
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("id", "group", "split", "fold")
@@ -113,7 +114,8 @@ def write_splits(path: Path, rows: Mapping[str, SplitRow]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in rows.values():
-        writer.writerow([row.id, row.group, row.split, "" if row.fold is None else row.fold])
+        fold = "" if row.fold is None else row.fold
+        writer.writerow([as_cell(row.id), as_cell(row.group), row.split, fold])
     write_text_atomic(path, text.getvalue())
 
 
@@ -175,7 +177,7 @@ def _check_unique(ids: Iterable[str], where: str = "") -> None:
 def _parse(path: Path, number: int, cells: list[str]) -> SplitRow:
     try:
         id, group, split, fold = cells
-        return SplitRow(id, group, split, int(fold) if fold else None)
+        return SplitRow(of_cell(id), of_cell(group), split, int(fold) if fold else None)
     except ValueError as error:
         raise DataError(
             f"{path}, line {number}: id, group, split and a whole number or nothing for the fold "

@@ -10,7 +10,7 @@ import io
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import pandas as pd
 
 from fetal_tf.edge.errors import DataError, FetalTFError
 from fetal_tf.edge.flag import flag_codes
+from fetal_tf.edge.io.foreign_text import as_cell, of_cell
 
 Row = dict[str, float | str | None]  # of one image, as a task makes it; None for what is unknown
 IMAGE_COLUMNS = ("id", "group", "flags", "refused", "error")
@@ -107,10 +108,11 @@ def _jsonable(value: Any) -> Any:
 def csv_text(table: pd.DataFrame | Sequence[Mapping[str, Any]]) -> str:
     """A frame, or rows that become one, as CSV.
 
-    Numbers to 6 digits, whole numbers exactly; what is missing is empty.
+    Numbers to 6 digits, whole numbers exactly; what is missing is empty. A text that a spreadsheet
+    would take for a formula gets an apostrophe.
     """
     frame = table if isinstance(table, pd.DataFrame) else frame_of(table)
-    return frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return _texts(frame, as_cell).to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
 def read_rows(path: Path) -> pd.DataFrame:
@@ -135,7 +137,15 @@ def read_rows(path: Path) -> pd.DataFrame:
         na_values=[""],
         float_precision="round_trip",
     )
-    return image_frame(frame)
+    return image_frame(_texts(frame, of_cell))
+
+
+def _texts(frame: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    """The frame with `change` done to every text; columns of numbers keep their type."""
+    changed = frame.select_dtypes(exclude="number").map(
+        lambda cell: change(cell) if isinstance(cell, str) else cell
+    )
+    return frame.assign(**{str(name): cells for name, cells in changed.items()})
 
 
 def count_codes(texts: Iterable[str]) -> dict[str, int]:

@@ -205,6 +205,14 @@ def test_the_file_brings_the_rows_back(tmp_path):
     assert read_splits(tmp_path / "splits.csv", samples) == rows
 
 
+def test_names_that_a_spreadsheet_would_run_come_back(tmp_path):
+    path = tmp_path / "splits.csv"
+    rows = {name: SplitRow(name, name, "train", None) for name in ("=1+1", "-x", "'@a", "-3", "b")}
+    write_splits(path, rows)
+    assert path.read_text().splitlines()[1:3] == ["'=1+1,'=1+1,train,", "'-x,'-x,train,"]
+    assert read_splits(path) == rows
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -35,6 +35,16 @@ def test_texts_that_are_empty_in_every_image_stay_texts(tmp_path):
     assert row["source"] == "007"
 
 
+def test_a_name_that_a_spreadsheet_would_run_comes_back_from_its_table(tmp_path):
+    path = tmp_path / "per_image.csv"
+    rows = [{"id": '=HYPERLINK("x")', "group": "-1+1", "n": 2**53 + 1, "d": -0.5, "error": "@a"}]
+    path.write_text(csv_text(rows))
+    first, *_ = path.read_text().splitlines()[1:]
+    assert first == f'"\'=HYPERLINK(""x"")",\'-1+1,{2**53 + 1},-0.5,\'@a'
+    (row,) = read_rows(path).to_dict("records")
+    assert {name: row[name] for name in rows[0]} == rows[0]
+
+
 def test_columns_have_one_type_each():
     rows = [
         {"id": "a", "n": 2**53 + 1, "dice": 1, "lv": None, "note": None},

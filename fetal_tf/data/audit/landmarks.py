@@ -30,6 +30,7 @@ from fetal_tf.data.readers.landmarks import IMAGE_ROOT, TABLE_FOLDER, TABLE_NAME
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.geometry.ellipse import Ellipse
 from fetal_tf.edge.geometry.landmarks import LANDMARKS
+from fetal_tf.edge.io.foreign_text import as_cell
 from fetal_tf.edge.io.tables import TableRow, read_table
 
 # (height, width) that is assumed where the image is not there: almost all of HC18's have it.
@@ -186,7 +187,7 @@ def _repaired(header: Sequence[str], audited: Iterable[tuple[AuditedFrame, _Row]
         if row.repaired is not None and frame.axes is not None:
             moved = _moved_cells(row.row, frame.axes, row.repaired)
             plain = ["".join(name.split()).lower() for name in header]  # as `read_table` compares
-            writer.writerow([moved.get(name, row.row.text(name)) for name in plain])
+            writer.writerow([as_cell(moved.get(name, row.row.text(name))) for name in plain])
     return buffer.getvalue()
 
 

@@ -12,6 +12,7 @@ from fetal_tf.edge.bundle.measurers import Measurement
 from fetal_tf.edge.errors import FetalTFError, ImageError
 from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.io.files import write_text_atomic
+from fetal_tf.edge.io.foreign_text import printable
 from fetal_tf.edge.io.images import read_frame, write_png
 
 
@@ -62,11 +63,6 @@ def predict_file(
     except FetalTFError as error:
         return Prediction(path, measurement, error=str(error))
     return Prediction(path, measurement, overlay)
-
-
-def printable(text: str) -> str:
-    r"""Text that can be written as UTF-8: a byte 0xff of a file name becomes `\udcff`."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def write_csv(path: Path, predictions: Sequence[Prediction]) -> None:

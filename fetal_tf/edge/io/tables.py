@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fetal_tf.edge.errors import DataError
+from fetal_tf.edge.io.foreign_text import of_cell
 
 MAX_ROWS = 100_000  # a table has a row a frame; the largest data set of this kind has 12 400
 
@@ -34,8 +35,8 @@ class TableRow:
         return f"{self.table.name}, line {self.line}"
 
     def text(self, column: str) -> str:
-        """The cell under `column`, without blanks around it; empty where there is none."""
-        return self.cells.get(plain_name(column), "")
+        """The text under `column`, without blanks around it; empty where there is none."""
+        return of_cell(self.cells.get(plain_name(column), ""))
 
     def number(self, column: str, positive: bool = False) -> float:
         """The cell under `column` as a finite number, where asked for above zero.
