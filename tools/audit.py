@@ -1,6 +1,7 @@
 """Check every file of a dataset before training: `python -m tools.audit focus --root DIR`.
 
-The dataset is only read. Exit code 0 means that the audit was written, whatever it found.
+The dataset is only read. Exit code 0: nothing is wrong, though something may be suspect; 1: the
+audit found something wrong; 2: it could not be done.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from fetal_tf.edge.errors import FetalTFError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command. Returns 0, or 2 with one line on stderr."""
+    """Returns 0, 1 where something is wrong with the data, or 2 with one line on stderr."""
     args = _parser().parse_args(argv)
     return run_command(lambda: _audit(args), "nothing was written")
 
@@ -46,7 +47,7 @@ def _audit(args: argparse.Namespace) -> int:
     print(audit.summary())
     for name in texts:
         print(args.out / name)
-    return 0
+    return 1 if audit.wrong else 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -21,7 +21,7 @@ def root(tmp_path):
 
 def test_it_writes_a_table_and_a_record_and_prints_a_summary(root, tmp_path, capsys):
     out = tmp_path / "audits" / "focus"
-    assert audit.main(["focus", "--root", str(root), "--out", str(out)]) == 0
+    assert audit.main(["focus", "--root", str(root), "--out", str(out)]) == 1
     printed = capsys.readouterr().out
     assert printed.startswith("6 images: 3 good, 2 suspect, 1 wrong\n")
     assert f"{out / 'audit.csv'}\n{out / 'audit.json'}\n" in printed
@@ -43,12 +43,19 @@ def test_it_writes_a_table_and_a_record_and_prints_a_summary(root, tmp_path, cap
     assert 'id="mask_disagrees"' in page and page.count("data:image/jpeg") >= 3
 
 
+def test_what_is_only_suspect_is_no_failure(tmp_path, capsys):
+    root = write_focus(tmp_path / "focus")
+    write_frame(root / "training", "009", 20)  # as training/001
+    assert audit.main(["focus", "--root", str(root), "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.startswith("6 images: 4 good, 2 suspect, 0 wrong\n")
+
+
 def test_a_second_audit_replaces_the_first_and_keeps_what_else_lies_there(root, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "notes.txt").write_text("mine")
     (out / "audit.csv").write_text("old")
-    assert audit.main(["focus", "--root", str(root), "--out", str(out)]) == 0
+    assert audit.main(["focus", "--root", str(root), "--out", str(out)]) == 1
     assert (out / "audit.csv").read_text().startswith("file,verdict,reasons\n")
     assert (out / "notes.txt").read_text() == "mine"
 
@@ -80,7 +87,7 @@ def test_a_root_without_the_dataset_is_one_line_and_nothing_is_written(tmp_path,
 def test_landmarks_get_their_own_verdicts_and_a_repaired_table(tmp_path):
     root, out = tmp_path / "phantom", tmp_path / "out"
     write_phantom("landmarks", root, 8, seed=4)
-    assert audit.main(["landmarks", "--root", str(root), "--out", str(out)]) == 0
+    assert audit.main(["landmarks", "--root", str(root), "--out", str(out)]) == 1
     with (out / "audit.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[0].keys() == {"file", "verdict", "reasons"}

@@ -42,6 +42,11 @@ class Audit:
     extremes: Extremes = field(default_factory=dict)
     tables: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def wrong(self) -> bool:
+        """Whether anything cannot be used as it is."""
+        return any(frame.verdict == VERDICTS[2] for frame in self.frames)
+
     def rows(self) -> list[dict[str, str]]:
         """A row a frame: `file`, `verdict`, and `reasons` as `code: sentence; code: sentence`."""
         return [
