@@ -31,7 +31,7 @@ quickstart: .venv/ready
 	$(BIN)/python -m fetal_tf.evaluate $(RUN)/bundle --split test
 	$(BIN)/python -m fetal_tf.predict $(RUN)/bundle $(PHANTOM)/training_set/000_HC.png \
 	  --mm-per-pixel "$$(sed -n 's/^000_HC.png,\([^,]*\),.*/\1/p' $(PHANTOM)/training_set_pixel_size_and_HC.csv)" \
-	  --out quickstart/predictions
+	  --out quickstart/predictions --overwrite
 	@echo
 	@echo "Made (from phantom images, which say nothing about patients):"
 	@echo "  the run            $(RUN)"

@@ -1,64 +1,94 @@
 """Measure images with a bundle: `python -m fetal_tf.predict BUNDLE|zoo:NAME PATH…`.
 
-Runs without TensorFlow. Exit code 0, 2 where nothing could be done, 3 where some files were broken
-or pictures not written, 130 where it was interrupted; the table then holds what was measured.
+Runs without TensorFlow. Each row is in the table as soon as its image is measured. Exit code 0, 2
+where nothing could be done or the table not be written, 3 where some files were broken or pictures
+not written, 130 after Ctrl-C and 143 after SIGTERM.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
+from fetal_tf import __version__
 from fetal_tf.edge.bundle.bundle import Bundle, resolve_bundle
-from fetal_tf.edge.bundle.prediction import (
-    Prediction,
-    predict_file,
-    write_csv,
-    write_json,
-)
+from fetal_tf.edge.bundle.prediction import Prediction, predict_file
+from fetal_tf.edge.bundle.results import Results, open_results, record_columns
+from fetal_tf.edge.bundle.seal import SEAL
 from fetal_tf.edge.errors import FetalTFError
-from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.inference.runtimes import MAX_THREADS
-from fetal_tf.edge.io.files import make_writable_folder
+from fetal_tf.edge.io.files import sha256_of
 from fetal_tf.edge.io.foreign_text import printable
-from fetal_tf.edge.io.inputs import image_paths, picture_names
+from fetal_tf.edge.io.inputs import TABLE, image_paths, picture_names
 from fetal_tf.edge.io.pixel_sizes import parse_mm_per_pixel, read_pixel_sizes
+from fetal_tf.edge.io.stopping import exit_code, sigterm_as_ctrl_c
 from fetal_tf.edge.measure.clinical import INTERGROWTH_WEEKS
 
 SHOWN = 10  # up to so many results are printed one by one; more are only in the table
 
 
+@dataclass
+class Outcome:
+    """What a command has done.
+
+    Attributes:
+        folder: of the results.
+        planned: how many images there were to measure.
+        earlier: how many more had a row from before.
+        predictions: of the images that were measured.
+        stopped: exit code of an interruption, None where there was none.
+        has_errors: whether a row of the table, also one from before, has an error.
+    """
+
+    folder: Path
+    planned: int
+    earlier: int = 0
+    predictions: list[Prediction] = field(default_factory=list)
+    stopped: int | None = None
+    has_errors: bool = False
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parsed(arguments)
     try:
-        predictions, planned = predict(options)
+        with sigterm_as_ctrl_c():
+            outcome = predict(options)
     except FetalTFError as error:
         print(printable(f"error: {error}"), file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted before the tables were written", file=sys.stderr)
-        return 130
-    report(predictions, options.out)
-    if len(predictions) < planned:
-        print(f"interrupted after {len(predictions)} of {planned} images", file=sys.stderr)
-        return 130
-    return 3 if any(p.error for p in predictions) else 0
+    except KeyboardInterrupt as stopped:
+        print("interrupted; nothing more was written", file=sys.stderr)
+        return exit_code(stopped)
+    report(outcome)
+    if outcome.stopped is not None:
+        done, planned = len(outcome.predictions), outcome.planned
+        print(
+            f"interrupted after {done} of {planned} images; --resume goes on with "
+            f"--out {printable(str(outcome.folder))}",
+            file=sys.stderr,
+        )
+        return outcome.stopped
+    return 3 if outcome.has_errors else 0
 
 
-def predict(options: argparse.Namespace) -> tuple[list[Prediction], int]:
+def predict(options: argparse.Namespace) -> Outcome:
     """Open the bundle, measure every image, write pictures and tables.
 
     Returns:
-        The predictions, and how many were planned; these are more if the user interrupted.
+        What was done; fewer images than planned if the user interrupted.
 
     Raises:
-        FetalTFError: bundle, inputs, pixel sizes or the folder `out` cannot be used.
-        KeyboardInterrupt: before the first image was measured or while the tables were written.
+        FetalTFError: bundle, inputs, pixel sizes or the folder `out` cannot be used, or a row not
+            be written.
+        KeyboardInterrupt: before the first image was measured or while the JSON was written.
     """
-    paths = image_paths(options.paths, options.out)
+    paths = image_paths(options.paths)
     sizes = read_pixel_sizes(options.pixel_size_csv).of(paths) if options.pixel_size_csv else {}
     bundle = Bundle.open(resolve_bundle(options.bundle))
     if options.convention:
@@ -68,17 +98,43 @@ def predict(options: argparse.Namespace) -> tuple[list[Prediction], int]:
     for warning in _warnings(bundle, form):
         print(printable(f"warning: {warning}"), file=sys.stderr)
 
-    make_writable_folder(options.out)
-    predictions: list[Prediction] = []
-    try:
-        _measure(options, paths, sizes, bundle, predictor, predictions)
-    except KeyboardInterrupt:
-        if not predictions:
-            raise
-    finally:
-        if predictions:
-            _write_tables(options, predictions, bundle, form)
-    return predictions, len(paths)
+    with open_results(
+        options.out,
+        _settings(options, bundle, form),
+        record_columns(bundle, predictor),
+        resume=options.resume,
+        overwrite=options.overwrite,
+    ) as results:
+        new = [path for path in paths if not results.knows(path)]
+        outcome = Outcome(results.folder, len(new), len(paths) - len(new))
+        names = dict(zip(paths, picture_names(paths, results.picture_names), strict=True))
+        pictures = {path: results.picture(names[path]) for path in new}
+        measure = partial(predict_file, bundle, predictor, ga_weeks=options.ga_weeks)
+        try:
+            _measure(options, measure, pictures, sizes, results, outcome.predictions)
+        except KeyboardInterrupt as stopped:
+            if not outcome.predictions:
+                raise
+            outcome.stopped = exit_code(stopped)
+        outcome.has_errors = any(row["error"] for row in results.table.rows)
+        if options.json:
+            results.write_json(bundle, form)
+    return outcome
+
+
+def _settings(options: argparse.Namespace, bundle: Bundle, form: str) -> dict[str, Any]:
+    """What the rows depend on, beside the images."""
+    table = options.pixel_size_csv
+    return {
+        "fetal_tf": __version__,
+        "bundle": bundle.name,
+        "bundle_seal_sha256": sha256_of(bundle.path / SEAL),
+        "format": form,
+        "convention": options.convention,
+        "mm_per_pixel": options.mm_per_pixel,
+        "pixel_size_csv_sha256": None if table is None else sha256_of(table),
+        "ga_weeks": options.ga_weeks,
+    }
 
 
 def _warnings(bundle: Bundle, form: str) -> Iterator[str]:
@@ -108,24 +164,18 @@ def _warnings(bundle: Bundle, form: str) -> Iterator[str]:
 
 def _measure(
     options: argparse.Namespace,
-    paths: Sequence[Path],
+    measure: Callable[..., Prediction],
+    pictures: Mapping[Path, Path],
     sizes: Mapping[Path, float],
-    bundle: Bundle,
-    predictor: Predictor,
+    results: Results,
     predictions: list[Prediction],
 ) -> None:
-    """Append a prediction for every path; an interruption leaves those that are done."""
-    named = list(zip(paths, picture_names(paths), strict=True))
-    with tqdm(named, desc="measuring", unit="image", disable=None) as progress:
-        for path, name in progress:
-            prediction = predict_file(
-                bundle,
-                predictor,
-                path,
-                overlay=options.out / "overlays" / name,
-                mm_per_pixel=sizes.get(path, options.mm_per_pixel),
-                ga_weeks=options.ga_weeks,
-            )
+    """Measure every image that `pictures` has a place for; an interruption leaves what is done."""
+    with tqdm(pictures.items(), desc="measuring", unit="image", disable=None) as progress:
+        for path, picture in progress:
+            mm_per_pixel = sizes.get(path, options.mm_per_pixel)
+            prediction = measure(path, picture, mm_per_pixel)
+            _append(results, prediction)
             predictions.append(prediction)
             if prediction.error:
                 what = "broken" if prediction.measurement is None else "no picture"
@@ -135,25 +185,24 @@ def _measure(
                 _say(f"warning: {path}: no row in {table}, measured in pixels only")
 
 
+def _append(results: Results, prediction: Prediction) -> None:
+    try:
+        results.add(prediction)
+    except FetalTFError as error:
+        print(prediction.as_line())  # not lost even on a full disk
+        rows = len(results.table.rows)
+        raise FetalTFError(
+            f"{error} {rows} rows are whole; --resume goes on after them."
+        ) from error
+
+
 def _say(text: str) -> None:
     tqdm.write(printable(text), file=sys.stderr)
 
 
-def _write_tables(
-    options: argparse.Namespace, predictions: Sequence[Prediction], bundle: Bundle, form: str
-) -> None:
-    try:
-        write_csv(options.out / "measurements.csv", predictions)
-        if options.json:
-            write_json(options.out / "measurements.json", predictions, bundle, form)
-    except FetalTFError:
-        for prediction in predictions:  # not lost even on a full disk
-            print(prediction.as_line())
-        raise
-
-
-def report(predictions: Sequence[Prediction], out: Path) -> None:
+def report(outcome: Outcome) -> None:
     """Print the results if they are few, and the number of each kind."""
+    predictions = outcome.predictions
     measured = [p.measurement for p in predictions if p.measurement is not None]
     if len(predictions) <= SHOWN:
         for prediction in predictions:
@@ -163,11 +212,20 @@ def report(predictions: Sequence[Prediction], out: Path) -> None:
     flagged = sum(bool(m.flags) and m.refused is None for m in measured)
     unwritten = sum(p.overlay is None for p in predictions if p.measurement is not None)
     pictures = f", {unwritten} without a picture" if unwritten else ""
+    earlier = f", {outcome.earlier} before" if outcome.earlier else ""
     print(
         f"{len(measured) - refused} measured ({flagged} flagged), {refused} refused, "
-        f"{len(predictions) - len(measured)} broken{pictures}: "
-        + printable(str(out / "measurements.csv"))
+        f"{len(predictions) - len(measured)} broken{pictures}{earlier}: "
+        + printable(str(outcome.folder / TABLE))
     )
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.out is None and (options.resume or options.overwrite):
+        parser.error("--resume and --overwrite need the folder that is meant: --out DIR")
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -206,7 +264,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--threads", type=_argument(_threads), default=1, metavar="N", help=f"1 to {MAX_THREADS}"
     )
-    parser.add_argument("--out", type=Path, default=Path("predictions"), metavar="DIR")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder for the results (default: a new one, predictions, predictions-2 …)",
+    )
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the table in DIR; measured files are left out",
+    )
+    again.add_argument(
+        "--overwrite", action="store_true", help="begin anew where DIR holds a table"
+    )
     parser.add_argument("--json", action="store_true", help="write measurements.json as well")
     return parser
 

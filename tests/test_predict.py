@@ -45,6 +45,7 @@ def test_files_folders_and_globs_to_a_table_and_pictures(place, capsys):
     assert "scans/a.png: HC 26" in said and "3 measured (0 flagged), 0 refused, 0 broken" in said
     assert sorted(p.name for p in (place / "predictions").iterdir()) == [
         "measurements.csv",
+        "measurements_settings.json",
         "overlays",
     ]
 
@@ -100,9 +101,13 @@ def test_broken_files_are_reported_and_the_others_go_on(place, capsys):
     assert len(list((place / "predictions" / "overlays").iterdir())) == 2
 
 
-def test_only_broken_files(place):
+def test_columns_are_those_of_the_bundle_whatever_comes_first(place):
     assert main(["bundle", "absent.png"]) == 3
-    assert [sorted(row) for row in table(place / "predictions")] == [["error", "file"]]
+    assert main(["bundle", "absent.png", "scans"]) == 3
+    (broken,), (first, second, _) = (table(place / f"predictions{n}") for n in ("", "-2"))
+    assert broken == first and list(first) == list(second)
+    assert [name for name, cell in broken.items() if cell] == ["file", "error"]
+    assert "hc_px" in broken and second["hc_px"]
 
 
 def test_an_image_without_a_head_is_refused_not_broken(place, capsys):
@@ -192,7 +197,7 @@ def test_an_altered_bundle_measures_nothing(place, capsys):
     assert "model_float32.tflite: altered" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("written_before", [0, 2])
+@pytest.mark.parametrize("written_before", range(6))  # settings, header, two of picture and row
 def test_a_full_disk_is_an_error_and_leaves_no_half_file(
     place, capsys, monkeypatch, written_before
 ):
@@ -205,25 +210,24 @@ def test_a_full_disk_is_an_error_and_leaves_no_half_file(
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    assert main(["bundle", "scans"]) == 2
-    assert "No space left" in capsys.readouterr().err
-    files = [p for p in (place / "predictions").rglob("*") if p.is_file()]
-    assert len(files) == written_before
-    for path in files:
-        Image.open(path).load()
-
-
-def test_where_not_even_the_table_can_be_written_the_screen_has_it(place, capsys):
-    (place / "predictions" / "measurements.csv").mkdir(parents=True)
     assert main(["bundle", "scans", "--mm-per-pixel", "0.8"]) == 2
     said = capsys.readouterr()
-    assert "measurements.csv: cannot be written" in said.err
-    assert "scans/a.png: HC 26" in said.out and "scans/b.png: HC 26" in said.out
+    assert "No space left" in said.err
+    for path in (place / "predictions" / "overlays").glob("*"):
+        Image.open(path).load()
+    rows = table(place / "predictions") if written_before >= 4 else []
+    assert [row["file"] for row in rows] == ["scans/a.png", "scans/b.png"][: len(rows)]
+    assert len(rows) == max(0, written_before // 2 - 1)
+    if written_before >= 2:  # the row that had no space is not lost
+        assert f"scans/{'ab'[len(rows)]}.png: HC 26" in said.out
+        assert f"{len(rows)} rows are whole" in said.err
+    assert not list((place / "predictions").glob(".*"))
 
 
 def test_a_picture_that_cannot_be_written_costs_no_measurement(place, capsys):
     (place / "predictions" / "overlays" / "a.png").mkdir(parents=True)
-    assert main(["bundle", "scans", "--mm-per-pixel", "0.8", "--json"]) == 3
+    command = ["bundle", "scans", "--mm-per-pixel", "0.8", "--json", "--out", "predictions"]
+    assert main(command) == 3
     first, second = table(place / "predictions")
     for row in (first, second):
         assert float(row["hc_mm"]) == pytest.approx(np.pi * (60 + 46) * 0.8, rel=0.01)
@@ -285,7 +289,7 @@ def test_a_name_whose_bytes_are_no_text(place, capsys):
     assert r"scan\udcff.png: HC" in capsys.readouterr().out
     (place / name).write_bytes(b"")
     assert main(["bundle", name, "--json"]) == 3
-    (row,) = table(place / "predictions")
+    (row,) = table(place / "predictions-2")
     assert row["error"].startswith(r"scan\udcff.png: the file is empty")
 
 

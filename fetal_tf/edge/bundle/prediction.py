@@ -1,19 +1,20 @@
-"""Measures image files; writes their pictures, a CSV table and JSON."""
+"""Measures image files and writes their pictures; what tables and JSON say of them."""
 
-import csv
-import io
 import json
-from collections.abc import Sequence
+import math
+import traceback
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fetal_tf.edge.bundle.bundle import Bundle
 from fetal_tf.edge.bundle.measurers import Measurement
-from fetal_tf.edge.errors import FetalTFError, ImageError
+from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.inference.predictor import Predictor
-from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.edge.io.foreign_text import printable
 from fetal_tf.edge.io.images import read_frame, write_png
+
+_TEXTS = ("file", "flags", "notes", "refused", "error")  # columns of texts, empty ones among them
 
 
 @dataclass(frozen=True)
@@ -51,61 +52,61 @@ def predict_file(
 ) -> Prediction:
     """Measure one image and write its picture; errors are kept in the prediction.
 
-    A broken image has no measurement. If only its picture cannot be written, it has one.
+    A broken image has no measurement. If only its picture cannot be written, it has one. No error
+    is raised, not even an unexpected one: one image never costs the others.
     """
     try:
         frame = read_frame(path)
-    except ImageError as error:
-        return Prediction(path, error=str(error))
-    measurement = bundle.measure(predictor, frame.gray, mm_per_pixel, ga_weeks, frame.notes)
+        measurement = bundle.measure(predictor, frame.gray, mm_per_pixel, ga_weeks, frame.notes)
+    except Exception as error:
+        return Prediction(path, error=_cause(path, error))
     try:
         write_png(overlay, bundle.measurer.draw(frame.gray, measurement))
-    except FetalTFError as error:
-        return Prediction(path, measurement, error=str(error))
+    except Exception as error:
+        return Prediction(path, measurement, error=_cause(path, error))
     return Prediction(path, measurement, overlay)
 
 
-def write_csv(path: Path, predictions: Sequence[Prediction]) -> None:
-    """One row per input: file, overlay, the measurement's record, error; numbers to 6 digits."""
-    rows = _rows(predictions, path.parent)
-    text = io.StringIO()
-    columns = max((list(row) for row in rows), key=len)
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text_atomic(path, text.getvalue())
+def _cause(path: Path, error: Exception) -> str:
+    """The message of an error, or where an unexpected one comes from."""
+    if isinstance(error, FetalTFError):
+        return str(error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"{path}: unexpected {type(error).__name__}: {error} "
+        f"({Path(place.filename).name}, line {place.lineno}); please report it"
+    )
 
 
-def write_json(
-    path: Path, predictions: Sequence[Prediction], bundle: Bundle, format_name: str
-) -> None:
-    """The same rows as JSON, with the bundle's name and units; unknown values are null."""
+def table_row(prediction: Prediction, folder: Path) -> dict[str, float | str | None]:
+    """The row of an input: file, picture as seen from `folder`, the measurement's record, error."""
+    picture, measurement = prediction.overlay, prediction.measurement
+    return {
+        "file": str(prediction.path),
+        "overlay": None if picture is None else picture.relative_to(folder).as_posix(),
+        **({} if measurement is None else measurement.as_record()),
+        "error": prediction.error,
+    }
+
+
+def json_text(rows: Iterable[Mapping[str, str]], bundle: Bundle, format_name: str) -> str:
+    """A table's rows as JSON, with the bundle's name and units; unknown values are null."""
     tree = {
         "bundle": bundle.name,
         "format": format_name,
         "phantom": bundle.phantom,
         "units": bundle.manifest.get("units", {}),
-        "measurements": _rows(predictions, path.parent),
+        "measurements": [{name: _value(name, cell) for name, cell in row.items()} for row in rows],
     }
-    write_text_atomic(path, json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    return json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _rows(predictions: Sequence[Prediction], folder: Path) -> list[dict[str, float | str | None]]:
-    return [_row(prediction, folder) for prediction in predictions]
-
-
-def _row(prediction: Prediction, folder: Path) -> dict[str, float | str | None]:
-    row: dict[str, float | str | None] = {"file": printable(str(prediction.path))}
-    if prediction.measurement is not None:
-        row["overlay"] = _overlay_name(prediction, folder)
-        for name, value in prediction.measurement.as_record().items():
-            # Six digits give a thousandth of a millimetre; more would be false precision.
-            row[name] = float(f"{value:.6g}") if isinstance(value, float) else value
-    row["error"] = printable(prediction.error)
-    return row
-
-
-def _overlay_name(prediction: Prediction, folder: Path) -> str | None:
-    if prediction.overlay is None:
-        return None
-    return printable(prediction.overlay.relative_to(folder).as_posix())
+def _value(column: str, cell: str) -> float | str | None:
+    """What a cell of the table says: a number, a text, or None for nothing."""
+    if column in _TEXTS:
+        return cell
+    try:
+        number = float(cell)
+    except ValueError:
+        return cell or None
+    return number if math.isfinite(number) else None

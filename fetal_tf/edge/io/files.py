@@ -32,14 +32,15 @@ def replaced_atomically(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     finally:
         # What stopped the writing may stop the removal; the first cause is the one to report.
         with suppress(OSError):
             temporary.unlink()
 
 
-def _unwritable(path: Path, error: OSError) -> FetalTFError:
+def unwritable(path: Path, error: OSError) -> FetalTFError:
+    """The error of a command that could not write `path`: the cause, and what to do."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return FetalTFError(
         f"{path}: cannot be written: {error.strerror or error}. Nothing was changed there; "
@@ -60,7 +61,7 @@ def make_writable_folder(path: Path) -> None:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
 
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:

@@ -1,5 +1,6 @@
 """Atomic folders: written beside their place, then moved into it."""
 
+import itertools
 import os
 import secrets
 import shutil
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.edge.io.files import unwritable
 
 
 def is_replaceable(target: Path, marker: str) -> bool:
@@ -15,6 +17,24 @@ def is_replaceable(target: Path, marker: str) -> bool:
     if not target.exists():
         return True
     return target.is_dir() and (not any(target.iterdir()) or (target / marker).is_file())
+
+
+def new_folder(path: Path) -> Path:
+    """Make `path`, or where it is there already `path-2`, `path-3` …; two processes get two.
+
+    Raises:
+        FetalTFError: no folder can be made there.
+    """
+    for number in itertools.count(1):
+        folder = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        return folder
+    raise AssertionError("numbers do not end")
 
 
 @contextmanager

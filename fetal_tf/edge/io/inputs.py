@@ -7,37 +7,39 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fetal_tf.edge.errors import ImageError
+from fetal_tf.edge.io.foreign_text import printable
 from fetal_tf.edge.io.images import IMAGE_SUFFIXES
 
+TABLE, OVERLAYS = "measurements.csv", "overlays"  # what a run makes: its table, its pictures
 _ANNOTATION = "_annotation"  # HC18 keeps its masks beside its images
 # A file name has 255 bytes at most; `replaced_atomically` writes STEM.png as .STEM.01234567.png.
 _MAX_STEM_BYTES = 255 - len("..01234567.png")
 
 
-def image_paths(references: Iterable[str], out: Path | None = None) -> list[Path]:
+def image_paths(references: Iterable[str]) -> list[Path]:
     """Expand files, folders (their images, without subfolders) and globs to a list without repeats.
 
     A named file is always taken; if it is missing or no image, reading it will fail. Folders and
     globs give only names with an image's suffix, without HC18's `…_Annotation.png` and without
-    files under `out`, the pictures of an earlier run.
+    the pictures of an earlier run, which lie beside its table.
 
     Raises:
         ImageError: a folder that cannot be listed, a folder or a glob without an image.
     """
     found: dict[str, Path] = {}
     for reference in references:
-        for path in _expanded(reference, out):
+        for path in _expanded(reference):
             # Not Path.resolve, nor Path.is_file below: they raise for a name too long or a loop of
             # links, which is that file's error when it is read.
             found.setdefault(os.path.realpath(path), path)
     return list(found.values())
 
 
-def _expanded(reference: str, out: Path | None) -> list[Path]:
+def _expanded(reference: str) -> list[Path]:
     path = Path(reference)
     if os.path.isdir(path):
         try:
-            images = _images(path.iterdir(), out)
+            images = _images(path.iterdir())
         except OSError as error:
             raise ImageError(f"{reference}: cannot be listed: {error.strerror or error}") from error
         if not images:
@@ -48,45 +50,44 @@ def _expanded(reference: str, out: Path | None) -> list[Path]:
         return images
     if os.path.exists(path) or not glob.has_magic(reference):
         return [path]
-    images = _images(map(Path, glob.glob(reference, recursive=True)), out)
+    images = _images(map(Path, glob.glob(reference, recursive=True)))
     if not images:
         raise ImageError(f"{reference}: no image matches ({', '.join(IMAGE_SUFFIXES)})")
     return images
 
 
-def _images(paths: Iterable[Path], out: Path | None) -> list[Path]:
-    own = Path(os.path.realpath(out)) if out is not None else None
+def _images(paths: Iterable[Path]) -> list[Path]:
     return sorted(
         path
         for path in paths
         if path.suffix.lower() in IMAGE_SUFFIXES
         and not path.name.startswith(".")
         and not path.stem.lower().endswith(_ANNOTATION)
-        and (own is None or own not in Path(os.path.realpath(path)).parents)
+        and not (path.parent.name == OVERLAYS and os.path.isfile(path.parent.parent / TABLE))
         and os.path.isfile(path)
     )
 
 
-def picture_names(paths: Sequence[Path]) -> list[str]:
+def picture_names(paths: Sequence[Path], taken: Iterable[str] = ()) -> list[str]:
     """A file name ending in .png for each path, all different even if case is ignored.
 
     The name is the stem if that is unique; otherwise the folder's name is put before it, and if
     needed a number after it. It is cut so that no file name, not even the temporary one, exceeds
-    255 bytes.
+    255 bytes. No name is one of `taken`, as a table has them.
     """
     stems = Counter(path.stem.casefold() for path in paths)
-    used: set[str] = set()
+    used = {Path(name).stem.casefold() for name in taken}
     names = []
     for path in paths:
         base = path.stem
         if stems[base.casefold()] > 1:
             base = f"{Path(os.path.realpath(path)).parent.name}_{base}"
         name, number = _cut(base, _MAX_STEM_BYTES), 1
-        while name.casefold() in used:
+        while printable(name).casefold() in used:
             number += 1
             ending = f"-{number}"
             name = _cut(base, _MAX_STEM_BYTES - len(ending)) + ending
-        used.add(name.casefold())
+        used.add(printable(name).casefold())
         names.append(f"{name}.png")
     return names
 

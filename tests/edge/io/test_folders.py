@@ -3,7 +3,7 @@ import os
 import pytest
 
 from fetal_tf.edge.errors import FetalTFError
-from fetal_tf.edge.io.folders import staged_entries, staged_folder
+from fetal_tf.edge.io.folders import new_folder, staged_entries, staged_folder
 
 
 def contents(folder):
@@ -83,3 +83,11 @@ def test_a_failed_move_brings_the_older_folder_back(tmp_path, monkeypatch):
     with pytest.raises(FetalTFError, match=r"No space left"), staged_folder(target) as folder:
         (folder / "new.txt").write_text("new")
     assert contents(tmp_path) == {"out/old.txt": "old"}
+
+
+def test_each_gets_a_folder_of_its_own(tmp_path):
+    (tmp_path / "p").touch()
+    folders = [new_folder(tmp_path / "p"), new_folder(tmp_path / "p"), new_folder(tmp_path / "q")]
+    assert [folder.name for folder in folders] == ["p-2", "p-3", "q"]
+    with pytest.raises(FetalTFError, match="p/q: cannot be written: Not a directory"):
+        new_folder(tmp_path / "p" / "q")

@@ -35,9 +35,9 @@ def test_a_folder_gives_its_images_in_order(folder):
 
 def test_globs_and_what_an_earlier_run_made(folder):
     pattern = str(folder / "**" / "*.png")
-    found = names(image_paths([pattern], out=folder / "out"), folder)
-    assert found == ["a.png", "sub/a.png"]
     assert "out/overlays/a.png" in names(image_paths([pattern]), folder)
+    (folder / "out" / "measurements.csv").touch()
+    assert names(image_paths([pattern]), folder) == ["a.png", "sub/a.png"]
 
 
 def test_repeats_are_one_input(folder):
@@ -96,6 +96,12 @@ def test_long_names_are_cut_so_that_the_temporary_one_fits(tmp_path, letter):
 def test_same_stems_get_their_folders_name():
     paths = [Path("/x/p1/a.png"), Path("/x/p2/a.png"), Path("/x/p2/a.jpg"), Path("/x/p2/b.png")]
     assert picture_names(paths) == ["p1_a.png", "p2_a.png", "p2_a-2.png", "b.png"]
+
+
+def test_names_that_a_table_has_are_taken():
+    paths = [Path("/x/p1/a.png"), Path("/x/p2/b.png"), Path("/x/p2/scan\udcff.png")]
+    taken = ["A.png", "b-2.png", r"scan\udcff.png"]
+    assert picture_names(paths, taken) == ["a-2.png", "b.png", "scan\udcff-2.png"]
 
 
 part = st.text("aAb_-12", min_size=1, max_size=3)

@@ -1,0 +1,160 @@
+"""A folder of results that grows image by image, and on which a broken-off command goes on.
+
+DIR/measurements.csv     a row an image
+DIR/measurements.json    all rows once more, where asked for
+DIR/overlays/            the pictures
+DIR/settings.json        what measures here: nothing else may go on with the table
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fetal_tf.edge.bundle.bundle import Bundle
+from fetal_tf.edge.bundle.prediction import Prediction, json_text, table_row
+from fetal_tf.edge.errors import DataError, FetalTFError
+from fetal_tf.edge.inference.predictor import Predictor
+from fetal_tf.edge.io.files import make_writable_folder, write_text_atomic
+from fetal_tf.edge.io.folders import new_folder
+from fetal_tf.edge.io.foreign_text import printable
+from fetal_tf.edge.io.growing_table import GrowingTable
+from fetal_tf.edge.io.inputs import OVERLAYS, TABLE
+from fetal_tf.edge.io.lock import only_writer
+from fetal_tf.edge.io.tables import read_table
+
+JSON, SETTINGS = "measurements.json", "measurements_settings.json"
+_FOLDER = "folder"  # the setting that file names in the table are relative to
+
+
+@dataclass(frozen=True)
+class Results:
+    """A folder of results that this process alone writes into.
+
+    Attributes:
+        folder: where they are.
+        table: the rows.
+        before: the real paths of the files that had a row when the command began.
+    """
+
+    folder: Path
+    table: GrowingTable
+    before: frozenset[str] = frozenset()
+
+    def knows(self, path: Path) -> bool:
+        """Whether a file has a row from before."""
+        return _real(path) in self.before
+
+    def add(self, prediction: Prediction) -> None:
+        """Append a row; FetalTFError where it cannot be written."""
+        self.table.append(table_row(prediction, self.folder))
+
+    def picture(self, name: str) -> Path:
+        return self.folder / OVERLAYS / name
+
+    @property
+    def picture_names(self) -> list[str]:
+        """Names of the pictures that rows have."""
+        return [Path(row["overlay"]).name for row in self.table.rows if row["overlay"]]
+
+    def write_json(self, bundle: Bundle, format_name: str) -> None:
+        """All rows as `measurements.json`."""
+        write_text_atomic(self.folder / JSON, json_text(self.table.rows, bundle, format_name))
+
+
+@contextmanager
+def open_results(
+    out: Path | None,
+    settings: Mapping[str, Any],
+    columns: Sequence[str],
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Iterator[Results]:
+    """Results in `out`, or in a new folder `predictions`, `predictions-2` …, locked for the block.
+
+    A folder without a row at the end keeps no table.
+
+    Args:
+        out: the folder; None for a new one.
+        settings: what the rows depend on, a JSON tree; a table measured with others is not resumed.
+        columns: of a measurement's record.
+        resume: go on with the table that is there.
+        overwrite: begin anew where a table is there; its pictures are removed.
+
+    Raises:
+        FetalTFError: another process writes there, a table is there and neither `resume` nor
+            `overwrite` is asked for, it was measured with other settings, or it cannot be written.
+    """
+    if out is None:
+        out = new_folder(Path("predictions"))
+    make_writable_folder(out)
+    columns = ("file", "overlay", *columns, "error")
+    with only_writer(out, "Wait until it ends, or name another folder with --out."):
+        if resume and (out / TABLE).exists():
+            results = _resumed(out, settings, columns)
+        else:
+            if (out / TABLE).exists():
+                _make_way(out, overwrite)
+            tree = {**settings, _FOLDER: os.getcwd()}
+            write_text_atomic(out / SETTINGS, json.dumps(tree, indent=2) + "\n")
+            results = Results(out, GrowingTable.begin(out / TABLE, columns))
+        try:
+            yield results
+        finally:
+            if not results.table.rows:
+                for name in (TABLE, SETTINGS):
+                    (out / name).unlink(missing_ok=True)
+
+
+def record_columns(bundle: Bundle, predictor: Predictor) -> list[str]:
+    """What every record of this bundle's measurements holds, as measured on a black frame."""
+    black = np.zeros(bundle.input_shape[:2], np.uint8)
+    return list(bundle.measure(predictor, black).as_record())
+
+
+def _resumed(out: Path, settings: Mapping[str, Any], columns: Sequence[str]) -> Results:
+    try:
+        before = json.loads((out / SETTINGS).read_bytes())
+        folder, found = Path(before[_FOLDER]), {name: before[name] for name in settings}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(
+            f"{out / SETTINGS}: cannot be read, so nothing can go on there; "
+            "use --overwrite or another folder"
+        ) from error
+    changed = [
+        f"{name} {found[name]!r} there, {value!r} here"
+        for name, value in settings.items()
+        if found[name] != value
+    ]
+    if changed:
+        raise DataError(
+            f"{out}: was measured with other settings: {'; '.join(changed)}. Repeat its command "
+            "with --resume, or use --overwrite or another folder."
+        )
+    table = GrowingTable.reopen(out / TABLE, columns)
+    return Results(out, table, frozenset(_real(folder / row["file"]) for row in table.rows))
+
+
+def _real(path: Path) -> str:
+    return printable(os.path.realpath(path))
+
+
+def _make_way(out: Path, overwrite: bool) -> None:
+    """Remove the results of an earlier command, with the pictures that its table names."""
+    if not overwrite:
+        raise FetalTFError(
+            f"{out}: holds {TABLE} already. Use --resume to go on with it, --overwrite to begin "
+            "anew, or another folder."
+        )
+    with suppress(DataError):  # a table that cannot be read names no pictures
+        for row in read_table(out / TABLE, ["overlay"]):
+            name = Path(row.text("overlay")).name
+            if name:
+                (out / OVERLAYS / name).unlink(missing_ok=True)
+    (out / JSON).unlink(missing_ok=True)

@@ -1,0 +1,30 @@
+"""Ends a command at a signal as Ctrl-C does: what it has done is kept, and it says so."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Never
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as `kill` and a machine that shuts down send it."""
+
+
+def exit_code(stopped: KeyboardInterrupt) -> int:
+    """128 and the signal's number, as shells have it: 130 for Ctrl-C, 143 for SIGTERM."""
+    return 128 + (signal.SIGTERM if isinstance(stopped, Terminated) else signal.SIGINT)
+
+
+@contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """Within the block SIGTERM raises `Terminated`; only for the main thread of a command."""
+
+    def terminate(number: int, frame: FrameType | None) -> Never:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
