@@ -16,6 +16,7 @@ from fetal_tf.edge.io.images import read_mask
 # size) outside the ellipse whose perimeter is the CSV's HC. That is half the drawn line.
 ANNOTATION_LINE_PX = 2.8
 _MIN_IOU = 0.9
+_MAX_VALUE_SHARE = 0.05  # of the drawing; a soft edge spreads over many values
 
 
 def load_ellipse_mask(path: Path, line_px: float = ANNOTATION_LINE_PX) -> np.ndarray:
@@ -64,14 +65,17 @@ def caliper_ellipse(annotation: np.ndarray, line_px: float = ANNOTATION_LINE_PX)
     is by having an inner border too; a filled annotation does not.
 
     Args:
-        annotation: uint8 (height, width), 0 outside; any one value is the drawing.
+        annotation: uint8 (height, width), 0 outside; any one value is the drawing. Its edges may
+            be soft.
         line_px: width of the line that a filled annotation was filled from.
 
     Raises:
-        ValueError: nothing is drawn, or what is drawn differs from every ellipse (IoU < 0.9).
+        ValueError: nothing is drawn, what is drawn has several values, or it differs from every
+            ellipse (IoU < 0.9).
     """
     if not annotation.any():
         raise ValueError("the mask is empty")
+    _check_one_value(annotation)
     level = annotation.astype(np.float32) / annotation.max()
     drawn = level >= 0.5
     points = sub_pixel_contour(level)
@@ -99,6 +103,20 @@ def draw_annotation(
     if not filled:
         drawn &= ~rasterise(ellipse.shrunk(line_px / 2), shape)
     return drawn.astype(np.uint8) * 255
+
+
+def _check_one_value(annotation: np.ndarray) -> None:
+    """Raise a ValueError where another value than the brightest fills a part of the drawing."""
+    counts, brightest = np.bincount(annotation.ravel(), minlength=256), int(annotation.max())
+    drawn = int(counts[1:].sum())
+    between = np.arange(256) / brightest
+    filled = (counts > _MAX_VALUE_SHARE * drawn) & (between > 0.1) & (between < 0.9)
+    if filled.any():
+        found = ", ".join(f"{v} ({counts[v]} px)" for v in (*np.flatnonzero(filled), brightest))
+        raise ValueError(
+            f"the mask holds several values beside 0: {found}; one structure in one value is "
+            "expected"
+        )
 
 
 def _convex_hull(drawn: np.ndarray) -> np.ndarray:

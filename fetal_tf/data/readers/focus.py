@@ -29,7 +29,7 @@ from fetal_tf.data.readers.focus_annotations import (
     read_ellipses,
     read_rectangles,
 )
-from fetal_tf.data.readers.focus_checks import check_agreement, check_places
+from fetal_tf.data.readers.focus_checks import check_agreement, check_angles, check_places
 from fetal_tf.data.readers.focus_files import FocusFiles, list_focus
 from fetal_tf.data.readers.focus_masks import LABELS, fitted_ellipse, load_nested_mask, read_inside
 from fetal_tf.data.readers.frames import check_mask_size, read_frames
@@ -62,9 +62,9 @@ def read_focus(root: Path, *, exclude: Sequence[str] = ()) -> list[Sample]:
     """
     root = Path(root)
     files = list_focus(root)
-    return _grouped(
-        read_frames(root, files, lambda id: read_focus_frame(id, files[id]), exclude=exclude)
-    )
+    samples = read_frames(root, files, lambda id: read_focus_frame(id, files[id]), exclude=exclude)
+    check_angles(root, (ellipse for sample in samples for ellipse in sample.ellipses.values()))
+    return _grouped(samples)
 
 
 def read_focus_frame(id: str, files: FocusFiles) -> Sample:
@@ -92,7 +92,7 @@ def _masks(files: FocusFiles, shape: tuple[int, int]) -> dict[str, Path]:
     files.check_labels()
     masks = {structure: path for structure in LABELS if (path := files.mask(structure))}
     for path in masks.values():
-        check_mask_size(path, image_size(path), shape)
+        check_mask_size(path, image_size(path), shape, files.only(IMAGES))
     return masks
 
 

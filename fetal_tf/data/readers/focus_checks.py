@@ -1,6 +1,7 @@
 """Check that the annotations of one FOCUS frame agree with each other and with the image."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ MAX_SHARE_OUTSIDE = 0.05
 # Of the image's area; real hearts cover 2 to 18 %, real thoraxes 9 to 56 %, cut or not.
 MIN_AREA_SHARE = 0.002
 MAX_AREA_SHARE = 4.0
+MAX_EXTENT = 1.2  # of the image's sides; real thoraxes stay below 1
 _OUTLINE_POINTS = 360
+_ANGLES_NEEDED = 8  # by chance 1 in 10^11 in degrees
 
 
 def check_agreement(path: Path, structure: str, ellipse: Ellipse, boxed: Ellipse) -> None:
@@ -46,7 +49,8 @@ def check_places(image: Path, ellipses: Mapping[str, Ellipse], shape: tuple[int,
 
     Raises:
         DataError: a centre lies outside the image, an area is next to nothing or several images
-            large, or more than 5 % of the heart's outline lie outside the thorax.
+            large, it is longer than the image, or more than 5 % of the heart's outline lie outside
+            the thorax.
     """
     height, width = shape
     for structure, ellipse in ellipses.items():
@@ -63,11 +67,36 @@ def check_places(image: Path, ellipses: Mapping[str, Ellipse], shape: tuple[int,
                 f"{100 * MIN_AREA_SHARE:g} to {100 * MAX_AREA_SHARE:g} are expected; are its "
                 "numbers pixels of this image?"
             )
+        wide, high = (2 * reach for reach in ellipse.reach)
+        if wide > MAX_EXTENT * width or high > MAX_EXTENT * height:
+            raise DataError(
+                f"{image}: the {structure} is {wide:.0f}x{high:.0f} px, larger "
+                f"than its image of {width}x{height}; are its axes whole ones? Semi-axes are "
+                "expected"
+            )
     outside = heart_share_outside(ellipses)
     if outside > MAX_SHARE_OUTSIDE:
         raise DataError(
             f"{image}: {100 * outside:.0f} % of the heart's outline lie outside the thorax, "
             f"at most {100 * MAX_SHARE_OUTSIDE:.0f} % are expected"
+        )
+
+
+def check_angles(folder: Path, ellipses: Iterable[Ellipse]) -> None:
+    """Refuse angles of a whole dataset that look like radians.
+
+    Args:
+        folder: the dataset, for the message.
+        ellipses: all of it; of fewer than 8 nothing can be told.
+
+    Raises:
+        DataError: no axis is turned by more than 3.14 degrees from the image's sides.
+    """
+    angles = [ellipse.angle_deg % 90 for ellipse in ellipses]
+    if len(angles) >= _ANGLES_NEEDED and max(angles) <= math.pi:
+        raise DataError(
+            f"{folder}: all {len(angles)} ellipses have angles up to {max(angles):.2f} (beside "
+            "right angles): they look like radians, degrees are expected"
         )
 
 

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
-from fetal_tf.edge.io.images import IMAGE_SUFFIXES
+from fetal_tf.edge.io.images import IMAGE_SUFFIXES, frame_notes
 
 _SHOWN_PROBLEMS = 5
 _SHOWN_IDS = 20
@@ -44,7 +44,9 @@ def read_frames(
 
     def attempt(id: str) -> Sample | DataError:
         try:
-            return read(id)
+            sample = read(id)
+            check_square(sample.image_path)
+            return sample
         except DataError as error:
             return error
 
@@ -58,6 +60,23 @@ def read_frames(
     return [sample for sample in found if isinstance(sample, Sample)]
 
 
+def check_square(image: Path) -> None:
+    """Refuse a frame whose file states pixels that are not square.
+
+    Read for a measurement, its width is corrected; nobody knows which pixels were annotated.
+
+    Raises:
+        DataError: they are not square.
+    """
+    for note in frame_notes(image):
+        if note.code == "pixels_made_square":
+            raise DataError(
+                f"{image}: {note.message.partition(':')[0]}, so it is unknown which pixels the "
+                "annotation belongs to. Save frame and annotation with square pixels, or remove "
+                "the resolution from the file."
+            )
+
+
 def visible_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
     """Files by suffix, sorted, of a folder that may be absent.
 
@@ -67,9 +86,13 @@ def visible_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> lis
     return sorted(p for p in paths if p.suffix.lower() in suffixes and not p.name.startswith("."))
 
 
-def check_mask_size(mask: object, found: tuple[int, int], expected: tuple[int, int]) -> None:
-    """Raise a DataError where a mask has not its image's size; both are (height, width)."""
+def check_mask_size(
+    mask: object, found: tuple[int, int], expected: tuple[int, int], image: Path | None = None
+) -> None:
+    """Raise a DataError where a mask has not the size of its `image`; both are (height, width)."""
     if found != expected:
+        if image is not None:
+            check_square(image)  # which would explain it
         raise DataError(
             f"{mask}: mask is {found[0]}x{found[1]} (height x width), "
             f"image is {expected[0]}x{expected[1]}"

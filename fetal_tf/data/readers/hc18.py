@@ -19,6 +19,7 @@ from pathlib import Path
 
 from fetal_tf.data.readers.ellipse_annotation import (
     ANNOTATION_LINE_PX,
+    load_ellipse,
     load_ellipse_landmarks,
     load_ellipse_mask,
 )
@@ -27,23 +28,24 @@ from fetal_tf.data.readers.hc18_files import (
     ANNOTATION_ENDING,
     FILENAME_COLUMN,
     HC_COLUMN,
-    PIXEL_SIZE_COLUMN,
     HC18Files,
     group_of,
     list_hc18,
 )
+from fetal_tf.data.readers.head_circumference import check_head_circumference, mm_per_pixel_of
 from fetal_tf.data.readers.registry import DATASETS
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.io.images import image_size
-from fetal_tf.edge.io.pixel_sizes import row_mm_per_pixel
 
 
 @DATASETS.register("hc18")
 def read_hc18(
     root: Path, *, exclude: Sequence[str] = (), annotation_line_px: float = ANNOTATION_LINE_PX
 ) -> list[Sample]:
-    """Read every annotated frame below `root`, sorted by id; only headers are decoded.
+    """Read every annotated frame below `root`, sorted by id; of images only headers are decoded.
+
+    The table's circumference is held against the annotation: see `head_circumference`.
 
     A frame's landmarks are the ends of its annotated ellipse: the long axis as OFD, the short as
     BPD.
@@ -60,7 +62,7 @@ def read_hc18(
     """
     files = list_hc18(Path(root))
     read = functools.partial(_sample, files=files, line_px=annotation_line_px)
-    return read_frames(files.folder, files.ids, read, exclude=exclude)
+    return read_frames(files.folder, files.ids, read, exclude=exclude, workers=2)
 
 
 def _sample(id: str, files: HC18Files, line_px: float) -> Sample:
@@ -83,9 +85,12 @@ def _sample(id: str, files: HC18Files, line_px: float) -> Sample:
     annotation = only_path(files.annotations.get(id, []), files.folder, id + ANNOTATION_ENDING)
     if annotation is None:
         raise DataError(f"{files.folder / id}{ANNOTATION_ENDING}.png: missing annotation")
-    mm_per_pixel = row_mm_per_pixel(row, PIXEL_SIZE_COLUMN)
+    mm_per_pixel = mm_per_pixel_of(row)
     reference = {"hc_mm": row.number(HC_COLUMN, positive=True)} if row.text(HC_COLUMN) else {}
-    check_mask_size(annotation, image_size(annotation), image_size(image))
+    check_mask_size(annotation, image_size(annotation), image_size(image), image)
+    if reference:
+        ellipse, _ = load_ellipse(annotation, line_px)
+        check_head_circumference(row, ellipse.perimeter, mm_per_pixel, files.beside(row))
     return Sample(
         id=id,
         image_path=image,

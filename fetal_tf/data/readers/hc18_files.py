@@ -1,5 +1,6 @@
 """List the images, annotations and CSV rows of HC18's layout by id."""
 
+import functools
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,6 +41,19 @@ class HC18Files:
     def ids(self) -> set[str]:
         """Every id that a file or a row has."""
         return self.rows.keys() | self.images.keys() | self.annotations.keys()
+
+    def beside(self, row: TableRow) -> list[TableRow]:
+        """The rows above and below one."""
+        place = self._places[row.line]
+        return [self._ordered[i] for i in (place - 1, place + 1) if 0 <= i < len(self._ordered)]
+
+    @functools.cached_property
+    def _ordered(self) -> list[TableRow]:
+        return sorted((r for rows in self.rows.values() for r in rows), key=lambda row: row.line)
+
+    @functools.cached_property
+    def _places(self) -> dict[int, int]:
+        return {row.line: place for place, row in enumerate(self._ordered)}
 
 
 def list_hc18(root: Path) -> HC18Files:

@@ -211,6 +211,8 @@ def _frames_note(image: Image.Image) -> Iterator[Flag]:
 
 def _orientation(image: Image.Image) -> int:
     """EXIF's orientation, 1 to 8; 1 is upright."""
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1  # Pillow would decode the picture to look behind it
     stated = image.getexif().get(ExifTags.Base.Orientation, 1)
     return stated if stated in range(1, 9) else 1
 
@@ -289,7 +291,7 @@ def _gray(image: Image.Image, path: Path) -> tuple[np.ndarray, tuple[Flag, ...]]
 
 def _upright(image: Image.Image) -> Image.Image:
     """The decoded picture, turned as its EXIF says; Pillow turns a TIFF when it decodes it."""
-    if image.format == "TIFF":
+    if image.format == "TIFF" or _orientation(image) == 1:
         image.load()
         return image
     return ImageOps.exif_transpose(image)

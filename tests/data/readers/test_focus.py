@@ -1,6 +1,7 @@
 """FOCUS reader: what it reads, and what it says about each way a folder can be broken."""
 
 import itertools
+import math
 import os
 import pickle
 import re
@@ -97,6 +98,30 @@ def test_the_file_of_one_frame_may_be_missing(root, kind):
     for path in (root / "training" / kind).glob("002*"):
         path.unlink()
     assert [sample.id for sample in read_focus(root)] == IDS
+
+
+def _only_ellipses(root, change):
+    """Leave the ellipse files alone, with `change` applied to cx, cy, a, b, theta."""
+    for kind in set(KINDS) - {"annfiles_ellipse"}:
+        for folder in root.glob(f"*/{kind}"):
+            shutil.rmtree(folder)
+    for path in root.glob("*/annfiles_ellipse/*.txt"):
+        lines = [line.split() for line in path.read_text().splitlines()]
+        texts = [[*map(str, change(*map(float, line[:5]))), *line[5:]] for line in lines]
+        path.write_text("\n".join(map(" ".join, texts)) + "\n")
+    return root
+
+
+def test_angles_in_radians_are_recognised(root):
+    read_focus(_only_ellipses(root, lambda x, y, a, b, theta: (x, y, a, b, theta)))
+    radians = _only_ellipses(root, lambda x, y, a, b, theta: (x, y, a, b, math.radians(theta)))
+    assert "they look like radians, degrees are expected" in _refused(radians)
+
+
+def test_whole_axes_are_recognised(root):
+    whole = _only_ellipses(root, lambda x, y, a, b, theta: (x, y, 2 * a, 2 * b, theta))
+    message = _refused(whole)
+    assert "5 of 5 images" in message and message.count("Semi-axes are expected") == 5
 
 
 def test_one_mask_of_two_may_be_missing_where_an_ellipse_is_there(root):

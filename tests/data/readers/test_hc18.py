@@ -50,7 +50,7 @@ def root(tmp_path) -> Path:
     for id, filled in {"010_HC": True, "010_2HC": False, "011_HC": True}.items():
         _write_pair(root, id, filled=filled)
     _write_table(
-        root, "010_HC.png,0.1,25.2", "010_2HC.png,0.2,50.45", "011_HC.png,0.069135804,17.44"
+        root, "010_HC.png,0.1,25.23", "010_2HC.png,0.2,50.45", "011_HC.png,0.069135804,17.44"
     )
     return root
 
@@ -114,13 +114,13 @@ def test_blanks_a_byte_order_mark_and_empty_lines_are_no_trouble(root):
         " 010_HC.png , 0.1 ,25.2",
         "010_2HC.png,0.2,",
         "",
-        "011_HC.png,0.3,  17.44",
+        "011_HC.png,0.3,  75.7",
         header=" Filename, pixel size (mm) ,Head circumference(mm) ",
         encoding="utf-8-sig",
     )
     samples = read_hc18(root)
     assert [sample.mm_per_pixel for sample in samples] == [0.2, 0.1, 0.3]
-    assert [sample.reference for sample in samples] == [{}, {"hc_mm": 25.2}, {"hc_mm": 17.44}]
+    assert [sample.reference for sample in samples] == [{}, {"hc_mm": 25.2}, {"hc_mm": 75.7}]
 
 
 def test_the_column_of_head_circumferences_may_be_absent(root):
@@ -161,7 +161,7 @@ def _grow_image(root):
 
 
 def _drop_row(root):
-    _write_table(root, "010_2HC.png,0.2,50.45", "011_HC.png,0.3,17.44")
+    _write_table(root, "010_2HC.png,0.2,50.45", "011_HC.png,0.3,75.7")
 
 
 def _add_second_suffix(root):
@@ -169,7 +169,7 @@ def _add_second_suffix(root):
 
 
 def _set_row(row):
-    return lambda root: _write_table(root, row, "010_2HC.png,0.2,50.45", "011_HC.png,0.3,17.44")
+    return lambda root: _write_table(root, row, "010_2HC.png,0.2,50.45", "011_HC.png,0.3,75.7")
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def _set_row(row):
         (_drop_image, "line 2: no file {folder}/010_HC.png"),
         (_drop_annotation, "{folder}/010_HC_Annotation.png: missing annotation"),
         (_break_image, "{folder}/010_HC.png: not an image (13 bytes)"),
-        (_break_annotation, "{folder}/010_HC_Annotation.png: not an image (0 bytes)"),
+        (_break_annotation, "{folder}/010_HC_Annotation.png: the file is empty (0 bytes)"),
         (
             _grow_image,
             "{folder}/010_HC_Annotation.png: mask is 120x160 (height x width), image is 122x160",
@@ -216,7 +216,7 @@ def test_an_annotation_without_image_and_row_is_reported(root):
 
 def test_of_many_broken_frames_five_are_shown_and_all_counted(root):
     lines = [f"{number:03d}_HC.png,0.1,25.2" for number in range(200, 208)]
-    _write_table(root, "010_HC.png,0.1,25", "010_2HC.png,0.2,50", "011_HC.png,0.3,17", *lines)
+    _write_table(root, "010_HC.png,0.1,25", "010_2HC.png,0.2,50", "011_HC.png,0.3,76", *lines)
     message = _refused(root)
     assert "8 of 11 images cannot be used" in message
     assert "204_HC.png" in message and "205_HC.png" not in message
@@ -312,12 +312,106 @@ def test_what_is_no_ellipse_is_refused_by_name_when_it_is_loaded(root, shape):
         _mask_of(root, drawn)
 
 
-def test_a_truncated_annotation_is_refused_by_name_when_it_is_loaded(root):
+def test_a_truncated_annotation_is_refused_by_name(root):
     path = root / "training_set/010_HC_Annotation.png"
     path.write_bytes(path.read_bytes()[:-60])
+    assert "010_HC_Annotation.png: cannot be read as an image" in _refused(root)
+
+
+def test_an_annotation_that_breaks_later_is_refused_by_name_when_it_is_loaded(root):
+    path = root / "training_set/010_HC_Annotation.png"
     sample = next(sample for sample in read_hc18(root) if sample.id == "010_HC")
+    path.write_bytes(path.read_bytes()[:-60])
     with pytest.raises(ImageError, match=r"010_HC_Annotation\.png"):
         sample.load_mask()
+
+
+GOOD = [("010_HC", 0.1), ("010_2HC", 0.2), ("011_HC", 0.3), ("012_HC", 0.15)]
+
+
+@pytest.fixture
+def table(root):
+    """Four heads and a function that writes their table, changed by a function of a row."""
+    _write_pair(root, "012_HC")
+    heads = [HEAD.shrunk(4 * place) for place in range(len(GOOD))]
+    for (id, _), head in zip(GOOD, heads, strict=True):
+        write_png(root / f"training_set/{id}_Annotation.png", _annotation(head, filled=True))
+
+    def write(change=lambda mm, hc: (mm, hc), shift=0):
+        sizes = zip(GOOD, heads, strict=True)
+        rows = [change(mm, mm * head.perimeter) for (_, mm), head in sizes]
+        rows = rows[shift:] + rows[:shift]
+        cells = zip(GOOD, rows, strict=True)
+        _write_table(root, *(f"{id}.png,{mm:.9g},{hc:.9g}" for (id, _), (mm, hc) in cells))
+        return root
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda mm, hc: (mm, hc / 10), "the table's HC looks like cm"),
+        (lambda mm, hc: (mm, hc * 10), "ten times too large"),
+        (lambda mm, hc: (hc, mm), "are the two columns swapped?"),
+        (lambda mm, hc: (1 / mm, hc), "from 0.01 to 2 are expected"),
+        (lambda mm, hc: (1e9, hc), "from 0.01"),
+        (lambda mm, hc: (mm / 10, hc), "ten times too large, or the pixel size is in cm"),
+        (lambda mm, hc: (mm * 1.06, hc), "but the annotation's perimeter"),
+    ],
+)
+def test_a_table_that_contradicts_its_drawings_is_refused_for_every_file(table, change, said):
+    read_hc18(table())
+    message = _refused(table(change))
+    assert "4 of 4 images cannot be used" in message
+    assert sum(said in line for line in message.splitlines()) == 4
+    assert [f"line {n}" in message for n in (2, 3, 4, 5)] == [True] * 4
+
+
+def test_shifted_rows_are_recognised(table):
+    message = _refused(table(shift=1))
+    assert message.count("are the rows shifted?") == 3  # the first one's went to the end
+    assert "4 of 4 images" in message
+
+
+def test_an_inverted_pixel_size_within_the_range_is_recognised(table):
+    assert "inverted (pixels per mm)" in _refused(table(lambda mm, hc: (1 / 0.7, hc / mm * 0.7)))
+
+
+def test_one_wrong_row_is_named_alone(table):
+    table()
+    first = iter([True])
+    message = _refused(table(lambda mm, hc: (mm, hc * 10 if next(first, False) else hc)))
+    assert "1 of 4 images cannot be used" in message and "line 2: HC" in message
+    assert len(read_hc18(table(), exclude=["010_HC"])) == 3
+
+
+def test_a_table_that_differs_a_little_is_read(table):
+    assert len(read_hc18(table(lambda mm, hc: (mm, hc * 1.04)))) == 4
+
+
+@pytest.mark.parametrize("values", [(1, 2, 3), (85, 170, 255)])
+def test_a_mask_of_several_labels_is_refused(root, values):
+    path = root / "training_set/010_HC_Annotation.png"
+    labels = np.zeros(SHAPE, np.uint8)
+    for value, shrunk_px in zip(values, (0, 12, 20), strict=True):
+        labels[rasterise(HEAD.shrunk(shrunk_px), SHAPE)] = value
+    write_png(path, labels)
+    assert "the mask holds several values beside 0" in _refused(root)
+
+
+@pytest.mark.parametrize("filled", [True, False])
+def test_soft_edges_are_one_value(root, filled):
+    path = root / "training_set/010_HC_Annotation.png"
+    soft = cv2.GaussianBlur(_annotation(HEAD, filled), (0, 0), 1.2)
+    write_png(path, soft)
+    assert len(read_hc18(root)) == 3
+
+
+def test_a_frame_whose_pixels_are_not_square_is_refused(root):
+    path = root / "training_set/010_HC.png"
+    Image.open(path).save(path, dpi=(100, 120))
+    assert "it is unknown which pixels the annotation belongs to" in _refused(root)
 
 
 heads = st.builds(
