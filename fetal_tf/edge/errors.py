@@ -1,5 +1,8 @@
 """Errors a user can mend: each message names the file or key, what was found and the way out."""
 
+import traceback
+from pathlib import Path
+
 
 class FetalTFError(Exception):
     """Base of every error that the commands print as one line instead of a traceback."""
@@ -23,3 +26,14 @@ class BundleError(FetalTFError):
 
 class MissingExtraError(FetalTFError):
     """An optional dependency that is not installed; the message holds the pip line."""
+
+
+def cause_of(error: Exception, image: Path) -> str:
+    """Why an image has no result: the error's message, or where an unexpected one comes from."""
+    if isinstance(error, (FetalTFError, OSError)):
+        return str(error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"{image}: unexpected {type(error).__name__}: {error} "
+        f"({Path(place.filename).name}, line {place.lineno}); please report it"
+    )

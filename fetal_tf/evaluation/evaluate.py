@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.bundle.gate import GatedPredictor
-from fetal_tf.edge.errors import DataError, FetalTFError
+from fetal_tf.edge.errors import DataError, FetalTFError, cause_of
 from fetal_tf.edge.geometry.letterbox import Letterbox, letterboxed
 from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.io.files import write_text_atomic
@@ -37,6 +38,9 @@ SUMMARY_SCHEMA = 1
 Distortion = Callable[[np.ndarray], np.ndarray]
 Average = Callable[[Predictor], Predictor]
 BATCH_SIZE = 8
+# What a file, or the numbers in it, can cause. Anything else is an error of the program: it ends
+# the evaluation, so that no figure leaves out images because of it.
+_OF_ONE_IMAGE = (FetalTFError, OSError, ArithmeticError, np.linalg.LinAlgError, cv2.error)
 
 
 @dataclass(frozen=True)
@@ -117,10 +121,9 @@ def _evaluate_batch(
     rows = []
     for sample, frame in zip(batch, frames, strict=True):
         if isinstance(frame, Frame):
-            row = _score(task, next(outputs), sample, frame.letterbox, gather)
-            rows.append(row if gate is None else _gated(row, gate, frame.image))
+            rows.append(_row(task, next(outputs), sample, frame, gather, gate))
         else:
-            rows.append(_failed(sample, frame))
+            rows.append(_failed(sample, cause_of(frame, sample.image_path)))
     return rows
 
 
@@ -129,25 +132,29 @@ def _frame_or_error(
 ) -> Frame | Exception:
     try:
         return Frame.read(sample.image_path, input_shape, distort)
-    except (FetalTFError, OSError) as error:
+    except _OF_ONE_IMAGE as error:
         return error
 
 
-def _score(
+def _row(
     task: Task,
     probabilities: np.ndarray,
     sample: Sample,
-    letterbox: Letterbox,
+    frame: Frame,
     gather: Gathered | None,
+    gate: GatedPredictor | None,
 ) -> Row:
     if not np.isfinite(probabilities).all():
         return _failed(sample, "the model's output holds NaN or infinity")
-    if sample.negative:
-        return _answer(task, probabilities, sample, letterbox)
     try:
-        return {**task.evaluate(probabilities, sample, letterbox, gather), "error": ""}
-    except (FetalTFError, OSError) as error:  # a broken annotation is read only here
-        return _failed(sample, error)
+        if sample.negative:
+            row = _answer(task, probabilities, sample, frame.letterbox)
+        else:
+            scores = task.evaluate(probabilities, sample, frame.letterbox, gather)
+            row = {**scores, "error": ""}
+        return row if gate is None else _gated(row, gate, frame.image)
+    except _OF_ONE_IMAGE as error:  # a broken annotation is read only here
+        return _failed(sample, cause_of(error, sample.image_path))
 
 
 def _answer(task: Task, probabilities: np.ndarray, sample: Sample, letterbox: Letterbox) -> Row:
@@ -165,17 +172,15 @@ def _answer(task: Task, probabilities: np.ndarray, sample: Sample, letterbox: Le
 
 
 def _gated(row: Row, gate: GatedPredictor, image: np.ndarray) -> Row:
-    """The row with the gate's flag first and its score; one that failed as it is."""
-    if row["error"]:
-        return row
+    """The row with the gate's flag first, and its score."""
     plane = gate.judge(image)
     flags = "; ".join([*plane.flags, *filter(None, [str(row.get("flags") or "")])])
     return {**row, "flags": flags, "plane_score": plane.plane_score}
 
 
-def _failed(sample: Sample, reason: object) -> Row:
+def _failed(sample: Sample, reason: str) -> Row:
     """A row without figures. Its reason names the file without the folder, which is private."""
-    text = " ".join(str(reason).split()).replace(f"{sample.image_path.parent}{os.sep}", "")
+    text = " ".join(reason.split()).replace(f"{sample.image_path.parent}{os.sep}", "")
     return {"id": sample.id, "group": sample.group, "error": text}
 
 

@@ -99,6 +99,19 @@ def test_output_that_is_not_a_number_is_a_failure(tmp_path):
     assert "NaN" in failed["error"].item()
 
 
+def test_numbers_that_overflow_are_a_failure_of_that_image(tmp_path):
+    class Overflowing(BrightnessTask):
+        def evaluate(self, probabilities, sample, letterbox, gather=None):
+            if sample.id == "001_HC":
+                raise OverflowError("math range error")
+            return super().evaluate(probabilities, sample, letterbox, gather)
+
+    samples = write_samples(tmp_path, [50, 100, 150])
+    rows = evaluate_samples(BrightnessPredictor(), samples, Overflowing())
+    assert (rows["error"] == "").tolist() == [True, False, True]
+    assert rows["error"][1].startswith("001_HC.png: unexpected OverflowError: math range error (")
+
+
 def test_programming_error_is_not_taken_for_a_broken_file(tmp_path):
     class Wrong(BrightnessTask):
         def evaluate(self, probabilities, sample, letterbox, gather=None):

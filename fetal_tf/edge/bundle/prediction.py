@@ -2,14 +2,13 @@
 
 import json
 import math
-import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fetal_tf.edge.bundle.bundle import Bundle
 from fetal_tf.edge.bundle.measurers import Measurement
-from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.edge.errors import cause_of
 from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.io.foreign_text import printable
 from fetal_tf.edge.io.images import read_frame, write_png
@@ -59,23 +58,12 @@ def predict_file(
         frame = read_frame(path)
         measurement = bundle.measure(predictor, frame.gray, mm_per_pixel, ga_weeks, frame.notes)
     except Exception as error:
-        return Prediction(path, error=_cause(path, error))
+        return Prediction(path, error=cause_of(error, path))
     try:
         write_png(overlay, bundle.measurer.draw(frame.gray, measurement))
     except Exception as error:
-        return Prediction(path, measurement, error=_cause(path, error))
+        return Prediction(path, measurement, error=cause_of(error, path))
     return Prediction(path, measurement, overlay)
-
-
-def _cause(path: Path, error: Exception) -> str:
-    """The message of an error, or where an unexpected one comes from."""
-    if isinstance(error, FetalTFError):
-        return str(error)
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return (
-        f"{path}: unexpected {type(error).__name__}: {error} "
-        f"({Path(place.filename).name}, line {place.lineno}); please report it"
-    )
 
 
 def table_row(prediction: Prediction, folder: Path) -> dict[str, float | str | None]:
