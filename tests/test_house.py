@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,3 +135,12 @@ def test_no_circle(depth):
 
 def test_the_root_holds_few_files():
     assert len(list((ROOT / "fetal_tf").glob("*.py"))) <= 8
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checkout")
+def test_git_ignores_what_commands_leave_and_no_source():
+    left = ["predictions/a", "predictions-2/a", "evaluation/a", "runs/a", "quickstart/a"]
+    sources = ["fetal_tf/evaluation/a.py", "tests/evaluation/a.py", "docs/predictions/a.md"]
+    command = ["git", "-C", str(ROOT), "check-ignore", "--no-index", *left, *sources]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.split() == left

@@ -1,6 +1,7 @@
 """Ends a command at a signal as Ctrl-C does: what it has done is kept, and it says so."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -18,7 +19,10 @@ def exit_code(stopped: KeyboardInterrupt) -> int:
 
 @contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
-    """Within the block SIGTERM raises `Terminated`; only for the main thread of a command."""
+    """Within the block SIGTERM raises `Terminated`; in other threads than the main one nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python lets no other thread handle signals
+        return
 
     def terminate(number: int, frame: FrameType | None) -> Never:
         raise Terminated

@@ -107,6 +107,13 @@ def test_the_longest_of_several_rows_counts(tmp_path):
         sizes(tmp_path, text, "P1/frame.png", "P2/frame.png", "P3/frame.png")
 
 
+def test_a_name_that_a_table_of_ours_made_harmless(tmp_path):
+    assert sizes(tmp_path, HEADER + "'=a.png,0.1,1\n'b.png,0.2,1\n", "=a.png", "'b.png") == {
+        "=a.png": 0.1,
+        "'b.png": 0.2,
+    }
+
+
 def test_a_whole_path(tmp_path):
     text = HEADER + f"{tmp_path}/a.png,0.1,1\n"
     assert list(sizes(tmp_path, text, tmp_path / "a.png", "a.png").values()) == [0.1]
