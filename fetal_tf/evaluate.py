@@ -5,7 +5,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from fetal_tf.cli.command_options import add_judging_options
+from fetal_tf.cli.command_options import add_judging_options, command_parser
 from fetal_tf.cli.launching import run_command
 from fetal_tf.edge.errors import ConfigError, DataError
 from fetal_tf.edge.io.folders import is_replaceable
@@ -15,7 +15,7 @@ WORST_CASES = 12
 
 def main(argv: list[str] | None = None) -> int:
     """Returns 0, or 2 with one line on stderr."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     return run_command(lambda: _evaluate(args), "nothing was written")
 
 
@@ -131,26 +131,27 @@ def _table(summary, task, names) -> str:
     return "\n".join(table)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m fetal_tf.evaluate", description=__doc__, allow_abbrev=False
+def parser() -> argparse.ArgumentParser:
+    """The options of the command."""
+    command = command_parser(
+        "python -m fetal_tf.evaluate", __doc__, "zoo:hc18 --data-root DATA --split all"
     )
-    parser.add_argument("target", metavar="RUN|BUNDLE|zoo:NAME", help="what to evaluate")
-    add_judging_options(parser)
-    parser.add_argument("--dataset", metavar="NAME", help="the layout of --data-root's files")
-    parser.add_argument(
+    command.add_argument("target", metavar="RUN|BUNDLE|zoo:NAME", help="what to evaluate")
+    add_judging_options(command)
+    command.add_argument("--dataset", metavar="NAME", help="the layout of --data-root's files")
+    command.add_argument(
         "--negative",
         action="store_true",
         help="the frames show nothing of what the net measures: count which of them it refuses",
     )
-    parser.add_argument(
+    command.add_argument(
         "--score",
         metavar="NAME",
         help="show one of the task's scores: focus (FOCUS' official one), diameters (of heads)",
     )
-    parser.add_argument("--tta", choices=("flip",), help="average with the mirror image's output")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where the results go")
-    return parser
+    command.add_argument("--tta", choices=("flip",), help="average with the mirror image's output")
+    command.add_argument("--out", type=Path, metavar="DIR", help="where the results go")
+    return command
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 from tqdm import tqdm
 
 from fetal_tf import __version__
+from fetal_tf.cli.command_options import command_parser
 from fetal_tf.edge.bundle.bundle import Bundle, resolve_bundle
 from fetal_tf.edge.bundle.prediction import Prediction, predict_file
 from fetal_tf.edge.bundle.results import Results, open_results, record_columns
@@ -221,20 +222,23 @@ def report(outcome: Outcome) -> None:
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    command = parser()
+    options = command.parse_args(arguments)
     if options.out is None and (options.resume or options.overwrite):
-        parser.error("--resume and --overwrite need the folder that is meant: --out DIR")
+        command.error("--resume and --overwrite need the folder that is meant: --out DIR")
     return options
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m fetal_tf.predict", description="Measure ultrasound images with a bundle."
+def parser() -> argparse.ArgumentParser:
+    """The options of the command."""
+    command = command_parser(
+        "python -m fetal_tf.predict",
+        "Measure ultrasound images with a bundle.",
+        "zoo:hc18 frame.png --mm-per-pixel 0.13",
     )
-    parser.add_argument("bundle", metavar="BUNDLE", help="folder of a bundle, a run, or zoo:NAME")
-    parser.add_argument("paths", metavar="PATH", nargs="+", help="images, folders, quoted globs")
-    size = parser.add_mutually_exclusive_group()
+    command.add_argument("bundle", metavar="BUNDLE", help="folder of a bundle, a run, or zoo:NAME")
+    command.add_argument("paths", metavar="PATH", nargs="+", help="images, folders, quoted globs")
+    size = command.add_mutually_exclusive_group()
     size.add_argument(
         "--mm-per-pixel",
         type=_argument(parse_mm_per_pixel),
@@ -248,29 +252,31 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="table with the columns filename (or a path) and pixel size(mm), 0.01 to 2",
     )
-    parser.add_argument(
+    command.add_argument(
         "--ga-weeks",
         type=_argument(_ga_weeks),
         metavar="X",
         help="gestational age by dates or an early scan, 14 to 40; gives z-scores and centiles",
     )
-    parser.add_argument(
+    command.add_argument(
         "--convention",
         metavar="SITE",
         help="measure as this site's experts put their calipers, where the bundle states how "
         "(default: the skull's outline, which age and centiles come from in any case)",
     )
-    parser.add_argument("--format", metavar="F", help="int8, float32, onnx … (the bundle's choice)")
-    parser.add_argument(
+    command.add_argument(
+        "--format", metavar="F", help="int8, float32, onnx … (the bundle's choice)"
+    )
+    command.add_argument(
         "--threads", type=_argument(_threads), default=1, metavar="N", help=f"1 to {MAX_THREADS}"
     )
-    parser.add_argument(
+    command.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
         help="folder for the results (default: a new one, predictions, predictions-2 …)",
     )
-    again = parser.add_mutually_exclusive_group()
+    again = command.add_mutually_exclusive_group()
     again.add_argument(
         "--resume",
         action="store_true",
@@ -279,8 +285,8 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument(
         "--overwrite", action="store_true", help="begin anew where DIR holds a table"
     )
-    parser.add_argument("--json", action="store_true", help="write measurements.json as well")
-    return parser
+    command.add_argument("--json", action="store_true", help="write measurements.json as well")
+    return command
 
 
 def _argument(parse: Callable[[str], float]) -> Callable[[str], float]:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fetal_tf.cli.command_options import command_parser
 from fetal_tf.cli.launching import run_command
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.edge.extras import require
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def main(argv: list[str] | None = None) -> int:
     """Returns 0, 1 where `--overfit-batch` did not overfit, or 2 with one line on stderr."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     return run_command(lambda: _choose(args), "continue with --resume")
 
 
@@ -201,32 +202,35 @@ def _sizes(config: "Config", splits) -> str:
     ) + (f", and {learnt} negatives to train on" if negative else "")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m fetal_tf.train", description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="YAML file")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """The options of the command."""
+    command = command_parser(
+        "python -m fetal_tf.train", __doc__, "--config hc18_unet --set data.root=DATA --name mine"
+    )
+    command.add_argument("--config", type=Path, required=True, help="YAML file")
+    command.add_argument(
         "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override a key"
     )
-    parser.add_argument("--name", help="the run's name (default: the config's)")
-    parser.add_argument(
+    command.add_argument("--name", help="the run's name (default: the config's)")
+    command.add_argument(
         "--tolerant",
         action="store_true",
         help="map colours outside a mask's palette to the nearest one (data.options.tolerant)",
     )
-    parser.add_argument(
+    command.add_argument(
         "--folds",
         type=_at_least_two,
         metavar="N",
         help="train runs/NAME-fold0 to N-1, each validated on its fold, and compare them",
     )
-    parser.add_argument(
+    command.add_argument(
         "--resume", action="store_true", help="continue runs/NAME, or its folds with --folds"
     )
-    parser.add_argument("--dry-run", action="store_true", help="check everything, train nothing")
-    parser.add_argument(
+    command.add_argument("--dry-run", action="store_true", help="check everything, train nothing")
+    command.add_argument(
         "--overfit-batch", action="store_true", help="prove that one batch is learnt"
     )
-    return parser
+    return command
 
 
 def _at_least_two(text: str) -> int:

@@ -1,68 +1,8 @@
-"""Compare runs, and test each against the first: `python -m tools.compare RUN RUN`.
+"""The command `fetal-tf compare`, from a checkout."""
 
-Results that `evaluate` has written into a run are read; missing ones are computed, but not stored.
-Figures that a run's config states as published are shown beside its own.
-"""
-
-import argparse
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from fetal_tf.cli.command_options import add_judging_options, short_names
-from fetal_tf.cli.launching import run_command
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command. Returns 0, or 2 with one line on stderr."""
-    args = _parser().parse_args(argv)
-    return run_command(lambda: _compare(args), "nothing was written")
-
-
-def _compare(args: argparse.Namespace) -> int:
-    from fetal_tf.analysis.comparison import compare_runs
-    from fetal_tf.edge.io.files import write_text_atomic
-    from fetal_tf.edge.io.folders import staged_entries
-    from fetal_tf.evaluation.stored import judge
-    from fetal_tf.reporting.text.comparison import comparison_lines, comparison_markdown
-    from fetal_tf.scores.rows import csv_text, json_text
-
-    references = [args.first, *args.others]
-    judged = []
-    for label, reference in zip(short_names(references), references, strict=True):
-        judged.append(judge(label, reference, args.format, args.split, args.data_root))
-        source = judged[-1].stored_in or "evaluated just now"
-        print(f"{label}: {len(judged[-1].rows)} images, {source}", flush=True)
-    comparison = compare_runs(judged, args.metrics)
-    print("\n" + comparison_markdown(comparison, bar="|"))
-    if args.out is None:
-        return 0
-    with staged_entries(args.out) as folder:
-        write_text_atomic(folder / "comparison.csv", csv_text(comparison_lines(comparison)))
-        write_text_atomic(folder / "comparison.json", json_text(comparison.as_record()))
-        write_text_atomic(folder / "comparison.md", comparison_markdown(comparison))
-    for name in ("comparison.csv", "comparison.json", "comparison.md"):
-        print(args.out / name)
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.compare", description=__doc__, allow_abbrev=False
-    )
-    parser.add_argument("first", metavar="RUN", help="what the others are held against")
-    parser.add_argument("others", metavar="RUN", nargs="+", help="runs, or bundles")
-    add_judging_options(parser)
-    parser.add_argument(
-        "--metrics",
-        type=lambda text: [name.strip() for name in text.split(",") if name.strip()],
-        metavar="A,B",
-        help="columns of per_image.csv, or keys of summary.json such as pixels.heart.roc_auc "
-        "(default: the headline metrics, and what the configs state as published)",
-    )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="also write the comparison there")
-    return parser
-
+from fetal_tf.cli.compare import main
 
 if __name__ == "__main__":
     sys.exit(main())

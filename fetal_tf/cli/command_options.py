@@ -1,10 +1,43 @@
 """Options of every command that evaluates: which images, which file of a run, names of runs."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 from fetal_tf.edge.errors import ConfigError
+
+PROGRAM = "fetal-tf"
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Keeps the example's lines, and says every default that the help does not say itself."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = action.help or ""
+        told = "default" in text or "%(default)" in text
+        if told or not action.option_strings or action.default in (None, False, [], "==SUPPRESS=="):
+            return text
+        return f"{text} (default: %(default)s)"
+
+
+def command_parser(call: str, description: str, example: str) -> argparse.ArgumentParser:
+    """The parser of a command, empty but for its texts.
+
+    Args:
+        call: how the module is called by itself, `python -m fetal_tf.train`; as a command of the
+            program it is called by that name.
+        description: what it does; its first paragraph is enough.
+        example: a command line after the command's name, which must parse.
+    """
+    own = sys.argv[0] if sys.argv[0].startswith(f"{PROGRAM} ") else call
+    return argparse.ArgumentParser(
+        prog=own,
+        description=description,
+        epilog=f"example:\n  {own} {example}",
+        formatter_class=_HelpFormatter,
+        allow_abbrev=False,
+    )
 
 
 def add_judging_options(parser: argparse.ArgumentParser) -> None:

@@ -10,13 +10,14 @@ import argparse
 import sys
 from pathlib import Path
 
+from fetal_tf.cli.command_options import command_parser
 from fetal_tf.cli.launching import run_command, use_tensorflow_on_cpu
 from fetal_tf.exporting.formats import FORMATS, parse_formats, require_extras
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns 0, 1 where parity failed, or 2 with one line on stderr."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     use_tensorflow_on_cpu()
     return run_command(lambda: _export(args), "no bundle was written")
 
@@ -47,34 +48,36 @@ def _export(args: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m export",
-        description="Convert a run, prove the files against the float model, and bundle them.",
+def parser() -> argparse.ArgumentParser:
+    """The options of the command."""
+    command = command_parser(
+        "python -m export",
+        "Convert a run, prove the files against the float model, and bundle them.",
+        "runs/mine",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder that training wrote")
-    parser.add_argument(
+    command.add_argument("run", type=Path, metavar="RUN", help="folder that training wrote")
+    command.add_argument(
         "--formats",
         metavar="A,B",
         help=f"any of {','.join(FORMATS)} (default: the config's export.formats)",
     )
-    parser.add_argument(
+    command.add_argument(
         "--out", type=Path, metavar="DIR", help="default: RUN/bundle; only a bundle is replaced"
     )
-    parser.add_argument(
+    command.add_argument(
         "--parity-split",
         choices=("val", "test"),
         help="images that parity is judged on (default: the config's export.parity_split)",
     )
-    parser.add_argument(
+    command.add_argument(
         "--data-root", type=Path, metavar="DIR", help="where the run's data are on this machine"
     )
-    parser.add_argument(
+    command.add_argument(
         "--gate",
         metavar="RUN|BUNDLE",
         help="an autoencoder's bundle, put into this one to flag frames of another plane",
     )
-    return parser
+    return command
 
 
 if __name__ == "__main__":

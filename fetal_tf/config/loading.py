@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from fetal_tf.config.recipes import find_recipe
 from fetal_tf.config.registry import nearest
 from fetal_tf.config.tree import CONFIG_VERSION, Config, Section
 from fetal_tf.edge.errors import ConfigError
@@ -28,12 +29,17 @@ _Loader.add_implicit_resolver(
 
 
 def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
-    """Read a config file with its parents, apply `key.path=value` overrides and check the tree.
+    """Read a config file or a shipped recipe with its parents, apply overrides, check the tree.
+
+    Args:
+        path: of the file, or the name of a recipe that ships.
+        overrides: each `key.path=value`.
 
     Raises:
         ConfigError: one line naming the key, what was found and what is allowed.
     """
-    tree = _with_parents(Path(path), seen=())
+    path = find_recipe(Path(path))
+    tree = _with_parents(path, seen=())
     for override in overrides:
         tree = merge(tree, _with_one_data_section(_override_tree(override), f"--set {override}"))
     for key, value in flattened(tree).items():
@@ -132,14 +138,14 @@ def _with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise ConfigError(f"{path}: extends: found {parent!r}; name one YAML file")
     parent_path = path.parent / parent
     if not parent_path.is_file():
-        raise ConfigError(f"{path}: extends: {parent_path} does not exist")
+        try:
+            parent_path = find_recipe(Path(parent))
+        except ConfigError as error:
+            raise ConfigError(f"{path}: extends: {error}") from error
     return merge(_with_parents(parent_path, (*seen, resolved)), tree)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        beside = [p.name for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-        raise ConfigError(f"{path}: no such config file{nearest(path.name, beside)}")
     try:
         tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:

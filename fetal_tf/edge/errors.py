@@ -8,6 +8,10 @@ class FetalTFError(Exception):
     """Base of every error that the commands print as one line instead of a traceback."""
 
 
+class UsageError(FetalTFError):
+    """A command line that means nothing."""
+
+
 class ConfigError(FetalTFError):
     """A configuration that cannot be run: unknown key, wrong type, missing path."""
 

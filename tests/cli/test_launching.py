@@ -60,7 +60,7 @@ runpy.run_module({command!r}, run_name="__main__", alter_sys=True)
     [
         ("fetal_tf.cli.export", ["run"]),
         ("tools.shelve", ["run", "name"]),
-        ("tools.pareto", ["bundle", "--out", "folder"]),
+        ("fetal_tf.cli.pareto", ["bundle", "--out", "folder"]),
     ],
 )
 def test_what_converts_or_times_is_set_up_before_keras_is_imported(command, arguments, monkeypatch):

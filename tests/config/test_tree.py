@@ -156,7 +156,7 @@ def test_extends_in_a_circle_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("extends: gone.yaml", "gone.yaml does not exist"),
+        ("extends: gone.yaml", "gone.yaml: no such config file"),
         ("extends: [a, b]", "name one YAML file"),
         ("- a list", "a config is a mapping"),
         ("a: [1, ", "not valid YAML"),

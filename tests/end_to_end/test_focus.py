@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage, stats
 
+from fetal_tf.cli.compare import main as compare
 from fetal_tf.data.credit import HC18, PHANTOM, joined, read_credits, write_credits
 from fetal_tf.data.phantom.heart import FRAME_SHAPES
 from fetal_tf.data.phantom.writing import write_phantom
@@ -31,7 +32,6 @@ from fetal_tf.train import main as train
 from tests.edge.test_imports import BLOCKED
 from tests.end_to_end.test_brain import PREDICT
 from tests.exporting.test_export_command import export_untimed
-from tools.compare import main as compare
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IMAGES = 38  # dealt 26 : 6 : 6; of the first, the last 14 are moved to validate the autoencoder on

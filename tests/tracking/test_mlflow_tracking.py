@@ -14,6 +14,7 @@ import yaml
 from mlflow import MlflowClient
 
 import fetal_tf.tracking.tracker
+from fetal_tf.cli.mlflow_upload import main as upload
 from fetal_tf.data.phantom.writing import write_phantom
 from fetal_tf.tracking.run_folder import read_memory
 from fetal_tf.tracking.tracker import track_results, tracked
@@ -26,7 +27,6 @@ from tests.tracking.tracked_runs import (
     write_evaluation,
     write_run,
 )
-from tools.mlflow_upload import main as upload
 
 
 @pytest.fixture(autouse=True)

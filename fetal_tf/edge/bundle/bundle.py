@@ -249,6 +249,12 @@ def check_gate(bundle: Bundle) -> None:
         raise BundleError(f"{bundle.path}: has a gate of its own; a gate stands alone")
 
 
+def shelf_names() -> list[str]:
+    """Names in the zoo, second names included, sorted."""
+    shelf = {path.parent.name for path in ZOO.glob(f"*/{MANIFEST}")}
+    return sorted({*shelf, *(alias for alias, of in ALIASES.items() if of in shelf)})
+
+
 def resolve_bundle(reference: str) -> Path:
     """The folder that `reference` names: a bundle, a run that holds one, or `zoo:NAME`.
 
@@ -256,9 +262,7 @@ def resolve_bundle(reference: str) -> Path:
         BundleError: nothing there; lists the zoo's names where the zoo was meant.
     """
     if reference.startswith("zoo:"):
-        shelf = sorted(p.parent.name for p in ZOO.glob(f"*/{MANIFEST}"))
-        name = reference.removeprefix("zoo:")
-        known = sorted({*shelf, *(alias for alias, of in ALIASES.items() if of in shelf)})
+        name, known = reference.removeprefix("zoo:"), shelf_names()
         if name not in known:
             raise BundleError(
                 f"{reference}: the zoo holds no {name!r}; there is {', '.join(known) or 'nothing'}"

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
+from fetal_tf.cli import audit
 from fetal_tf.data.phantom.writing import write_phantom
 from tests.data.readers import focus_faults
 from tests.data.readers.focus_folder import write_focus, write_frame
-from tools import audit
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import json
 import numpy as np
 import pytest
 
+from fetal_tf.cli.compare import main
 from fetal_tf.evaluate import main as evaluate
 from fetal_tf.scores.columns import Column, declare, figures
 from fetal_tf.scores.pixel_levels import PixelLevels
 from fetal_tf.scores.wording import DASH
 from tests.evaluation.evaluation_fakes import BrightnessTask
 from tests.evaluation.target_fakes import Dimmed
-from tools.compare import main
 
 GRAYS = [60, 100, 110, 130, 140, 150, 160, 170, 180, 190, 200]
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fetal_tf.cli.plane_gate import main
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.geometry.letterbox import letterboxed
 from fetal_tf.edge.measure.plane import WithInput
 from fetal_tf.tasks import TASKS
 from tests.evaluation.evaluation_fakes import INPUT_SHAPE
-from tools.plane_gate import main
 
 GRAYS = [100, 130]  # of the fixture `samples`: flat frames, as another dataset
 SPEC = {"name": "reconstruction", "classes": ["four_chamber"], "measurement": "plane"}

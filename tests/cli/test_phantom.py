@@ -5,9 +5,9 @@ import re
 
 import pytest
 
+from fetal_tf.cli import phantom
 from fetal_tf.data.readers.hc18 import read_hc18
 from fetal_tf.edge.io.images import read_mask
-from tools import phantom
 
 
 def test_it_writes_a_dataset_and_keeps_it_on_the_second_call(tmp_path, capsys):

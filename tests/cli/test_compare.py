@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from scipy.stats import wilcoxon
 
+from fetal_tf.cli.compare import main
 from fetal_tf.evaluate import main as evaluate
 from fetal_tf.evaluation import stored
 from fetal_tf.evaluation.provenance import fingerprint
 from fetal_tf.scores.columns import declare, figures
 from tests.evaluation.evaluation_fakes import BrightnessPredictor, BrightnessTask
 from tests.evaluation.target_fakes import Dimmed, PoolingTask
-from tools.compare import main
 
 GRAYS = [100, 110, 130, 140, 150, 160, 170, 180, 190, 200]
 

@@ -6,6 +6,7 @@ import os
 import pytest
 from mlflow import MlflowClient
 
+from fetal_tf.cli.mlflow_upload import main
 from fetal_tf.tracking.run_folder import read_memory
 from fetal_tf.tracking.sync import local_database
 from tests.tracking.tracked_runs import (
@@ -15,7 +16,6 @@ from tests.tracking.tracked_runs import (
     write_evaluation,
     write_run,
 )
-from tools.mlflow_upload import main
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import tools.pareto
+import fetal_tf.cli.pareto
 from fetal_tf.analysis.pareto import Contender, undominated
 from fetal_tf.exporting.bundle_folder import write_checksums, write_json
 from fetal_tf.reporting.plots.pareto import pareto_plot
@@ -67,7 +67,7 @@ def bundles(tmp_path_factory):
 
 def test_the_command_times_all_and_writes_a_table_and_a_plot(bundles, tmp_path, capsys):
     out = tmp_path / "out"
-    assert tools.pareto.main([*map(str, bundles), "--out", str(out)]) == 0
+    assert fetal_tf.cli.pareto.main([*map(str, bundles), "--out", str(out)]) == 0
     with (out / "pareto.csv").open() as file:
         rows = {row["name"]: row for row in csv.DictReader(file)}
     refit = "worse (figures of other)"  # never shown as measured itself
@@ -89,11 +89,11 @@ def test_the_command_times_all_and_writes_a_table_and_a_plot(bundles, tmp_path, 
 )
 def test_what_was_not_measured_is_named(bundles, tmp_path, capsys, options, message):
     arguments = [*map(str, bundles), "--out", str(tmp_path / "out"), *options]
-    assert tools.pareto.main(arguments) == 2
+    assert fetal_tf.cli.pareto.main(arguments) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 def test_one_bundle_twice_is_refused(bundles, tmp_path, capsys):
-    assert tools.pareto.main([str(bundles[0])] * 2 + ["--out", str(tmp_path / "out")]) == 2
+    assert fetal_tf.cli.pareto.main([str(bundles[0])] * 2 + ["--out", str(tmp_path / "out")]) == 2
     assert "one name" in capsys.readouterr().err

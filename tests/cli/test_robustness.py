@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from fetal_tf.analysis.distortions import DISTORTIONS
+from fetal_tf.cli.robustness import main
 from fetal_tf.scores.agreement import icc_2_1
 from tests.evaluation.evaluation_fakes import BrightnessTask
 from tests.evaluation.target_fakes import Dimmed, PoolingTask
-from tools.robustness import main
 
 GRAYS = [100, 130, 160, 190]
 LEVELS = sum(1 + len(distortion.levels) for distortion in DISTORTIONS.values())

@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
+from fetal_tf.cli import download as command
 from fetal_tf.data.phantom.writing import write_phantom
 from fetal_tf.data.sources.download import SOURCES
 from tests.data.sources.record_server import serving
-from tools import download as command
 
 
 @pytest.fixture

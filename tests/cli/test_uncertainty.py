@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
+from fetal_tf.cli.uncertainty import main
 from fetal_tf.edge.geometry.landmarks import LANDMARKS
 from tests.evaluation.target_fakes import Dimmed, fake_config
-from tools.uncertainty import main
 
 GRAYS = [60, 110, 150, 190, 230]
 
