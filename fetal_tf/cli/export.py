@@ -59,7 +59,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--formats",
         metavar="A,B",
-        help=f"any of {','.join(FORMATS)} (default: the config's export.formats)",
+        help=f"any of {','.join(FORMATS)}, or all (default: the config's export.formats, which are "
+        "float32, float16 and int8 unless it says otherwise)",
     )
     command.add_argument(
         "--out", type=Path, metavar="DIR", help="default: RUN/bundle; only a bundle is replaced"

@@ -54,23 +54,27 @@ _ALL = (
     Format("onnx-int8", "model_int8.onnx", "quantized", True, 1, "ONNX QDQ, 8-bit"),
 )
 FORMATS = {form.name: form for form in _ALL}
+ALL = "all"  # in `--formats` and `export.formats`
 
 # The first of these that passed parity is what `predict` takes unless told otherwise.
 PREFERENCE = ("int8", "float16", "float32", "onnx-int8", "onnx", "int16x8", "dynamic")
 
 
 def parse_formats(names: Iterable[str], key: str) -> list[Format]:
-    """The formats called `names`, each once, in the order given; errors begin with `key`.
+    """The formats called `names`, each once, in the order given; `all` stands for all of them.
+
+    Errors begin with `key`.
 
     Raises:
         ConfigError: an unknown name, or none at all.
     """
     chosen = []
-    for name in dict.fromkeys(n.strip() for n in names if n.strip()):
+    given = [name.strip() for name in names if name.strip()]
+    for name in dict.fromkeys(FORMATS if given == [ALL] else given):
         if name not in FORMATS:
             raise ConfigError(
                 f"{key}: unknown format {name!r}{nearest(name, FORMATS)}; "
-                f"allowed: {', '.join(FORMATS)}"
+                f"allowed: {', '.join(FORMATS)}, or {ALL}"
             )
         chosen.append(FORMATS[name])
     if not chosen:
