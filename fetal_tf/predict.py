@@ -7,6 +7,7 @@ not written, 130 after Ctrl-C and 143 after SIGTERM.
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -35,13 +36,14 @@ SHOWN = 10  # up to so many results are printed one by one; more are only in the
 
 @dataclass
 class Outcome:
-    """What a command has done.
+    """What a command has done. Measurements hold maps of their image, so none is kept.
 
     Attributes:
         folder: of the results.
         planned: how many images there were to measure.
         earlier: how many more had a row from before.
-        predictions: of the images that were measured.
+        counts: images that are measured, flagged among these, refused, broken, without a picture.
+        lines: for the screen, of the first SHOWN images that were no broken files.
         stopped: exit code of an interruption, None where there was none.
         has_errors: whether a row of the table, also one from before, has an error.
     """
@@ -49,9 +51,26 @@ class Outcome:
     folder: Path
     planned: int
     earlier: int = 0
-    predictions: list[Prediction] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    lines: list[str] = field(default_factory=list)
     stopped: int | None = None
     has_errors: bool = False
+
+    @property
+    def done(self) -> int:
+        return sum(self.counts[kind] for kind in ("measured", "refused", "broken"))
+
+    def add(self, prediction: Prediction) -> None:
+        """Count an image."""
+        measurement = prediction.measurement
+        if measurement is None:
+            self.counts["broken"] += 1
+            return
+        self.counts["refused" if measurement.refused else "measured"] += 1
+        self.counts["flagged"] += bool(measurement.flags) and not measurement.refused
+        self.counts["without a picture"] += prediction.overlay is None
+        if len(self.lines) < SHOWN:
+            self.lines.append(prediction.as_line())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,9 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exit_code(stopped)
     report(outcome)
     if outcome.stopped is not None:
-        done, planned = len(outcome.predictions), outcome.planned
         print(
-            f"interrupted after {done} of {planned} images; --resume goes on with "
+            f"interrupted after {outcome.done} of {outcome.planned} images; --resume goes on with "
             f"--out {printable(str(outcome.folder))}",
             file=sys.stderr,
         )
@@ -112,9 +130,9 @@ def predict(options: argparse.Namespace) -> Outcome:
         pictures = {path: results.picture(names[path]) for path in new}
         measure = partial(predict_file, bundle, predictor, ga_weeks=options.ga_weeks)
         try:
-            _measure(options, measure, pictures, sizes, results, outcome.predictions)
+            _measure(options, measure, pictures, sizes, results, outcome)
         except KeyboardInterrupt as stopped:
-            if not outcome.predictions:
+            if not outcome.done:
                 raise
             outcome.stopped = exit_code(stopped)
         outcome.has_errors = any(row["error"] for row in results.table.rows)
@@ -169,7 +187,7 @@ def _measure(
     pictures: Mapping[Path, Path],
     sizes: Mapping[Path, float],
     results: Results,
-    predictions: list[Prediction],
+    outcome: Outcome,
 ) -> None:
     """Measure every image that `pictures` has a place for; an interruption leaves what is done."""
     with tqdm(pictures.items(), desc="measuring", unit="image", disable=None) as progress:
@@ -177,7 +195,7 @@ def _measure(
             mm_per_pixel = sizes.get(path, options.mm_per_pixel)
             prediction = measure(path, picture, mm_per_pixel)
             _append(results, prediction)
-            predictions.append(prediction)
+            outcome.add(prediction)
             if prediction.error:
                 what = "broken" if prediction.measurement is None else "no picture"
                 _say(f"{what}: {prediction.error}")
@@ -203,22 +221,20 @@ def _say(text: str) -> None:
 
 def report(outcome: Outcome) -> None:
     """Print the results if they are few, and the number of each kind."""
-    predictions = outcome.predictions
-    measured = [p.measurement for p in predictions if p.measurement is not None]
-    if len(predictions) <= SHOWN:
-        for prediction in predictions:
-            if prediction.measurement is not None:
-                print(prediction.as_line())
-    refused = sum(m.refused is not None for m in measured)
-    flagged = sum(bool(m.flags) and m.refused is None for m in measured)
-    unwritten = sum(p.overlay is None for p in predictions if p.measurement is not None)
-    pictures = f", {unwritten} without a picture" if unwritten else ""
-    earlier = f", {outcome.earlier} before" if outcome.earlier else ""
-    print(
-        f"{len(measured) - refused} measured ({flagged} flagged), {refused} refused, "
-        f"{len(predictions) - len(measured)} broken{pictures}{earlier}: "
-        + printable(str(outcome.folder / TABLE))
-    )
+    if outcome.done <= SHOWN:
+        for line in outcome.lines:
+            print(line)
+    counts = outcome.counts
+    parts = [
+        f"{counts['measured']} measured ({counts['flagged']} flagged)",
+        f"{counts['refused']} refused",
+        f"{counts['broken']} broken",
+    ]
+    if counts["without a picture"]:
+        parts.append(f"{counts['without a picture']} without a picture")
+    if outcome.earlier:
+        parts.append(f"{outcome.earlier} before")
+    print(f"{', '.join(parts)}: {printable(str(outcome.folder / TABLE))}")
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:

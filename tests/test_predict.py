@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import weakref
 
 import numpy as np
 import pytest
@@ -261,6 +262,20 @@ def test_an_interruption_leaves_the_table_of_what_is_done(place, capsys, monkeyp
         assert len(tree["measurements"]) == 1
     else:
         assert not list((place / "predictions").iterdir())
+
+
+def test_no_measurement_with_its_maps_stays_in_memory(place, monkeypatch):
+    real, made = predict_module.predict_file, []
+
+    def watched(*arguments, **named):
+        assert sum(reference() is not None for reference in made) <= 1
+        prediction = real(*arguments, **named)
+        made.append(weakref.ref(prediction.measurement))
+        return prediction
+
+    monkeypatch.setattr(predict_module, "predict_file", watched)
+    assert main(["bundle", "scans", "c.jpg"]) == 0
+    assert len(made) == 3
 
 
 def test_names_as_long_as_a_file_system_allows_and_longer(place, capsys):
