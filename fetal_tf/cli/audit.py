@@ -24,6 +24,7 @@ def _audit(args: argparse.Namespace) -> int:
     from fetal_tf.data.audit import AUDITS
     from fetal_tf.edge.io.files import make_writable_folder, write_text_atomic
     from fetal_tf.edge.io.folders import staged_entries
+    from fetal_tf.edge.io.foreign_text import printable_lines
     from fetal_tf.reporting.audit_page import audit_page
     from fetal_tf.scores.rows import csv_text, json_text
 
@@ -45,7 +46,7 @@ def _audit(args: argparse.Namespace) -> int:
     with staged_entries(args.out) as folder:
         for name, text in texts.items():
             write_text_atomic(folder / name, text)
-    print(audit.summary())
+    print(printable_lines(audit.summary()))
     for name in texts:
         print(args.out / name)
     return 1 if audit.wrong else 0

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fetal_tf.cli.command_options import command_parser
+from fetal_tf.cli.launching import print_error
 from fetal_tf.data.readers import DATASETS
 from fetal_tf.data.sources.download import SOURCES, download
 from fetal_tf.edge.errors import FetalTFError
@@ -23,8 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         fetched = download(source, arguments.root, progress=True)
         samples = DATASETS.get("name", arguments.name)(arguments.root)
     except FetalTFError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return print_error(error)
     groups = {sample.group for sample in samples}
     print(f"fetched: {', '.join(fetched) or 'nothing, all was there'}")
     print(f"{arguments.root}: {len(samples)} annotated images of {len(groups)} groups")

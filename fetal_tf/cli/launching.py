@@ -9,6 +9,7 @@ from collections.abc import Callable
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.extras import require
 from fetal_tf.edge.io.captured_output import captured_noise
+from fetal_tf.edge.io.foreign_text import printable_lines
 
 
 def run_command(story: Callable[[], int], interrupted: str) -> int:
@@ -25,11 +26,19 @@ def run_command(story: Callable[[], int], interrupted: str) -> int:
         _begin()
         return story()
     except FetalTFError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return print_error(error)
     except KeyboardInterrupt:
         print(f"interrupted; {interrupted}", file=sys.stderr)
         return 130
+
+
+def print_error(error: FetalTFError) -> int:
+    """Print an error on standard error, and return its exit code, 2.
+
+    Control characters, such as those of a file's name, are shown and not obeyed.
+    """
+    print(f"error: {printable_lines(str(error))}", file=sys.stderr)
+    return 2
 
 
 def use_tensorflow_on_cpu() -> None:
@@ -50,7 +59,7 @@ def _begin() -> None:
         MissingExtraError: with the pip line that installs what is missing.
     """
     require("train")
-    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
+    warnings.formatwarning = lambda message, *_: f"warning: {printable_lines(str(message))}\n"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for its version
     with captured_noise():

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from fetal_tf.cli.command_options import command_parser
+from fetal_tf.cli.launching import print_error
 from fetal_tf.data.phantom import PHANTOMS
 from fetal_tf.data.phantom.writing import write_phantom
 from fetal_tf.edge.errors import ConfigError, FetalTFError
@@ -30,8 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             **options,
         )
     except FetalTFError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return print_error(error)
     except KeyboardInterrupt:
         print("interrupted; nothing was written", file=sys.stderr)
         return 130

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import fetal_tf
 from fetal_tf.cli.command_options import PROGRAM
+from fetal_tf.cli.launching import print_error
 from fetal_tf.edge.errors import FetalTFError, UsageError
 from fetal_tf.edge.extras import require
 
@@ -59,8 +60,7 @@ def run(argv: Sequence[str]) -> int:
     try:
         return _dispatch(argv[0], argv[1:])
     except FetalTFError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return print_error(error)
 
 
 def _dispatch(name: str, options: Sequence[str]) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fetal_tf.cli.command_options import command_parser
+from fetal_tf.cli.launching import print_error
 from fetal_tf.edge.bundle.bundle import ALIASES, Bundle, resolve_bundle, shelf_names
 from fetal_tf.edge.errors import BundleError, FetalTFError
 
@@ -31,8 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lines = _list() if args.name is None else [_card(args.name)]
         print("\n".join(lines))
     except FetalTFError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return print_error(error)
     return 0
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fetal_tf.edge.errors import MissingExtraError
+from fetal_tf.cli.launching import print_error
+from fetal_tf.edge.errors import DataError, MissingExtraError
 from fetal_tf.edge.extras import EXTRAS, missing_modules, require
 
 # What pip calls a package and what Python imports.
@@ -20,6 +21,11 @@ def test_an_extra_that_is_not_there_is_answered_with_its_pip_line(monkeypatch):
     with pytest.raises(MissingExtraError, match=r'pip install "fetal-tf\[train\]"') as error:
         require("train")
     assert "surely_not_installed" in str(error.value)
+
+
+def test_an_error_shows_control_characters_and_keeps_its_lines(capsys):
+    assert print_error(DataError("\x1b[2Ja.png: bad\nsecond line")) == 2
+    assert capsys.readouterr().err == "error: \\x1b[2Ja.png: bad\nsecond line\n"
 
 
 def test_the_extras_are_those_of_the_package():

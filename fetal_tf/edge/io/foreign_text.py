@@ -19,6 +19,11 @@ def printable(text: str) -> str:
     return _UNSEEN.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
+def printable_lines(text: str) -> str:
+    """Text of several lines, each made `printable`."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def as_cell(text: str) -> str:
     """Text for a cell of a CSV: what a spreadsheet would take for a formula gets an apostrophe.
 
