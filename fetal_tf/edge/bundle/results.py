@@ -20,7 +20,7 @@ from fetal_tf.edge.bundle.bundle import Bundle
 from fetal_tf.edge.bundle.prediction import Prediction, json_text, table_row
 from fetal_tf.edge.errors import DataError, FetalTFError
 from fetal_tf.edge.inference.predictor import Predictor
-from fetal_tf.edge.io.files import make_writable_folder, write_text_atomic
+from fetal_tf.edge.io.files import make_writable_folder, remove_leftovers, write_text_atomic
 from fetal_tf.edge.io.folders import new_folder
 from fetal_tf.edge.io.foreign_text import printable
 from fetal_tf.edge.io.growing_table import GrowingTable
@@ -96,6 +96,8 @@ def open_results(
     make_writable_folder(out)
     columns = ("file", "overlay", *columns, "error")
     with only_writer(out, "Wait until it ends, or name another folder with --out."):
+        for folder in (out, out / OVERLAYS):
+            remove_leftovers(folder)
         if resume and (out / TABLE).exists():
             results = _resumed(out, settings, columns)
         else:

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fetal_tf.edge.errors import FetalTFError
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(\.[^.]*)?", re.DOTALL)
 
 
 @contextmanager
@@ -24,6 +27,7 @@ def replaced_atomically(path: Path) -> Iterator[Path]:
         FetalTFError: the file cannot be written (full disk, no permission); names file and cause.
     """
     path = Path(path)
+    # As _TEMPORARY knows it.
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,6 +41,17 @@ def replaced_atomically(path: Path) -> Iterator[Path]:
         # What stopped the writing may stop the removal; the first cause is the one to report.
         with suppress(OSError):
             temporary.unlink()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that killed processes have left in `folder`.
+
+    Only for a folder that no other process writes into: see `fetal_tf.edge.io.lock`.
+    """
+    for path in Path(folder).glob(".*"):
+        if _TEMPORARY.fullmatch(path.name) and path.is_file():
+            with suppress(OSError):
+                path.unlink()
 
 
 def unwritable(path: Path, error: OSError) -> FetalTFError:

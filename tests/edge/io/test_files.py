@@ -3,12 +3,15 @@
 import errno
 import hashlib
 import os
+import subprocess
+import sys
 
 import pytest
 
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.io.files import (
     make_writable_folder,
+    remove_leftovers,
     replaced_atomically,
     sha256_of,
     write_bytes_atomic,
@@ -21,6 +24,26 @@ def test_text_is_written_as_given_and_folders_are_made(tmp_path):
     write_text_atomic(path, "Ä\r\nβ\n")
     assert path.read_bytes() == "Ä\r\nβ\n".encode()
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["last.keras", "measurements", "a.b c.png", "frame.\n.png"])
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path, name):
+    killed = (
+        "import os, sys; from pathlib import Path; "
+        "from fetal_tf.edge.io.files import replaced_atomically\n"
+        "with replaced_atomically(Path(sys.argv[1])) as path:\n"
+        "    path.write_bytes(b'half'); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", killed, str(tmp_path / name)])
+    (left,) = tmp_path.iterdir()
+    assert left.name != name
+    others = [".hidden.png", ".x.0123456.png", ".x.0123456z.png", "x.01234567.png", ".lock", name]
+    for other in others:
+        (tmp_path / other).touch()
+    (tmp_path / ".folder.01234567").mkdir()
+    remove_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*others, ".folder.01234567"}
+    remove_leftovers(tmp_path / "absent")
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
