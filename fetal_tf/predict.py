@@ -23,10 +23,12 @@ from fetal_tf.edge.bundle.prediction import Prediction, predict_file
 from fetal_tf.edge.bundle.results import Results, open_results, record_columns
 from fetal_tf.edge.bundle.seal import SEAL
 from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.edge.flag import split_flags
 from fetal_tf.edge.inference.runtimes import MAX_THREADS
 from fetal_tf.edge.io.files import sha256_of
 from fetal_tf.edge.io.foreign_text import printable
-from fetal_tf.edge.io.inputs import TABLE, image_paths, picture_names
+from fetal_tf.edge.io.inputs import OVERLAYS, TABLE, image_paths, picture_names
+from fetal_tf.edge.io.painting import painter
 from fetal_tf.edge.io.pixel_sizes import parse_mm_per_pixel, read_pixel_sizes
 from fetal_tf.edge.io.stopping import exit_code, sigterm_as_ctrl_c
 from fetal_tf.edge.measure.clinical import INTERGROWTH_WEEKS
@@ -43,7 +45,8 @@ class Outcome:
         planned: how many images there were to measure.
         earlier: how many more had a row from before.
         counts: images that are measured, flagged among these, refused, broken, without a picture.
-        lines: for the screen, of the first SHOWN images that were no broken files.
+        texts: for the screen, of the first SHOWN images that were no broken files.
+        flags: images by the code of their flags and refusals.
         stopped: exit code of an interruption, None where there was none.
         has_errors: whether a row of the table, also one from before, has an error.
     """
@@ -52,7 +55,8 @@ class Outcome:
     planned: int
     earlier: int = 0
     counts: Counter[str] = field(default_factory=Counter)
-    lines: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    flags: Counter[str] = field(default_factory=Counter)
     stopped: int | None = None
     has_errors: bool = False
 
@@ -69,8 +73,10 @@ class Outcome:
         self.counts["refused" if measurement.refused else "measured"] += 1
         self.counts["flagged"] += bool(measurement.flags) and not measurement.refused
         self.counts["without a picture"] += prediction.overlay is None
-        if len(self.lines) < SHOWN:
-            self.lines.append(prediction.as_line())
+        doubts = (*measurement.flags, *split_flags(measurement.refused or ""))
+        self.flags.update({flag.code for flag in doubts})
+        if len(self.texts) < SHOWN:
+            self.texts.append(prediction.as_text(painter(sys.stdout)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -208,7 +214,7 @@ def _append(results: Results, prediction: Prediction) -> None:
     try:
         results.add(prediction)
     except FetalTFError as error:
-        print(prediction.as_line())  # not lost even on a full disk
+        print(prediction.as_text())  # not lost even on a full disk
         rows = len(results.table.rows)
         raise FetalTFError(
             f"{error} {rows} rows are whole; --resume goes on after them."
@@ -222,8 +228,8 @@ def _say(text: str) -> None:
 def report(outcome: Outcome) -> None:
     """Print the results if they are few, and the number of each kind."""
     if outcome.done <= SHOWN:
-        for line in outcome.lines:
-            print(line)
+        for text in outcome.texts:
+            print(text)
     counts = outcome.counts
     parts = [
         f"{counts['measured']} measured ({counts['flagged']} flagged)",
@@ -234,7 +240,11 @@ def report(outcome: Outcome) -> None:
         parts.append(f"{counts['without a picture']} without a picture")
     if outcome.earlier:
         parts.append(f"{outcome.earlier} before")
-    print(f"{', '.join(parts)}: {printable(str(outcome.folder / TABLE))}")
+    print(", ".join(parts))
+    if outcome.done > SHOWN:
+        for code, images in outcome.flags.most_common():
+            print(f"    {code} {images}")
+    print(f"table: {printable(str(outcome.folder / TABLE))}, pictures: {OVERLAYS}/ beside it")
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:

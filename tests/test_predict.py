@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import fetal_tf
 import fetal_tf.predict as predict_module
 from fetal_tf.edge.io.images import write_png
 from fetal_tf.predict import main
@@ -54,10 +55,62 @@ def test_files_folders_and_globs_to_a_table_and_pictures(place, capsys):
 def test_json_holds_the_same_rows_with_units_and_null(place):
     assert main(["bundle", "scans", "--json", "--out", "o", "--ga-weeks", "30"]) == 0
     tree = json.loads((place / "o" / "measurements.json").read_text())
-    assert (tree["bundle"], tree["format"], tree["units"]) == ("tiny", "float32", {"hc_mm": "mm"})
+    assert (tree["bundle"], tree["format"], tree["convention"]) == ("tiny", "float32", "outline")
+    manifest = json.loads((place / "bundle" / "bundle.json").read_text())
+    assert tree["model"]["sha256"] == manifest["files"]["float32"]["sha256"]
+    assert tree["measured_by_fetal_tf"] == fetal_tf.__version__ and tree["gate"] is None
+    numbers = {k for row in tree["measurements"] for k, v in row.items() if isinstance(v, float)}
+    assert numbers <= tree["units"].keys() and tree["units"]["hc_px"] == "px"
+    assert "flags" not in tree["units"] and "file" not in tree["units"]
     for row, line in zip(tree["measurements"], table(place / "o"), strict=True):
         assert row["hc_mm"] is None and line["hc_mm"] == ""
         assert row["hc_px"] == float(line["hc_px"])
+
+
+def test_json_has_flags_notes_and_refusals_as_code_and_message(place):
+    write_png(place / "dark.png", np.zeros((90, 120), np.uint8))
+    wide = Image.fromarray(bright_head().astype(np.uint16) * 4)
+    wide.save(place / "wide.png")
+    assert main(["bundle", "wide.png", "dark.png", "--json", "--out", "o"]) == 0
+    wide, dark = json.loads((place / "o" / "measurements.json").read_text())["measurements"]
+    assert wide["flags"] == [
+        {
+            "code": "no_pixel_size",
+            "message": "measured in pixels only, millimetres need mm_per_pixel",
+        }
+    ]
+    assert [note["code"] for note in wide["notes"]] == ["few_bits"]
+    assert wide["refused"] == [] and [why["code"] for why in dark["refused"]] == ["no_head"]
+    assert dark["hc_px"] is None and dark["overlay"] == "overlays/dark.png"
+
+
+def test_the_screen_says_what_the_picture_says(place, capsys):
+    assert main(["bundle", "scans/a.png", "--mm-per-pixel", "0.5", "--ga-weeks", "19"]) == 0
+    first, *rest = capsys.readouterr().out.splitlines()
+    for part in ("HC 16", "OFD 5", "BPD 4", "CI 7", "(Hadlock)", "(INTERGROWTH-21st)", "centile"):
+        assert part in first
+    assert "    picture: predictions/overlays/a.png" in rest
+
+
+def test_an_age_that_is_missing_says_why(place, capsys):
+    assert main(["bundle", "scans/a.png", "--mm-per-pixel", "0.2"]) == 0
+    (row,) = table(place / "predictions")
+    assert row["ga_weeks_hadlock"] == row["ga_weeks_intergrowth"] == ""
+    assert row["notes"].count("no_age: no age by ") == 3
+    assert "no age by INTERGROWTH-21st: HC 66.8 mm is outside the 14 to 40 weeks" in (
+        capsys.readouterr().out
+    )
+
+
+def test_many_images_end_in_a_summary_by_flag(place, capsys):
+    for number in range(11):
+        write_png(place / "many" / f"{number}.png", bright_head())
+    write_png(place / "many" / "dark.png", np.zeros((90, 120), np.uint8))
+    assert main(["bundle", "many"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("11 measured (11 flagged), 1 refused, 0 broken\n")
+    assert "    no_pixel_size 11\n    no_head 1\n" in said
+    assert "table: predictions/measurements.csv, pictures: overlays/ beside it" in said
 
 
 def test_without_a_pixel_size_never_millimetres(place, capsys):

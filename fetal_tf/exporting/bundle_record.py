@@ -7,11 +7,11 @@ from typing import Any
 import fetal_tf
 from fetal_tf.data.credit import DataCredit
 from fetal_tf.edge.io.files import sha256_of
+from fetal_tf.edge.measure.units import units_of
 from fetal_tf.exporting.comparison import Comparison
 from fetal_tf.exporting.formats import FORMATS, PREFERENCE
 from fetal_tf.exporting.parity import Parity
 from fetal_tf.runs.run import Run
-from fetal_tf.scores.columns import UNITS
 
 SCHEMA = 1
 # Measurement → the output of its models, where that is no probability.
@@ -59,7 +59,7 @@ def bundle_record(
             "range": "0-255 uint8 gray, letterboxed, centred, zero padding",
         },
         "output": OUTPUTS.get(run.task.measurement, "probabilities [h,w,classes]"),
-        "units": measurement_units(quantities),
+        "units": units_of(quantities),
         "files": {
             name: {
                 "path": path.name,
@@ -91,13 +91,3 @@ def default_format(parities: Mapping[str, Parity]) -> str:
     """The preferred format among those that passed; where none did, the preferred of all."""
     passed = [name for name in PREFERENCE if name in parities and parities[name].passed]
     return (passed or [name for name in PREFERENCE if name in parities])[0]
-
-
-def measurement_units(names: Iterable[str]) -> dict[str, str]:
-    """Quantity → unit, for names that hold one: `hc_mm` → mm, `ga_weeks_hadlock` → weeks."""
-    units = {
-        name: next((part for part in name.split("_") if part in UNITS), None)
-        for name in names
-        if "_per_" not in name
-    }
-    return {name: unit for name, unit in units.items() if unit}

@@ -1,6 +1,6 @@
-"""The default is never a format that failed; units come out of the quantities' names."""
+"""The default is never a format that failed."""
 
-from fetal_tf.exporting.bundle_record import default_format, measurement_units
+from fetal_tf.exporting.bundle_record import default_format
 from fetal_tf.exporting.parity import Check, Parity
 
 
@@ -14,12 +14,3 @@ def test_default_is_the_preferred_format_that_passed():
     assert default_format(some) == "float32"
     none = {"float32": parity("float32", False), "int8": parity("int8", False)}
     assert default_format(none) == "int8"
-
-
-def test_units_come_out_of_the_names():
-    record = ["hc_mm", "ga_weeks_hadlock", "hc_px", "cephalic_index", "mm_per_pixel", "flags"]
-    assert measurement_units(record) == {
-        "hc_mm": "mm",
-        "ga_weeks_hadlock": "weeks",
-        "hc_px": "px",
-    }

@@ -4,6 +4,7 @@ import importlib.util
 
 import pytest
 
+from fetal_tf.config.tree import ExportConfig
 from fetal_tf.edge.errors import ConfigError, MissingExtraError
 from fetal_tf.exporting.formats import FORMATS, PREFERENCE, parse_formats, require_extras
 
@@ -43,3 +44,10 @@ def test_missing_onnx_is_answered_with_the_pip_line(monkeypatch):
 def test_tflite_needs_no_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     require_extras([FORMATS["int8"]])
+
+
+def test_all_stands_for_every_format_and_the_default_is_what_a_tablet_needs():
+    assert [f.name for f in parse_formats(["all"], "--formats")] == list(FORMATS)
+    assert ExportConfig().formats == ["float32", "float16", "int8"]
+    with pytest.raises(ConfigError, match="unknown format 'all'"):
+        parse_formats(["int8", "all"], "--formats")

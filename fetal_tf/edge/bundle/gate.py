@@ -1,13 +1,13 @@
 """The gate of a bundle: a second net that judges whether a frame shows the right plane."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from fetal_tf.edge.bundle.measurers import Measurement, Measurer
-from fetal_tf.edge.draw.legend import doubt_entries, legend_strip
+from fetal_tf.edge.draw.legend import Entry, doubt_entries, legend_strip
 from fetal_tf.edge.flag import Flag
 from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.measure.plane import PlaneMeasurement
@@ -94,4 +94,10 @@ def gated(measurer: Measurer) -> Measurer:
             return picture
         return np.concatenate([picture, legend_strip(picture.shape[1], alarms)])
 
-    return replace(measurer, draw=draw)
+    def legend(measurement: Any) -> Iterator[Entry]:
+        if isinstance(measurement, GatedMeasurement):
+            yield from doubt_entries((), None, measurement.plane.flags)
+            measurement = measurement.measurement
+        yield from measurer.legend(measurement)
+
+    return replace(measurer, draw=draw, legend=legend)

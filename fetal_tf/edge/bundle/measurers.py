@@ -1,16 +1,17 @@
 """All measurers by name; a new kind of measurement is added here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from fetal_tf.edge.draw.brain_overlay import draw_brain
-from fetal_tf.edge.draw.four_chamber_overlay import draw_four_chamber
-from fetal_tf.edge.draw.head_overlay import draw_head
-from fetal_tf.edge.draw.landmark_overlay import draw_landmarks
-from fetal_tf.edge.draw.plane_overlay import draw_plane
+from fetal_tf.edge.draw.brain_overlay import brain_legend, draw_brain
+from fetal_tf.edge.draw.four_chamber_overlay import draw_four_chamber, four_chamber_legend
+from fetal_tf.edge.draw.head_overlay import draw_head, head_legend
+from fetal_tf.edge.draw.landmark_overlay import draw_landmarks, landmark_legend
+from fetal_tf.edge.draw.legend import Entry
+from fetal_tf.edge.draw.plane_overlay import draw_plane, plane_legend
 from fetal_tf.edge.flag import Flag
 from fetal_tf.edge.geometry.axis import AXIS
 from fetal_tf.edge.geometry.letterbox import Letterbox
@@ -86,12 +87,14 @@ class Measurer:
     Attributes:
         measure: an output and its letterbox to a measurement.
         draw: that measurement over its image, to a picture.
+        legend: what the picture says below, which is what a screen says too.
         prepared: the net to what `measure` takes the output of: the net itself, or the net with
             further channels.
     """
 
     measure: MeasureOutput
     draw: DrawMeasurement
+    legend: Callable[[Any], Iterable[Entry]]
     prepared: Callable[[Predictor], Predictor] = lambda predictor: predictor
 
 
@@ -121,7 +124,7 @@ def _head(classes: tuple[str, ...], settings: Mapping[str, Any]) -> Measurer:
             convention=convention,
         )
 
-    return Measurer(measure, draw_head)
+    return Measurer(measure, draw_head, head_legend)
 
 
 def _brain(classes: tuple[str, ...], settings: Mapping[str, Any]) -> Measurer:
@@ -134,6 +137,7 @@ def _brain(classes: tuple[str, ...], settings: Mapping[str, Any]) -> Measurer:
     return Measurer(
         lambda maps, box, mm, ga=None: measure_brain(maps, classes, box, mm, settings),
         draw_brain,
+        brain_legend,
         WithDisagreement,
     )
 
@@ -150,6 +154,7 @@ def _four_chamber(classes: tuple[str, ...], settings: Mapping[str, Any]) -> Meas
             maps, classes, box, mm, error_model=model
         ),
         draw_four_chamber,
+        four_chamber_legend,
     )
 
 
@@ -159,6 +164,7 @@ def _landmarks(classes: tuple[str, ...], settings: Mapping[str, Any]) -> Measure
     return Measurer(
         lambda maps, box, mm, ga=None: measure_landmarks(maps, classes, box, mm, ga_weeks=ga),
         draw_landmarks,
+        landmark_legend,
     )
 
 
@@ -180,7 +186,7 @@ def _plane(classes: tuple[str, ...], settings: Mapping[str, Any]) -> Measurer:
         check_mm_per_pixel(mm_per_pixel)
         return measure_plane(probabilities, plane, letterbox, reference)
 
-    return Measurer(measure, draw_plane, WithInput)
+    return Measurer(measure, draw_plane, plane_legend, WithInput)
 
 
 # Measurement → what makes its measurer of the bundle's classes and its measurement settings: a JSON

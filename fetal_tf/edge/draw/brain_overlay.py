@@ -59,7 +59,7 @@ def draw_brain(
         layers += [MaskBorder(mask, TRUTH, 2, dashed=True) for _, mask in _structures(truth)]
     small = [Panel(t, heatmap(image, values)) for t, values in _maps(image, measurement, truth)]
     maps = Maps(_main_title(measurement, truth), small, "small pictures:")
-    return draw(image, layers, _entries(measurement, truth), maps)
+    return draw(image, layers, brain_legend(measurement, truth), maps)
 
 
 def _check_arguments(
@@ -141,7 +141,9 @@ def _maps(
         yield "mismatch with the expert's mask", values
 
 
-def _entries(measurement: BrainMeasurement, truth: BrainMeasurement | None) -> Iterator[Entry]:
+def brain_legend(
+    measurement: BrainMeasurement, truth: BrainMeasurement | None = None
+) -> Iterator[Entry]:
     """Entries of the legend, in reading order."""
     for index, name in enumerate(measurement.classes[1:], start=1):
         features = measurement.structures[name]

@@ -44,11 +44,11 @@ def draw_four_chamber(
         expert = truth.ellipse(structure) if truth is not None else None
         if expert is not None:
             layers.append(Outline(expert.points(), TRUTH, 2, dashed=True))
-    return draw(image, layers, _entries(measurement, truth))
+    return draw(image, layers, four_chamber_legend(measurement, truth))
 
 
-def _entries(
-    measurement: FourChamberMeasurement, truth: FourChamberMeasurement | None
+def four_chamber_legend(
+    measurement: FourChamberMeasurement, truth: FourChamberMeasurement | None = None
 ) -> Iterator[Entry]:
     """Entries of the legend, in reading order."""
     if measurement.ctr_diameter_percent is not None:
@@ -60,4 +60,6 @@ def _entries(
     yield Entry("mask", MASK, if_drawn=True)
     if truth is not None:
         yield Entry(f"expert (dashed): {truth.headline() or truth.refused}", TRUTH)
+    if measurement.expected_error_percent is not None:
+        yield Entry(f"expected error of the CTR {measurement.expected_error_percent:.1f} pp")
     yield from doubt_entries(measurement.notes, measurement.refused, measurement.flags)

@@ -41,7 +41,7 @@ def draw_head(
         # Dashed and last, so that where both agree both are seen.
         arcs = np.array_split(truth.ellipse.points(480), 80)[::2]
         layers += [Outline(arc, TRUTH, closed=False) for arc in arcs]
-    return draw(image, layers, _entries(measurement, truth))
+    return draw(image, layers, head_legend(measurement, truth))
 
 
 def mask_border(measurement: HeadMeasurement) -> list[Layer]:
@@ -52,7 +52,9 @@ def mask_border(measurement: HeadMeasurement) -> list[Layer]:
     return [MapBorder(probability, letterbox, MASK)]
 
 
-def _entries(measurement: HeadMeasurement, truth: HeadMeasurement | None) -> Iterator[Entry]:
+def head_legend(
+    measurement: HeadMeasurement, truth: HeadMeasurement | None = None
+) -> Iterator[Entry]:
     """Entries of the legend, in reading order."""
     if measurement.ellipse is not None:
         yield Entry(f"HC {measurement.length('hc')}", ELLIPSE)
@@ -67,6 +69,8 @@ def _entries(measurement: HeadMeasurement, truth: HeadMeasurement | None) -> Ite
     if centile is not None and measurement.ga_weeks is not None:
         rank = "below 1" if centile < 1 else "above 99" if centile > 99 else f"{centile:.0f}"
         yield Entry(f"HC centile {rank} at {_weeks(measurement.ga_weeks)}")
+    if measurement.expected_error_percent is not None:
+        yield Entry(f"expected error of HC {measurement.expected_error_percent:.1f} %")
     yield from doubt_entries(measurement.notes, measurement.refused, measurement.flags)
 
 

@@ -43,7 +43,7 @@ def draw_landmarks(
     if truth is not None and truth.points is not None:
         # Last, so that where both agree both are seen: a slanted cross over an upright one.
         layers.append(_Marks(truth.points, TRUTH))
-    return draw(image, layers, _entries(measurement, truth))
+    return draw(image, layers, landmark_legend(measurement, truth))
 
 
 def axis_calipers(points: np.ndarray) -> list[Layer]:
@@ -71,8 +71,8 @@ class _Marks:
                     canvas.line(np.array([end - arm, end + arm]), self.color, self.weight)
 
 
-def _entries(
-    measurement: LandmarkMeasurement, truth: LandmarkMeasurement | None
+def landmark_legend(
+    measurement: LandmarkMeasurement, truth: LandmarkMeasurement | None = None
 ) -> Iterator[Entry]:
     """Entries of the legend, in reading order."""
     if measurement.ellipse is not None:

@@ -46,6 +46,17 @@ def doubt_entries(
         yield Entry(flag, color=ALARM, own_line=True)
 
 
+def as_lines(entries: Iterable[Entry]) -> list[tuple[str, Color]]:
+    """The entries as lines of text, each with its colour: short ones together, then the others.
+
+    What explains a line of the picture alone is left out.
+    """
+    told = [entry for entry in entries if not entry.if_drawn]
+    short = ", ".join(entry.text for entry in told if not entry.own_line)
+    own = [(entry.text, entry.color) for entry in told if entry.own_line]
+    return [(short, TEXT), *own] if short else own
+
+
 def legend_strip(width: int, entries: Iterable[Entry]) -> np.ndarray:
     """Draw the entries as lines of text, RGB uint8 (height as needed, `width`, 3)."""
     size = text_size(width)

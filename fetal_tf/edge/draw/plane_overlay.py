@@ -27,7 +27,7 @@ def draw_plane(image: np.ndarray, measurement: PlaneMeasurement, truth: None = N
         RGB uint8 (H', W', 3), see `draw`.
     """
     small, scale = list(_maps(image, measurement)), f"{GAIN} x difference of gray values:"
-    return draw(image, (), _entries(measurement), Maps("the frame", small, scale))
+    return draw(image, (), plane_legend(measurement), Maps("the frame", small, scale))
 
 
 def _maps(image: np.ndarray, measurement: PlaneMeasurement) -> Iterator[Panel]:
@@ -41,7 +41,7 @@ def _maps(image: np.ndarray, measurement: PlaneMeasurement) -> Iterator[Panel]:
     yield Panel("difference", heatmap(image, GAIN * measurement.letterbox.restore(difference)))
 
 
-def _entries(measurement: PlaneMeasurement) -> Iterator[Entry]:
+def plane_legend(measurement: PlaneMeasurement) -> Iterator[Entry]:
     """Entries of the legend, in reading order."""
     score = measurement.plane_score
     flagged = score is not None and score >= 1

@@ -9,6 +9,7 @@ import numpy as np
 from fetal_tf.edge.errors import BundleError, MissingExtraError
 from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.inference.views import unmirrored
+from fetal_tf.edge.io.captured_output import captured_noise
 
 MAX_THREADS = 64  # LiteRT's thread pool crashes the process where it is asked for thousands
 
@@ -31,10 +32,10 @@ class LiteRTPredictor:
         _check_threads(threads)
         try:
             # From memory: the interpreter maps a path, and a file replaced later would change it.
-            self._interpreter = Interpreter(
-                model_content=Path(path).read_bytes(), num_threads=threads
-            )
-            self._interpreter.allocate_tensors()
+            content = Path(path).read_bytes()
+            with captured_noise():  # it greets with an INFO line
+                self._interpreter = Interpreter(model_content=content, num_threads=threads)
+                self._interpreter.allocate_tensors()
         except (OSError, ValueError, RuntimeError) as error:
             raise BundleError(f"{path}: LiteRT cannot load it: {_first_line(error)}") from error
         inputs = self._interpreter.get_input_details()

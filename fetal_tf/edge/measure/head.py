@@ -299,6 +299,7 @@ def measure_head(
         ),
         notes=(
             *head_notes(measurement.cephalic_index),
+            *age_notes(measurement),
             *([] if convention is None else [convention.note()]),
         ),
     )
@@ -345,6 +346,23 @@ def size_flags(
             "unusual_shape",
             f"cephalic index {outside(cephalic_index, low, high)}; is this the plane for BPD?",
         )
+
+
+def age_notes(measurement: HeadMeasurement) -> Iterator[Flag]:
+    """A note for each formula that gives no age for a head of known size."""
+    if measurement.hc_mm is None:
+        return
+    for formula, quantity, age, (first, last) in (
+        ("Hadlock", "hc", measurement.ga_weeks_hadlock, clinical.HADLOCK_WEEKS),
+        ("Hadlock", "bpd", measurement.ga_weeks_hadlock_bpd, clinical.HADLOCK_WEEKS),
+        ("INTERGROWTH-21st", "hc", measurement.ga_weeks_intergrowth, clinical.INTERGROWTH_WEEKS),
+    ):
+        if age is None:
+            yield Flag(
+                "no_age",
+                f"no age by {formula}: {quantity.upper()} {measurement.outline_mm(quantity):.1f} "
+                f"mm is outside the {first:g} to {last:g} weeks of that study",
+            )
 
 
 def head_notes(cephalic_index: float | None) -> Iterator[Flag]:

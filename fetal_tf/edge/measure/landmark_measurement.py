@@ -11,7 +11,13 @@ from fetal_tf.edge.geometry.landmarks import AXES, landmark_ellipse
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.measure import clinical
 from fetal_tf.edge.measure.fit_doubts import LEVEL, check_mm_per_pixel, fit_flags, refusal
-from fetal_tf.edge.measure.head import HeadMeasurement, head_notes, size_flags, unit_flags
+from fetal_tf.edge.measure.head import (
+    HeadMeasurement,
+    age_notes,
+    head_notes,
+    size_flags,
+    unit_flags,
+)
 from fetal_tf.edge.measure.landmark_doubts import (
     LandmarkLimits,
     geometry_flags,
@@ -146,7 +152,9 @@ def measure_reading(
         *geometry_flags(points, peaks, letterbox, limits),
     )
     measurement = replace(
-        measurement, flags=doubts, notes=tuple(head_notes(measurement.cephalic_index))
+        measurement,
+        flags=doubts,
+        notes=(*head_notes(measurement.cephalic_index), *age_notes(measurement)),
     )
     return measurement if reading.mask is None else _compared(measurement, reading.mask, limits)
 

@@ -156,7 +156,7 @@ def test_predict_shows_flag_and_score(gated, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert shown.count("not_head: ") == 1
     own, other = json.loads((out / "measurements.json").read_text())["measurements"]
-    assert other["flags"].startswith("not_head: ") and own["flags"] == ""
+    assert other["flags"][0]["code"] == "not_head" and own["flags"] == []
     assert own["plane_score"] < 1 < other["plane_score"]
     assert "plane_score" in (out / "measurements.csv").read_text().splitlines()[0].split(",")
 
