@@ -1,8 +1,6 @@
 """Measure images with a bundle: `python -m fetal_tf.predict BUNDLE|zoo:NAME PATH…`.
 
-Runs without TensorFlow. Each row is in the table as soon as its image is measured. Exit code 0, 2
-where nothing could be done or the table not be written, 3 where some files were broken or pictures
-not written, 130 after Ctrl-C and 143 after SIGTERM.
+Runs without TensorFlow. Each row is in the table as soon as its image is measured.
 """
 
 import argparse
@@ -18,6 +16,7 @@ from tqdm import tqdm
 
 from fetal_tf import __version__
 from fetal_tf.cli.command_options import command_parser
+from fetal_tf.cli.launching import print_error
 from fetal_tf.edge.bundle.bundle import Bundle, resolve_bundle
 from fetal_tf.edge.bundle.prediction import Prediction, predict_file
 from fetal_tf.edge.bundle.results import Results, open_results, record_columns
@@ -33,6 +32,11 @@ from fetal_tf.edge.io.pixel_sizes import parse_mm_per_pixel, read_pixel_sizes
 from fetal_tf.edge.io.stopping import exit_code, sigterm_as_ctrl_c
 from fetal_tf.edge.measure.clinical import INTERGROWTH_WEEKS
 
+EXIT_CODES = """exit codes:
+  0         every image has its row
+  2         nothing could be done, or a row could not be written
+  3         some files were broken, or pictures not written
+  130, 143  Ctrl-C, SIGTERM: the table holds what was measured"""
 SHOWN = 10  # up to so many results are printed one by one; more are only in the table
 
 
@@ -86,8 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with sigterm_as_ctrl_c():
             outcome = predict(options)
     except FetalTFError as error:
-        print(printable(f"error: {error}"), file=sys.stderr)
-        return 2
+        return print_error(error)
     except KeyboardInterrupt as stopped:
         print("interrupted; nothing more was written", file=sys.stderr)
         return exit_code(stopped)
@@ -262,6 +265,7 @@ def parser() -> argparse.ArgumentParser:
         "Measure ultrasound images with a bundle.",
         "zoo:hc18 frame.png --mm-per-pixel 0.13",
     )
+    command.epilog = f"{command.epilog}\n\n{EXIT_CODES}"
     command.add_argument("bundle", metavar="BUNDLE", help="folder of a bundle, a run, or zoo:NAME")
     command.add_argument("paths", metavar="PATH", nargs="+", help="images, folders, quoted globs")
     size = command.add_mutually_exclusive_group()

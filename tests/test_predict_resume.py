@@ -162,6 +162,13 @@ def test_a_folder_with_a_table_is_not_written_into_unasked(place, capsys):
     assert pictures == ["a.png", "mine.png"]
 
 
+def test_the_help_says_what_an_exit_code_means(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = capsys.readouterr().out
+    assert "exit codes:\n" in said and "130, 143" in said
+
+
 @pytest.mark.parametrize("option", ["--resume", "--overwrite"])
 def test_going_on_needs_a_folder(place, capsys, option):
     with pytest.raises(SystemExit) as stopped:
