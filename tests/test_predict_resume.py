@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -128,10 +129,11 @@ def test_four_at_once_have_four_folders(place):
         write_png(place / "more" / f"{number}.png", bright_head())
     command = [sys.executable, "-m", "fetal_tf.predict", "bundle", "more", *MM]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    named = [process.communicate()[0].splitlines()[-1].split(": ")[1] for process in running]
+    said = [process.communicate()[0] for process in running]
+    named = [re.search(r"(\S+)/measurements\.csv", text)[1] for text in said]
     assert [process.returncode for process in running] == [0] * 4
     folders = ["predictions", *(f"predictions-{number}" for number in (2, 3, 4))]
-    assert set(named) == {f"{folder}/measurements.csv" for folder in folders}
+    assert sorted(named) == sorted(folders)
     for folder in folders:
         assert [row["error"] for row in table(place / folder)] == [""] * 8
         assert len(list((place / folder / "overlays").iterdir())) == 8
