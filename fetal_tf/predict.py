@@ -6,7 +6,7 @@ Runs without TensorFlow. Each row is in the table as soon as its image is measur
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from fetal_tf import __version__
 from fetal_tf.cli.command_options import command_parser
 from fetal_tf.cli.launching import print_error
 from fetal_tf.edge.bundle.bundle import Bundle, resolve_bundle
@@ -31,6 +30,7 @@ from fetal_tf.edge.io.painting import painter
 from fetal_tf.edge.io.pixel_sizes import parse_mm_per_pixel, read_pixel_sizes
 from fetal_tf.edge.io.stopping import exit_code, sigterm_as_ctrl_c
 from fetal_tf.edge.measure.clinical import INTERGROWTH_WEEKS
+from fetal_tf.version import __version__
 
 EXIT_CODES = """exit codes:
   0         every image has its row
@@ -123,7 +123,7 @@ def predict(options: argparse.Namespace) -> Outcome:
         bundle = bundle.as_measured_at(options.convention)
     predictor = bundle.predictor(options.format, options.threads)
     form = options.format or bundle.default_format
-    for warning in _warnings(bundle, form):
+    for warning in bundle.warnings(form):
         print(printable(f"warning: {warning}"), file=sys.stderr)
 
     with open_results(
@@ -163,31 +163,6 @@ def _settings(options: argparse.Namespace, bundle: Bundle, form: str) -> dict[st
         "pixel_size_csv_sha256": None if table is None else sha256_of(table),
         "ga_weeks": options.ga_weeks,
     }
-
-
-def _warnings(bundle: Bundle, form: str) -> Iterator[str]:
-    """Warnings about the bundle or its gate that belong before the results."""
-    gate = bundle.gate
-    if gate is not None and gate.phantom and not bundle.manifest.get("phantom"):
-        yield (
-            "PHANTOM: the gate was trained on generated images; "
-            "its flags and its plane_score say nothing about patients"
-        )
-    elif bundle.phantom:
-        yield (
-            "PHANTOM: this model was trained on generated images; "
-            "its measurements say nothing about patients"
-        )
-    if bundle.failed_parity(form):
-        yield (
-            f"{form} does not measure as well as the float model (see "
-            f"{bundle.path / 'parity.json'})"
-        )
-    if gate is not None and gate.failed_parity(gate.default_format):
-        yield (
-            f"the gate's {gate.default_format} does not score as its float model does (see "
-            f"{gate.path / 'parity.json'})"
-        )
 
 
 def _measure(

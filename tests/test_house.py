@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the ground up. A room may import from those before it. A folder is one room, and so is a
 # file at the root of the package.
 FLOORS = [
-    "fetal_tf",
+    "fetal_tf.version",
     "fetal_tf.edge",
     "fetal_tf.config",
     "fetal_tf.optimizers",
@@ -36,6 +36,7 @@ FLOORS = [
     "fetal_tf.evaluate",
     "fetal_tf.predict",
     "fetal_tf.__main__",
+    "fetal_tf",
     "export",
     "tools",
 ]

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import fetal_tf
 from fetal_tf.cli.command_options import PROGRAM
 from fetal_tf.cli.launching import print_error
 from fetal_tf.edge.errors import FetalTFError, UsageError
 from fetal_tf.edge.extras import require
+from fetal_tf.version import __version__
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def run(argv: Sequence[str]) -> int:
         print(_overview())
         return 0 if argv else 2
     if argv[0] == "--version":
-        print(f"fetal_tf {fetal_tf.__version__}")
+        print(f"fetal_tf {__version__}")
         return 0
     try:
         return _dispatch(argv[0], argv[1:])

@@ -1,6 +1,7 @@
 """What questions a measurement, as a code for programs and a sentence for people."""
 
 import re
+from typing import Any
 
 _CODE = re.compile(r"[a-z][a-z0-9_]*")
 _BETWEEN = re.compile(r"; (?=[a-z][a-z0-9_]*: )")
@@ -34,6 +35,13 @@ class Flag(str):
     def as_record(self) -> dict[str, str]:
         """For JSON."""
         return {"code": self.code, "message": self.message}
+
+
+def in_words(measurement: Any, headline: str) -> str:
+    """A measurement as a person reads it at a prompt: its kind, numbers, refusal and flags."""
+    doubts = [measurement.refused, *measurement.flags]
+    told = "; ".join(str(part) for part in (headline, *doubts) if part)
+    return f"<{type(measurement).__name__}: {told}>"
 
 
 def split_flags(cell: str) -> tuple[Flag, ...]:

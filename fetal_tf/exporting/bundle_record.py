@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import fetal_tf
 from fetal_tf.data.credit import DataCredit
 from fetal_tf.edge.io.files import sha256_of
 from fetal_tf.edge.measure.units import units_of
@@ -12,6 +11,7 @@ from fetal_tf.exporting.comparison import Comparison
 from fetal_tf.exporting.formats import FORMATS, PREFERENCE
 from fetal_tf.exporting.parity import Parity
 from fetal_tf.runs.run import Run
+from fetal_tf.version import __version__
 
 SCHEMA = 1
 # Measurement → the output of its models, where that is no probability.
@@ -47,7 +47,7 @@ def bundle_record(
     return {
         "schema": SCHEMA,
         "name": run.config.name,
-        "fetal_tf_version": fetal_tf.__version__,
+        "fetal_tf_version": __version__,
         "task": run.task.name,
         "measurement": run.task.measurement,
         "measurement_settings": dict(run.task.measurement_settings),

@@ -9,10 +9,10 @@ from typing import Any
 
 import keras
 
-import fetal_tf
 from fetal_tf.config.tree import Config
 from fetal_tf.runs.lineage import descent
 from fetal_tf.scores.rows import read_object
+from fetal_tf.version import __version__
 
 # Every package that can change a figure.
 PACKAGES = (
@@ -23,7 +23,7 @@ PACKAGES = (
 
 def versions() -> dict[str, str]:
     """The versions of fetal_tf, Python and those of `PACKAGES` that are installed."""
-    found = {"fetal_tf": fetal_tf.__version__, "Python": platform.python_version()}
+    found = {"fetal_tf": __version__, "Python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)
@@ -63,7 +63,7 @@ def read_environment(run: Path) -> dict[str, Any]:
 
 def _git_commit() -> str | None:
     """The checkout's commit, `+changes` where files differ from it; None outside a checkout."""
-    folder = Path(fetal_tf.__file__).parent
+    folder = Path(__file__).parent
     try:
         commit = _git(folder, "rev-parse", "HEAD")
         changed = _git(folder, "status", "--porcelain", "--untracked-files=no")

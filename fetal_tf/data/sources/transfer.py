@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fetal_tf import __version__
 from fetal_tf.edge.errors import DataError
+from fetal_tf.version import __version__
 
 _TIMEOUT_S = 30
 _CHUNK_BYTES = 1 << 18

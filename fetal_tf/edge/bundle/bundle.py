@@ -3,6 +3,7 @@
 import json
 import os
 import reprlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -159,6 +160,30 @@ class Bundle:
     def failed_parity(self, format: str) -> bool:
         """Whether export found that this format measures worse than the float model."""
         return self.manifest["files"][format].get("parity") == "failed"
+
+    def warnings(self, form: str) -> Iterator[str]:
+        """What a user must know about the bundle or its gate before he looks at results."""
+        gate = self.gate
+        if gate is not None and gate.phantom and not self.manifest.get("phantom"):
+            yield (
+                "PHANTOM: the gate was trained on generated images; "
+                "its flags and its plane_score say nothing about patients"
+            )
+        elif self.phantom:
+            yield (
+                "PHANTOM: this model was trained on generated images; "
+                "its measurements say nothing about patients"
+            )
+        if self.failed_parity(form):
+            yield (
+                f"{form} does not measure as well as the float model (see "
+                f"{self.path / 'parity.json'})"
+            )
+        if gate is not None and gate.failed_parity(gate.default_format):
+            yield (
+                f"the gate's {gate.default_format} does not score as its float model does (see "
+                f"{gate.path / 'parity.json'})"
+            )
 
     def predictor(self, format: str | None = None, threads: int = 1) -> Predictor:
         """Verify and load one format (default: the bundle's choice), and the gate before it.

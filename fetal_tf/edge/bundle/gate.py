@@ -8,12 +8,12 @@ import numpy as np
 
 from fetal_tf.edge.bundle.measurers import Measurement, Measurer
 from fetal_tf.edge.draw.legend import Entry, doubt_entries, legend_strip
-from fetal_tf.edge.flag import Flag
+from fetal_tf.edge.flag import Flag, in_words
 from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.measure.plane import PlaneMeasurement
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GatedMeasurement:
     """A measurement, and the gate's judgement of its frame.
 
@@ -24,6 +24,9 @@ class GatedMeasurement:
 
     measurement: Measurement
     plane: PlaneMeasurement
+
+    def __repr__(self) -> str:
+        return in_words(self, self.headline())
 
     @property
     def flags(self) -> tuple[Flag, ...]:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fetal_tf import __version__
 from fetal_tf.edge.bundle.bundle import Bundle
 from fetal_tf.edge.bundle.measurers import Measurement
 from fetal_tf.edge.draw.legend import ALARM, TEXT, Color, as_lines
@@ -16,6 +15,7 @@ from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.io.foreign_text import printable
 from fetal_tf.edge.io.images import read_frame, write_png
 from fetal_tf.edge.measure.units import TEXTS, units_of
+from fetal_tf.version import __version__
 
 _FLAGS = ("flags", "notes", "refused")
 

@@ -24,7 +24,7 @@ from fetal_tf.edge.io.foreign_files import what_it_is
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm")
 # Named, so that Pillow never hands a file to a format that runs an external program (EPS).
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM")
-_MIN_SIDE_PX = 16
+MIN_SIDE_PX = 16
 _MAX_SIDE_PX = 20_000
 _MAX_ASPECT = 20  # a longer strip is no scan, and its picture would be enormous
 _MAX_PIXELS = 50_000_000
@@ -194,8 +194,8 @@ def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
             f"{found}, refused before decoding; sides of at most {_MAX_SIDE_PX} px are read. "
             "Crop the image or scale it down first."
         )
-    if min(width, height) < _MIN_SIDE_PX:
-        raise ImageError(f"{found}, but at least {_MIN_SIDE_PX}x{_MIN_SIDE_PX} are needed.")
+    if min(width, height) < MIN_SIDE_PX:
+        raise ImageError(f"{found}, but at least {MIN_SIDE_PX}x{MIN_SIDE_PX} are needed.")
     if max(width, height) > _MAX_ASPECT * min(width, height):
         raise ImageError(
             f"{found}, refused before decoding; one side may be at most {_MAX_ASPECT} times the "
@@ -278,7 +278,7 @@ def _gray(image: Image.Image, path: Path) -> tuple[np.ndarray, tuple[Flag, ...]]
     """The upright picture as gray uint8 (height, width), and a note where few bits are in use."""
     inverted = _white_is_zero(image)
     if (wide := _wide(image, path)) is not None:
-        gray, notes = _scaled(wide, _BITS if image.format != "PPM" else (16,))
+        gray, notes = scaled_by_use(wide, _BITS if image.format != "PPM" else (16,))
         return (255 - gray if inverted else gray), notes
     image = _upright(image)
     if image.has_transparency_data:
@@ -347,11 +347,14 @@ def _wide_colour(image: Image.Image, path: Path) -> np.ndarray:
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
         raise ImageError(f"{path}: 16-bit colour that cannot be read; save it with 8 bits.")
-    blue, green, red = np.moveaxis(pixels[..., :3].astype(np.float64), -1, 0)
-    gray = 0.299 * red + 0.587 * green + 0.114 * blue
-    if pixels.shape[2] == 4:
-        gray *= pixels[..., 3] / 65535
+    gray = luminance(pixels[..., [2, 1, 0, *range(3, pixels.shape[2])]])  # OpenCV gives BGR
     return _turned(np.rint(gray).astype(np.int64), _orientation(image))
+
+
+def luminance(pixels: np.ndarray) -> np.ndarray:
+    """ITU-R 601 luminance of uint16 RGB or RGBA (H, W, 3 or 4) on black, float64 (H, W)."""
+    gray = pixels[..., :3] @ np.array([0.299, 0.587, 0.114])
+    return gray * (pixels[..., 3] / 65535) if pixels.shape[2] == 4 else gray
 
 
 def _turned(array: np.ndarray, orientation: int) -> np.ndarray:
@@ -364,7 +367,7 @@ def _turned(array: np.ndarray, orientation: int) -> np.ndarray:
     return array[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
 
 
-def _scaled(
+def scaled_by_use(
     wide: np.ndarray, depths: tuple[int, ...] = _BITS
 ) -> tuple[np.ndarray, tuple[Flag, ...]]:
     """Gray from 0 to uint8 by the bits in use, one of `depths`; a note where they are not 16."""

@@ -30,6 +30,12 @@ def parse_mm_per_pixel(text: str) -> float:
     return _plausible(text, 1.0)
 
 
+def check_mm_per_pixel(mm_per_pixel: float | None) -> None:
+    """Raise a ValueError where it is neither None nor a number from 0.01 to 2."""
+    if mm_per_pixel is not None:
+        _plausible(str(mm_per_pixel), 1.0)
+
+
 def row_mm_per_pixel(row: TableRow, column: str, unit_mm: float = 1.0) -> float:
     """The pixel size under a column of a table, mm.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fetal_tf.edge.flag import Flag
+from fetal_tf.edge.flag import Flag, in_words
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.measure import clinical
 from fetal_tf.edge.measure.structures import Features
@@ -27,7 +27,7 @@ _RECORDED = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BrainMeasurement:
     """Measured brain structures, or the reason why the frame was refused.
 
@@ -74,6 +74,9 @@ class BrainMeasurement:
         if ventricle is None or ventricle.width_mm is None:
             return ""
         return clinical.ventriculomegaly_grade(ventricle.width_mm)
+
+    def __repr__(self) -> str:
+        return in_words(self, self.headline())
 
     def headline(self) -> str:
         """Cavum and ventricle in one line; empty where refused."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fetal_tf.edge.flag import Flag
+from fetal_tf.edge.flag import Flag, in_words
 from fetal_tf.edge.geometry.ellipse import Ellipse
 from fetal_tf.edge.geometry.letterbox import Letterbox
 
@@ -20,7 +20,7 @@ _SIZES: Mapping[str, tuple[int, Callable[[Ellipse], float]]] = {
 ADJECTIVES: Mapping[str, str] = {"heart": "cardiac", "thorax": "thoracic"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FourChamberMeasurement:
     """The outlines of heart and thorax, or the reason why one of them is missing.
 
@@ -77,6 +77,9 @@ class FourChamberMeasurement:
         if self.heart is None or self.thorax is None:
             return None
         return 100 * getattr(self.heart, size) / getattr(self.thorax, size)
+
+    def __repr__(self) -> str:
+        return in_words(self, self.headline())
 
     def headline(self) -> str:
         """The three ratios, or the axes of a heart without a thorax; empty where refused."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from fetal_tf.edge.flag import Flag, outside
+from fetal_tf.edge.flag import Flag, in_words, outside
 from fetal_tf.edge.geometry.axis import read_axis, turned
 from fetal_tf.edge.geometry.contours import EllipseFit, fit_mask_ellipse
 from fetal_tf.edge.geometry.ellipse import Ellipse
@@ -58,7 +58,7 @@ class HeadLimits(FitLimits):
     cephalic_index: tuple[float, float] = (65.0, 92.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HeadMeasurement:
     """A measured head, or the reason why it was refused.
 
@@ -180,6 +180,9 @@ class HeadMeasurement:
         """INTERGROWTH-21st centile (0..100); None where there is no z-score."""
         z_score = self.z_score(quantity)
         return None if z_score is None else clinical.centile(z_score)
+
+    def __repr__(self) -> str:
+        return in_words(self, self.headline())
 
     def headline(self) -> str:
         """HC, BPD and OFD in one line; empty where refused."""

@@ -31,7 +31,7 @@ from fetal_tf.edge.measure.landmark_reading import Reading, read_landmarks
 _LIMITS = LandmarkLimits()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LandmarkMeasurement(HeadMeasurement):
     """A head measured between its landmarks, or the reason why it was refused.
 

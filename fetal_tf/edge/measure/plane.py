@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fetal_tf.edge.flag import Flag
+from fetal_tf.edge.flag import Flag, in_words
 from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.measure.plane_features import FEATURES, plane_features, structural_similarity
@@ -25,7 +25,7 @@ class WithInput:
         return np.concatenate([self._predictor.predict(images), frames], axis=-1, dtype=np.float32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PlaneMeasurement:
     """How well a frame was reconstructed, and how far it is from images of the plane.
 
@@ -56,6 +56,9 @@ class PlaneMeasurement:
     refused: Flag | None = None
     output: np.ndarray | None = field(default=None, repr=False, compare=False)
     letterbox: Letterbox | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return in_words(self, self.headline())
 
     def headline(self) -> str:
         """Score and reconstruction error in one line."""

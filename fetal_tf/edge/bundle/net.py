@@ -1,0 +1,130 @@
+"""A net that measures images: the library's face of a bundle."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeAlias, TypeVar, cast, overload
+
+import numpy as np
+
+from fetal_tf.edge.bundle.bundle import Bundle, resolve_bundle
+from fetal_tf.edge.inference.predictor import Predictor
+from fetal_tf.edge.io.arrays import frame_of_array
+from fetal_tf.edge.io.images import Frame, read_frame
+from fetal_tf.edge.io.pixel_sizes import check_mm_per_pixel
+
+M = TypeVar("M")
+Image: TypeAlias = np.ndarray | str | Path
+Sizes: TypeAlias = float | Sequence[float | None] | None
+_COLOURS = (1, 3, 4)  # channels of a gray, an RGB and an RGBA image
+
+
+class Net(Generic[M]):
+    """A net, ready to measure. Not thread-safe: one net for each thread.
+
+    Example:
+        net = fetal_tf.load("zoo:hc18")
+        head = net(image, mm_per_pixel=0.13)
+        picture = net.draw(image, head)
+
+    Attributes:
+        bundle: its files and how they are used.
+        format: the file that runs, such as int8.
+    """
+
+    def __init__(self, reference: str, bundle: Bundle, predictor: Predictor, format: str):
+        self._reference, self.bundle = reference, bundle
+        self._predictor, self.format = predictor, format
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, image: Image, mm_per_pixel: float | None = None, ga_weeks: float | None = None
+    ) -> M: ...
+    @overload
+    def __call__(
+        self, image: Sequence[Image], mm_per_pixel: Sizes = None, ga_weeks: float | None = None
+    ) -> list[M]: ...
+    def __call__(
+        self,
+        image: Image | Sequence[Image],
+        mm_per_pixel: Sizes = None,
+        ga_weeks: float | None = None,
+    ) -> M | list[M]:
+        """Measure an image, or several.
+
+        Args:
+            image: a path, or an array: gray (H, W), (H, W, 1), RGB (H, W, 3) or RGBA (H, W, 4), of
+                uint8, uint16, or floats from 0 to 1. Several: a list of these, or an array with one
+                dimension more, (N, H, W) or (N, H, W, C).
+            mm_per_pixel: of the image as it is given, or one for each image. Without it lengths
+                are in pixels only.
+            ga_weeks: gestational age by dates or an early scan, 14 to 40; gives z-scores and
+                centiles.
+
+        Returns:
+            What the net measures: see `docs/api.md`; a list for several images.
+
+        Raises:
+            ValueError: an array of another shape, dtype or range, a pixel size or an age that
+                cannot be, or not one pixel size for each image.
+            ImageError: a file that cannot be read.
+        """
+        images = _several(image)
+        if images is None:
+            return self._measure(cast(Image, image), cast("float | None", mm_per_pixel), ga_weeks)
+        sizes = list(mm_per_pixel) if isinstance(mm_per_pixel, Sequence | np.ndarray) else None
+        if sizes is None:
+            sizes = [cast("float | None", mm_per_pixel)] * len(images)
+        if len(sizes) != len(images):
+            raise ValueError(f"{len(sizes)} pixel sizes for {len(images)} images")
+        pairs = zip(images, sizes, strict=True)
+        return [self._measure(one, size, ga_weeks) for one, size in pairs]
+
+    def _measure(self, image: Image, mm_per_pixel: float | None, ga_weeks: float | None) -> M:
+        check_mm_per_pixel(mm_per_pixel)
+        frame = _frame(image)
+        return cast(
+            M,
+            self.bundle.measure(self._predictor, frame.gray, mm_per_pixel, ga_weeks, frame.notes),
+        )
+
+    def draw(self, image: Image, measurement: M) -> np.ndarray:
+        """The measured image as `predict` writes it: RGB uint8 (H', W', 3), with a legend."""
+        return self.bundle.measurer.draw(_frame(image).gray, measurement)
+
+    def __repr__(self) -> str:
+        height, width, _ = self.bundle.input_shape
+        size_mb = self.bundle.manifest["files"][self.format].get("bytes", 0) / 1e6
+        phantom = ", learnt from phantoms" if self.bundle.phantom else ""
+        return (
+            f"<net {self._reference}: measures {self.bundle.manifest['measurement']}, "
+            f"{self.format} {size_mb:.1f} MB, {width}x{height} px{phantom}; not for diagnosis>"
+        )
+
+
+def open_net(
+    reference: str, *, format: str | None = None, convention: str | None = None, threads: int = 1
+) -> Net[Any]:
+    """Open a net; see `fetal_tf.load`. What is doubtful about the bundle is warned of."""
+    bundle = Bundle.open(resolve_bundle(reference))
+    if convention:
+        bundle = bundle.as_measured_at(convention)
+    predictor = bundle.predictor(format, threads)
+    chosen = format or bundle.default_format
+    for warning in bundle.warnings(chosen):
+        warnings.warn(warning, stacklevel=3)
+    return Net(reference, bundle, predictor, chosen)
+
+
+def _several(image: Image | Sequence[Image]) -> list[Image] | None:
+    """The images of a batch; None for a single image."""
+    if isinstance(image, str | Path):
+        return None
+    if not isinstance(image, np.ndarray):
+        return list(image)
+    single = image.ndim <= 2 or (image.ndim == 3 and image.shape[-1] in _COLOURS)
+    return None if single else list(image)
+
+
+def _frame(image: Image) -> Frame:
+    return frame_of_array(image) if isinstance(image, np.ndarray) else read_frame(Path(image))
