@@ -216,6 +216,16 @@ def test_a_spoilt_folder_does_not_go_on(place, capsys, spoil, said):
     assert len(table(place / "out")) == 4
 
 
+def test_a_table_that_was_changed_by_hand_goes_on_but_is_no_json(place, capsys):
+    assert main(["bundle", "scans/a.png", "--out", "out"]) == 0
+    file = place / "out" / "measurements.csv"
+    file.write_text(file.read_text().replace("no_pixel_size: ", "looked at "))
+    assert main(["bundle", "scans", "--out", "out", "--resume", "--json"]) == 2
+    said = capsys.readouterr().err
+    assert "out/measurements.csv: was changed, so there is no JSON" in said
+    assert len(table(place / "out")) == 4
+
+
 def test_equal_names_keep_their_pictures_when_it_goes_on_from_another_folder(place, monkeypatch):
     write_png(place / "other" / "a.png", bright_head())
     command = ["bundle", *MM, "--out", "out", "--resume"]
@@ -237,7 +247,7 @@ def test_an_error_from_before_is_an_error_still(place):
     assert len(table(place / "out")) == 5
 
 
-@pytest.mark.parametrize("where", ["measure", "draw"])
+@pytest.mark.parametrize("where", ["measure", "tell", "draw"])
 def test_an_unexpected_error_is_that_images_and_the_others_go_on(place, capsys, monkeypatch, where):
     def overflow(calls, real):
         def called(*arguments, **named):
@@ -251,12 +261,14 @@ def test_an_unexpected_error_is_that_images_and_the_others_go_on(place, capsys, 
     if where == "measure":
         monkeypatch.setattr(Bundle, "measure", overflow([], Bundle.measure))
     else:
-        monkeypatch.setattr(prediction_module, "write_png", overflow([None], write_png))
+        name = {"tell": "as_lines", "draw": "write_png"}[where]
+        real = getattr(prediction_module, name)
+        monkeypatch.setattr(prediction_module, name, overflow([None], real))
     assert main(["bundle", "scans", *MM, "--out", "out"]) == 3
     rows = table(place / "out")
     broken = rows[1]
     assert "scans/b.png: unexpected OverflowError: math range error (" in broken["error"]
-    assert bool(broken["hc_mm"]) == (where == "draw") and not broken["overlay"]
+    assert bool(broken["hc_mm"]) == (where != "measure") and not broken["overlay"]
     assert all(row["hc_mm"] and row["overlay"] for row in (rows[0], *rows[2:]))
     assert "scans/b.png: unexpected OverflowError" in capsys.readouterr().err
 

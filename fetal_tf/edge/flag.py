@@ -51,7 +51,7 @@ def split_flags(cell: str) -> tuple[Flag, ...]:
         ValueError: a part is no "code: message".
     """
     parts = _BETWEEN.split(cell) if cell else []
-    return tuple(Flag(*part.split(": ", 1)) for part in parts)
+    return tuple(Flag(code, message) for code, _, message in (p.partition(": ") for p in parts))
 
 
 def flag_codes(cell: object) -> list[str]:

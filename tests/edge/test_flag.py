@@ -31,6 +31,12 @@ def test_what_is_no_flag(code, message):
         Flag(code, message)
 
 
+@pytest.mark.parametrize("cell", ["words", "words: ", ": x", "Words: x"])
+def test_a_cell_that_holds_no_flags(cell):
+    with pytest.raises(ValueError, match="no flag"):
+        split_flags(cell)
+
+
 @given(st.lists(st.builds(Flag, codes, messages), max_size=4))
 def test_a_cell_gives_back_its_flags(flags):
     found = split_flags("; ".join(flags))

@@ -69,8 +69,9 @@ def predict_file(
         measurement = bundle.measure(predictor, frame.gray, mm_per_pixel, ga_weeks, frame.notes)
     except Exception as error:
         return Prediction(path, error=cause_of(error, path))
-    lines = tuple(as_lines(bundle.measurer.legend(measurement)))
+    lines: tuple[tuple[str, Color], ...] = ()
     try:
+        lines = tuple(as_lines(bundle.measurer.legend(measurement)))
         write_png(overlay, bundle.measurer.draw(frame.gray, measurement))
     except Exception as error:
         return Prediction(path, measurement, error=cause_of(error, path), lines=lines)

@@ -63,8 +63,18 @@ class Results:
         return [Path(row["overlay"]).name for row in self.table.rows if row["overlay"]]
 
     def write_json(self, bundle: Bundle, format_name: str) -> None:
-        """All rows as `measurements.json`."""
-        write_text_atomic(self.folder / JSON, json_text(self.table.rows, bundle, format_name))
+        """All rows as `measurements.json`.
+
+        Raises:
+            FetalTFError: it cannot be written, or a row from before was changed by hand.
+        """
+        try:
+            text = json_text(self.table.rows, bundle, format_name)
+        except ValueError as error:
+            raise DataError(
+                f"{self.table.path}: was changed, so there is no JSON: {error}"
+            ) from error
+        write_text_atomic(self.folder / JSON, text)
 
 
 @contextmanager
