@@ -4,6 +4,7 @@ Keras models, TFLite and ONNX files pass through the same code, so their figures
 """
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -215,7 +216,8 @@ def draw_rows(
 ) -> list[np.ndarray]:
     """Predict these samples once more, draw truth and prediction, RGB uint8 [H, W, 3] each.
 
-    A dozen second predictions cost less than keeping a thousand probability maps in memory.
+    A dozen second predictions cost less than keeping a thousand probability maps in memory. A frame
+    whose drawing fails is shown bare, with a warning.
     """
     predictor = _prepared(predictor, task, average)
     by_id = {sample.id: sample for sample in samples}
@@ -224,7 +226,12 @@ def draw_rows(
         sample = by_id[id]
         frame = Frame.read(sample.image_path, predictor.input_shape)
         probabilities = predictor.predict(frame.pixels[None])[0]
-        overlays.append(task.draw(frame.image, probabilities, frame.letterbox, sample))
+        try:
+            overlay = task.draw(frame.image, probabilities, frame.letterbox, sample)
+        except _OF_ONE_IMAGE as error:
+            warnings.warn(f"{id}: not drawn: {cause_of(error, sample.image_path)}", stacklevel=2)
+            overlay = cv2.cvtColor(frame.image, cv2.COLOR_GRAY2RGB)
+        overlays.append(overlay)
     return overlays
 
 

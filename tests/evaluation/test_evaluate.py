@@ -203,6 +203,19 @@ def test_draw_rows_draws_the_samples_of_the_rows(tmp_path):
     assert [d.max() for d in drawn] == [150, 50]
 
 
+def test_a_frame_whose_drawing_fails_is_shown_bare(tmp_path):
+    class Failing(BrightnessTask):
+        def draw(self, image, probabilities, letterbox, sample):
+            if sample.id == "000_HC":
+                raise ZeroDivisionError("division by zero")
+            return super().draw(image, probabilities, letterbox, sample) // 2
+
+    samples = write_samples(tmp_path, [50, 100])
+    with pytest.warns(UserWarning, match="000_HC: not drawn: .*unexpected ZeroDivisionError"):
+        drawn = draw_rows(BrightnessPredictor(), samples, Failing(), ["000_HC", "001_HC"])
+    assert [(d.shape, d.max()) for d in drawn] == [((48, 64, 3), 50)] * 2
+
+
 @pytest.mark.parametrize(
     ("text", "codes"),
     [
