@@ -33,6 +33,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     )
     from fetal_tf.evaluation.negatives import negatives_section, negatives_text
     from fetal_tf.evaluation.provenance import count_learnt, describe
+    from fetal_tf.evaluation.seen import seen_by, seen_section, seen_warning, with_seen
     from fetal_tf.evaluation.target import open_target
     from fetal_tf.reporting.page import Case, write_report
     from fetal_tf.tracking.tracker import track_results
@@ -54,9 +55,11 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     gather = task.gather()
     judge = partial(evaluate_samples, predictor, task=task, progress=True, average=average)
-    rows = judge(samples, gather=gather)
-    answers = judge(negatives)
+    seen = partial(seen_by, target, data_root=args.data_root, dataset=args.dataset)
+    rows = with_seen(judge(samples, gather=gather), seen(samples))
+    answers = with_seen(judge(negatives), seen(negatives))
     summary = summarise_rows(rows, task, target.config.seed, gather)
+    summary |= seen_section(rows, task.metric_names, target.config.seed)
     learnt = count_learnt(target, negatives, args.data_root, args.dataset)
     summary |= negatives_section(answers, negatives, learnt)
     evaluated = describe(
@@ -76,6 +79,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     if evaluated.phantom:
         print("PHANTOM: generated images, which say nothing about patients")
     if len(rows):
+        if warning := seen_warning(summary):
+            print(warning)
         print(_table(summary, task, columns))
     if len(answers):
         print(negatives_text(summary["negatives"]))
@@ -111,15 +116,23 @@ def _official(task, score: str) -> tuple[str, ...]:
 
 def _table(summary, task, names) -> str:
     """The headline metrics as a table; below it the pooled ones if the task has any."""
+    from fetal_tf.evaluation.seen import SEEN
     from fetal_tf.reporting.text.table import text_table
     from fetal_tf.scores.wording import metric_label, number
 
-    images = summary["images"]
-    columns = {"n": str(images["n"])}
-    for name in names:
-        columns[metric_label(name)] = number(summary["metrics"][name]["mean"], name)
-    columns |= {name: str(images[name]) for name in ("flagged", "refused", "failed")}
-    table = [text_table([list(columns), list(columns.values())], text_columns=0)]
+    counts = ("flagged", "refused", "failed")
+    parts = [(SEEN[key], found) for key, found in summary.get("seen", {}).items()]
+    parts = [*(parts if len(parts) > 1 else []), ("all", summary)]
+    header = ["frames", "n", *map(metric_label, names), *counts]
+    lines = [
+        [label, str(found["images"]["n"])]
+        + [number(found["metrics"][name]["mean"], name) for name in names]
+        + [str(found["images"][name]) for name in counts]
+        for label, found in parts
+    ]
+    # One part is its own label.
+    shown = [header, *lines] if len(parts) > 1 else [header[1:], lines[0][1:]]
+    table = [text_table(shown, text_columns=int(len(parts) > 1))]
     if task.pooled_headline and "pooled" in summary:
         figures = (
             f"{metric_label(name)} {number(summary['pooled'][name]['value'], name)}"

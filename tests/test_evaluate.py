@@ -57,6 +57,7 @@ def target(tmp_path, monkeypatch):
         },
         run_path=None,
         history=[],
+        folder=None,
         samples=find,
         negatives=lambda *_: [],
         default_out=lambda part, *a: tmp_path / "out" / f"{part}-int8",
@@ -74,9 +75,11 @@ def summary_of(folder):
 def test_writes_everything_and_prints_a_table(target, tmp_path, capsys):
     assert main(["runs/net"]) == 0
     out = tmp_path / "out" / "test-int8"
-    names, figures, *paths = capsys.readouterr().out.splitlines()
-    assert names.split() == ["n", "Dice", "|ΔHC|", "(mm)", "flagged", "refused", "failed"]
-    assert figures.split() == ["3", f"{450 / 255 / 3:.4f}", "0.00", "0", "0", "0"]
+    warning, names, held_out, learnt, figures, *paths = capsys.readouterr().out.splitlines()
+    assert "learnt from 2 of these 3 images" in warning
+    assert held_out.split()[:3] == ["held", "out", "1"] and learnt.split()[:2] == ["learnt", "2"]
+    assert names.split() == ["frames", "n", "Dice", "|ΔHC|", "(mm)", "flagged", "refused", "failed"]
+    assert figures.split() == ["all", "3", f"{450 / 255 / 3:.4f}", "0.00", "0", "0", "0"]
     assert paths == [str(out / name) for name in ("summary.json", "per_image.csv", "report.html")]
     assert all((out / name).is_file() for name in ("summary.json", "per_image.csv", "report.html"))
     assert len(list((out / "overlays").iterdir())) == 3
@@ -100,10 +103,20 @@ def test_passes_the_request_on(target, tmp_path):
     assert evaluated["trained_on"] is None  # the ids may belong to other images there
 
 
-def test_training_images_are_counted_on_the_targets_own_data(target, tmp_path):
+def test_training_images_are_counted_on_the_targets_own_data(target, tmp_path, capsys):
     assert main(["runs/net", "--split", "all"]) == 0
     evaluated = summary_of(tmp_path / "out" / "all-int8")["evaluated"]
     assert evaluated["trained_on"] == 2
+    summary = summary_of(tmp_path / "out" / "all-int8")
+    assert {key: part["images"]["n"] for key, part in summary["seen"].items()} == {
+        "held_out": 1,
+        "learnt": 2,
+    }
+    held_out, learnt, everything = capsys.readouterr().out.splitlines()[2:5]
+    assert held_out.startswith("held out ") and learnt.startswith("learnt ")
+    assert everything.startswith("all ")
+    with (tmp_path / "out" / "all-int8" / "per_image.csv").open(newline="") as file:
+        assert [row["seen"] for row in csv.DictReader(file)] == ["held_out", "learnt", "learnt"]
     assert evaluated["data_root"] == "heads"
     assert str(tmp_path) not in (tmp_path / "out" / "all-int8" / "report.html").read_text()
 
@@ -122,7 +135,7 @@ def test_one_broken_file_is_counted_and_the_others_go_on(target, tmp_path, capsy
     target.files[0].image_path.write_bytes(b"no image")
     assert main(["runs/net"]) == 0
     assert summary_of(tmp_path / "out" / "test-int8")["images"]["failed"] == 1
-    assert capsys.readouterr().out.splitlines()[1].split()[-1] == "1"
+    assert capsys.readouterr().out.splitlines()[4].split()[-1] == "1"
 
 
 def test_nothing_but_broken_files_is_an_error_with_a_report(target, tmp_path, capsys):

@@ -23,6 +23,7 @@ from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.edge.io.images import read_gray
 from fetal_tf.evaluation.provenance import Evaluated
+from fetal_tf.evaluation.seen import image_counts
 from fetal_tf.scores.rows import (
     Row,
     count_codes,
@@ -32,7 +33,7 @@ from fetal_tf.scores.rows import (
     numbers,
     scored,
 )
-from fetal_tf.scores.statistics import BOOTSTRAP_RESAMPLES, summarise
+from fetal_tf.scores.statistics import BOOTSTRAP_RESAMPLES, summarise_columns
 from fetal_tf.tasks.task import Gathered, Task
 
 SUMMARY_SCHEMA = 1
@@ -259,27 +260,16 @@ def summarise_rows(
     unflagged = measured[measured["flags"] == ""]
     pooled = {name: levels.summary(seed) for name, levels in (gather or {}).items()}
     return {
-        "images": {
-            "n": len(rows),
-            "measured": len(measured),
-            "flagged": len(measured) - len(unflagged),
-            "refused": len(judged) - len(measured),
-            "failed": len(rows) - len(judged),
-        },
+        "images": image_counts(rows),
         "groups": rows["group"].nunique(),
-        "metrics": _summarise_columns(judged, task.metric_names, seed),
-        "metrics_unflagged": _summarise_columns(unflagged, task.metric_names, seed),
+        "metrics": summarise_columns(judged, task.metric_names, seed),
+        "metrics_unflagged": summarise_columns(unflagged, task.metric_names, seed),
         "flags": count_codes(judged["flags"]),
         "refusals": count_codes(judged["refused"]),
         "bootstrap": {"seed": seed, "resamples": BOOTSTRAP_RESAMPLES, "resampled": "groups"},
         **({"pixels": pooled} if pooled else {}),
         **task.summarise(judged, seed),
     }
-
-
-def _summarise_columns(rows: pd.DataFrame, names: Iterable[str], seed: int) -> dict[str, Any]:
-    groups = list(rows["group"])
-    return {name: summarise(numbers(rows, name), seed, groups) for name in names}
 
 
 def write_evaluation(

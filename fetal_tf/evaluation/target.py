@@ -29,6 +29,8 @@ class EvaluationTarget:
     splits: dict[str, SplitRow]
     run_path: Path | None
     history: list[dict[str, float]]
+    folder: Path | None = None  # of the run or bundle, with the records of its ancestors
+    shelf_name: str | None = None  # of `zoo:NAME`
 
     @property
     def task(self) -> Task:
@@ -60,6 +62,8 @@ class EvaluationTarget:
     ) -> Path:
         """RUN/evaluation/PART-FORMAT, or evaluation/NAME-PART-FORMAT for a bundle on its own.
 
+        NAME is that of the shelf for a net that ships.
+
         The name also tells averaging, other data and `negative`, so that no such evaluation
         replaces the run's own.
         """
@@ -72,7 +76,7 @@ class EvaluationTarget:
         name = "-".join([*parts, *([tta] if tta else [])])
         if self.run_path:
             return self.run_path / "evaluation" / name
-        return Path("evaluation") / f"{self.name}-{name}"
+        return Path("evaluation") / f"{self.shelf_name or self.name}-{name}"
 
 
 def open_target(reference: str, format: str | None = None) -> EvaluationTarget:
@@ -93,7 +97,7 @@ def open_target(reference: str, format: str | None = None) -> EvaluationTarget:
             )
         predictor = run.keras_predictor()
         return EvaluationTarget(
-            run.config.name, "keras", predictor, run.experiment, run.splits, path, run.history
+            run.config.name, "keras", predictor, run.experiment, run.splits, path, run.history, path
         )
     if format == "keras":
         raise FetalTFError(f"{reference}: --format keras needs a run; this is not one")
@@ -111,5 +115,13 @@ def open_target(reference: str, format: str | None = None) -> EvaluationTarget:
     splits = read_splits(splits_path) if splits_path.is_file() else {}
     experiment = open_experiment(config, bundle.measurement_settings)
     return EvaluationTarget(
-        config.name, chosen, bundle.predictor(chosen), experiment, splits, run_path, history
+        config.name,
+        chosen,
+        bundle.predictor(chosen),
+        experiment,
+        splits,
+        run_path,
+        history,
+        folder=bundle_path,
+        shelf_name=reference.removeprefix("zoo:") if reference.startswith("zoo:") else None,
     )

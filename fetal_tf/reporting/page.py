@@ -17,6 +17,7 @@ from fetal_tf.edge.flag import split_flags
 from fetal_tf.edge.io.files import write_bytes_atomic, write_text_atomic
 from fetal_tf.edge.io.images import write_png
 from fetal_tf.evaluation.provenance import Evaluated
+from fetal_tf.evaluation.seen import seen_warning
 from fetal_tf.reporting.html import jpeg_uri, render
 from fetal_tf.reporting.page_plots import report_plots
 from fetal_tf.reporting.plots import figures
@@ -182,11 +183,8 @@ def _cautions(summary: Mapping[str, Any], evaluated: Evaluated) -> list[str]:
             f"The gate {evaluated.gate} has looked at every image first, and its flags count: "
             "plane_score in per_image.csv, 1 and more is flagged."
         )
-    if evaluated.trained_on and summary["images"]["n"]:
-        cautions.append(
-            f"The model was trained on {evaluated.trained_on} of these "
-            f"{summary['images']['n']} images: the figures flatter it."
-        )
+    if warning := seen_warning(summary):
+        cautions.append(warning)
     return cautions
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from fetal_tf.edge.flag import flag_codes, split_flags
+from fetal_tf.evaluation.seen import HELD_OUT, SEEN
 from fetal_tf.scores.columns import Column, better
 from fetal_tf.scores.quantities import Quantity
 from fetal_tf.scores.rows import numbers
@@ -19,8 +20,18 @@ from fetal_tf.scores.wording import interval, metric_label, number
 def metric_tables(
     summary: Mapping[str, Any], columns: Mapping[str, Column]
 ) -> list[dict[str, Any]]:
-    """Metrics over all images; then, folded, without flagged and refused images."""
-    tables = [_metric_table("All images", summary["metrics"], columns, open_=True)]
+    """Metrics by what the net has seen, over all images, and without flagged and refused ones.
+
+    Held-out images come first; what follows them is folded.
+    """
+    parts = summary.get("seen", {})
+    by_seen = [
+        _metric_table(f"Images {SEEN[key]}", found["metrics"], columns, open_=key == HELD_OUT)
+        for key, found in parts.items()
+        if len(parts) > 1
+    ]
+    first = not any(table["open"] for table in by_seen)
+    tables = [*by_seen, _metric_table("All images", summary["metrics"], columns, open_=first)]
     if summary["images"]["flagged"] or summary["images"]["refused"]:
         title = "Without flagged and refused images"
         tables.append(_metric_table(title, summary["metrics_unflagged"], columns, open_=False))

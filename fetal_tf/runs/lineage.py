@@ -85,7 +85,7 @@ def check_ancestors(config: Config, splits: Mapping[str, SplitRow]) -> None:
     held_out = [id for id, row in splits.items() if row.split != "train"]
     for ancestor in ancestors(config):
         learnt = learnt_by(ancestor.folder)
-        leaked = [id for id in held_out if _origin(id, config.data) in learnt]
+        leaked = [id for id in held_out if origin_of(id, config.data) in learnt]
         if leaked:
             raise ConfigError(
                 f"{ancestor.key}: {ancestor.folder} was trained on {len(leaked)} images that this "
@@ -119,7 +119,7 @@ def learnt_by(folder: Path) -> set[Origin]:
     learnt = set()
     if (folder / "splits.csv").is_file():
         rows = read_splits(folder / "splits.csv")
-        learnt = {_origin(id, config.data) for id, row in rows.items() if row.split == "train"}
+        learnt = {origin_of(id, config.data) for id, row in rows.items() if row.split == "train"}
     if (folder / INHERITED_NAME).is_file():
         return learnt | read_inherited(folder)
     # An older run has no such list; the weights that it started from may still be there.
@@ -192,8 +192,13 @@ def read_inherited(folder: Path) -> set[Origin]:
     return {(dataset, str(id)) for dataset, ids in by_dataset.items() for id in ids}
 
 
-def _origin(id: str, data: DataConfig) -> Origin:
+def same_images(dataset: str) -> str:
+    """The dataset whose images these are: another one may annotate them under the same ids."""
+    return SAME_IMAGES.get(dataset, dataset)
+
+
+def origin_of(id: str, data: DataConfig) -> Origin:
     """A sample's dataset and its id there; samples of mixed datasets have ids like `heads:001`."""
     source, own_id = source_and_id(id, data.mixed_with)
     dataset = data.readers[source] if source else data.dataset
-    return SAME_IMAGES.get(dataset, dataset), own_id
+    return same_images(dataset), own_id

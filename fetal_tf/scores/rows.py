@@ -25,7 +25,7 @@ Row = dict[str, float | str | None]  # of one image, as a task makes it; None fo
 IMAGE_COLUMNS = ("id", "group", "flags", "refused", "error")
 # Text even where a cell looks like a number, or where all are empty.
 TEXT_COLUMNS = (
-    *IMAGE_COLUMNS, "source", "condition", "ventriculomegaly", "true_ventriculomegaly",
+    *IMAGE_COLUMNS, "seen", "source", "condition", "ventriculomegaly", "true_ventriculomegaly",
 )  # fmt: skip
 _NUMBERS = ("integer", "floating", "mixed-integer-float", "empty")  # as pandas names contents
 

@@ -1,9 +1,12 @@
 """Mean, spread and bootstrap interval of a column; resampling by groups."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
+
+from fetal_tf.scores.rows import numbers
 
 BOOTSTRAP_RESAMPLES = 2000
 
@@ -108,3 +111,9 @@ def divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 def float_or_none(value: np.ndarray) -> float | None:
     """A scalar as float; NaN as None."""
     return None if np.isnan(value) else float(value)
+
+
+def summarise_columns(rows: pd.DataFrame, names: Iterable[str], seed: int) -> dict[str, Any]:
+    """`summarise` of each column over the rows' groups."""
+    groups = list(rows["group"])
+    return {name: summarise(numbers(rows, name), seed, groups) for name in names}

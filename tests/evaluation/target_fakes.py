@@ -44,6 +44,8 @@ def fake_target(run_path, samples, *, task=None, predictor=None, seed=0, **secti
         splits={s.id: SplitRow(s.id, s.group, "test") for s in samples},
         run_path=run_path,
         history=[],
+        folder=None,
+        shelf_name=None,
         samples=find,
         negatives=lambda *_: [],
         default_out=lambda part, *a, **k: run_path / "evaluation" / f"{part}-keras",

@@ -6,6 +6,7 @@ from PIL import Image
 
 from fetal_tf.evaluation.evaluate import summarise_rows, worst_rows
 from fetal_tf.evaluation.provenance import Evaluated
+from fetal_tf.evaluation.seen import seen_section, with_seen
 from fetal_tf.reporting.page import Case, write_report
 from fetal_tf.scores.rows import image_frame
 from tests.evaluation.evaluation_fakes import BrightnessTask, row
@@ -44,7 +45,7 @@ def report(out, rows, history=(), **changes):
     rows = image_frame(rows)
     worst = worst_rows(rows, TASK).to_dict("records")
     cases = [Case(r, np.full((54, 80, 3), 90, np.uint8)) for r in worst]
-    summary = summarise_rows(rows, TASK)
+    summary = summarise_rows(rows, TASK) | seen_section(rows, TASK.metric_names, 0)
     path = write_report(out, rows, summary, evaluated(**changes), TASK, cases, history)
     return path.read_text(encoding="utf-8")
 
@@ -183,9 +184,16 @@ def test_page_of_what_went_wrong_says_so(tmp_path, rows, says):
 
 
 def test_phantom_and_training_images_are_called_what_they_are(tmp_path):
-    text = Page(report(tmp_path, FULL, phantom=True, trained_on=3)).text
+    seen = ["held_out", "learnt", "learnt", "learnt", "chosen_on"]
+    rows = with_seen(image_frame(FULL), seen)
+    text = Page(report(tmp_path, rows, phantom=True)).text
     assert "generated phantom images" in text
-    assert "trained on 3 of these 5 images" in text
+    assert "learnt from 3 of these 5 images: the figures over all flatter it" in text
+    held_out, chosen, learnt, everything = (
+        text.index(title)
+        for title in ("Images held out", "Images validation", "Images learnt", "All images")
+    )
+    assert held_out < chosen < learnt < everything
 
 
 def test_honest_evaluation_carries_no_caution(tmp_path):

@@ -1,0 +1,122 @@
+"""What a net has seen of the frames that it is judged on: learnt, chosen on, held out, unknown."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fetal_tf.data.sample import Sample
+from fetal_tf.evaluation.target import EvaluationTarget
+from fetal_tf.runs.lineage import Origin, learnt_by, origin_of, same_images
+from fetal_tf.scores.rows import scored
+from fetal_tf.scores.statistics import summarise_columns
+
+HELD_OUT, CHOSEN_ON, UNKNOWN, LEARNT = "held_out", "chosen_on", "unknown", "learnt"
+# Worth most as evidence first; in words.
+SEEN: Mapping[str, str] = {
+    HELD_OUT: "held out",
+    UNKNOWN: "unknown to the net's records",
+    CHOSEN_ON: "validation (epoch and limits chosen on)",
+    LEARNT: "learnt",
+}
+# Frames of other data than the net's own are told by their names. Fewer known names than this share
+# may be chance: numbered frames of two datasets have the same names.
+_SAME_DATASET_SHARE = 0.5
+
+
+def seen_by(
+    target: EvaluationTarget,
+    samples: Sequence[Sample],
+    data_root: Path | None = None,
+    dataset: str | None = None,
+) -> list[str]:
+    """For each sample one of the keys of SEEN.
+
+    The target's split and the list of what its ancestors have learnt tell it, by the sample's
+    dataset and id. In a folder that is not the target's own, names are believed where at least half
+    of them are known.
+    """
+    config = target.config.data
+    learnt = learnt_by(target.folder) if target.folder else set()
+    by_split = {origin_of(id, config): row.split for id, row in target.splits.items()}
+    learnt |= {origin for origin, split in by_split.items() if split == "train"}
+    data = target.experiment.data
+    origins = [_origin(sample, target, dataset) for sample in samples]
+    known = sum(origin in learnt or origin in by_split for origin in origins)
+    if not data.is_own(data_root, dataset) and known < _SAME_DATASET_SHARE * len(origins):
+        return [UNKNOWN] * len(origins)
+    return [_seen(origin, learnt, by_split) for origin in origins]
+
+
+def _origin(sample: Sample, target: EvaluationTarget, dataset: str | None) -> Origin:
+    config = target.config.data
+    others = dataset is not None and dataset not in config.sources
+    read_as_other = others and all(s.dataset != dataset for s in config.sources.values())
+    if read_as_other and dataset is not None:
+        return same_images(dataset), sample.id
+    return origin_of(sample.id, config)
+
+
+def _seen(origin: Origin, learnt: set[Origin], by_split: Mapping[Origin, str]) -> str:
+    if origin in learnt:
+        return LEARNT
+    return {"val": CHOSEN_ON, "test": HELD_OUT}.get(by_split.get(origin, ""), UNKNOWN)
+
+
+def with_seen(rows: pd.DataFrame, seen: Iterable[str]) -> pd.DataFrame:
+    """The rows with a column `seen` behind the group."""
+    if rows.empty:
+        return rows
+    rows = rows.copy()
+    rows.insert(list(rows.columns).index("group") + 1, "seen", list(seen))
+    return rows
+
+
+def seen_section(rows: pd.DataFrame, metrics: Iterable[str], seed: int) -> dict[str, Any]:
+    """Counts and statistics by what the net has seen, for `summary.json`.
+
+    Returns:
+        `seen`: key of SEEN → `images` (`n`, `measured`, `flagged`, `refused`, `failed`), `groups`
+        and `metrics`, for those that there are.
+    """
+    names = list(metrics)
+    found: dict[str, Any] = {}
+    for key in SEEN:
+        part = rows[rows["seen"] == key] if "seen" in rows else rows.iloc[:0]
+        if part.empty:
+            continue
+        judged = scored(part)
+        found[key] = {
+            "images": image_counts(part),
+            "groups": int(part["group"].nunique()),
+            "metrics": summarise_columns(judged, names, seed),
+        }
+    return {"seen": found}
+
+
+def image_counts(rows: pd.DataFrame) -> dict[str, int]:
+    """How many frames were asked for, measured, flagged, refused, and failed."""
+    judged = scored(rows)
+    measured = judged[judged["refused"] == ""]
+    return {
+        "n": len(rows),
+        "measured": len(measured),
+        "flagged": int((measured["flags"] != "").sum()),
+        "refused": len(judged) - len(measured),
+        "failed": len(rows) - len(judged),
+    }
+
+
+def seen_warning(summary: Mapping[str, Any]) -> str:
+    """A sentence where the net has learnt from some of the frames; empty otherwise."""
+    found = summary.get("seen", {})
+    if LEARNT not in found:
+        return ""
+    n, all_ = found[LEARNT]["images"]["n"], summary["images"]["n"]
+    if n == all_:
+        return f"The net has learnt from all of these {all_} images: the figures flatter it."
+    return (
+        f"The net has learnt from {n} of these {all_} images: the figures over all flatter it, "
+        "those held out are the ones to quote."
+    )
