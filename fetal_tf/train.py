@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,23 @@ def _choose_folds(config: "Config", args: argparse.Namespace) -> int:
 
 
 def _train(config: "Config", resume: bool) -> int:
+    run = Path("runs") / config.name
+    with ExitStack() as held:
+        if resume and run.is_dir():
+            held.enter_context(_sole_trainer(run))
+        return _train_alone(config, run, resume, held)
+
+
+def _sole_trainer(run: Path) -> AbstractContextManager[None]:
+    from fetal_tf.edge.io.lock import only_writer
+
+    return only_writer(run, "One process trains a run: wait until it ends, or stop it first.")
+
+
+def _train_alone(config: "Config", run: Path, resume: bool, held: ExitStack) -> int:
+    """Train while no other process does; a new run is held from the moment that it is there."""
     from fetal_tf.data.phantom.writing import is_phantom
+    from fetal_tf.edge.io.files import remove_leftovers
     from fetal_tf.experiment import open_experiment
     from fetal_tf.runs.lineage import check_ancestors, credits_due
     from fetal_tf.runs.run import create_run, open_run, reopen_run
@@ -63,7 +80,6 @@ def _train(config: "Config", resume: bool) -> int:
     from fetal_tf.training.fit_measurer import with_fitted_measurer
     from fetal_tf.training.frames import load_frames
 
-    run = Path("runs") / config.name
     experiment = open_experiment(config)
     model = prepare_model(experiment, resumed=resume and (run / "last.keras").is_file())
     splits = reopen_run(run, experiment, sys.argv) if resume else None
@@ -72,6 +88,8 @@ def _train(config: "Config", resume: bool) -> int:
         check_ancestors(config, frames.splits)
         credits = credits_due(config, frames.train.samples)
         create_run(run, config, frames.splits, sys.argv, frames.class_pixels, credits)
+        held.enter_context(_sole_trainer(run))
+    remove_leftovers(run)
     print(f"{run}: {_sizes(config, frames.splits)}; tensorboard --logdir {run / 'tensorboard'}")
     if any(is_phantom(source.root) for source in config.data.sources.values()):
         print("PHANTOM: trained on generated images; its figures say nothing about patients")

@@ -492,3 +492,29 @@ def test_a_config_that_cannot_run_is_one_line_and_leaves_no_run(
     assert error.startswith("error: ")
     assert expected in error
     assert not (workplace / "runs").exists()
+
+
+def test_a_second_trainer_of_a_run_is_refused_and_told_who_is_there(finished, capsys):
+    lock = "from pathlib import Path; from fetal_tf.edge.io.lock import only_writer\n"
+    hold = f"with only_writer(Path({str(finished)!r}), ''): print('held', flush=True); input()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", lock + hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    try:
+        assert other.stdout.readline() == "held\n"
+        before = sorted(finished.rglob("*"))
+        assert train("--resume") == 2
+        error = capsys.readouterr().err
+        assert f"process {other.pid} on " in error and "One process trains a run" in error
+        assert sorted(finished.rglob("*")) == before
+    finally:
+        other.communicate("\n")
+
+
+def test_what_a_killed_trainer_left_is_removed(finished):
+    (finished / ".last.0123abcd.keras").write_bytes(b"half")
+    (finished / ".notes.keras").write_bytes(b"mine")
+    assert train("--resume") == 0
+    assert not (finished / ".last.0123abcd.keras").exists() and not (finished / ".lock").exists()
+    assert (finished / ".notes.keras").read_bytes() == b"mine"

@@ -9,22 +9,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fetal_tf.cli.command_options import command_parser
-from fetal_tf.cli.launching import print_error
+from fetal_tf.cli.launching import run_command
 from fetal_tf.data.readers import DATASETS
 from fetal_tf.data.sources.download import SOURCES, download
-from fetal_tf.edge.errors import FetalTFError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Returns 0, or 2 with one line on stderr."""
     arguments = parser().parse_args(argv)
+    kept = "what has arrived is kept, the same command goes on"
+    return run_command(lambda: _download(arguments), kept, keras=False)
+
+
+def _download(arguments: argparse.Namespace) -> int:
     source = SOURCES[arguments.name]
     print(f"{arguments.name}: {source.licence}. Please cite:\n  {source.citation}")
-    try:
-        fetched = download(source, arguments.root, progress=True)
-        samples = DATASETS.get("name", arguments.name)(arguments.root)
-    except FetalTFError as error:
-        return print_error(error)
+    fetched = download(source, arguments.root, progress=True)
+    samples = DATASETS.get("name", arguments.name)(arguments.root)
     groups = {sample.group for sample in samples}
     print(f"fetched: {', '.join(fetched) or 'nothing, all was there'}")
     print(f"{arguments.root}: {len(samples)} annotated images of {len(groups)} groups")

@@ -10,26 +10,38 @@ from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.extras import require
 from fetal_tf.edge.io.captured_output import captured_noise
 from fetal_tf.edge.io.foreign_text import printable_lines
+from fetal_tf.edge.io.stopping import exit_code, noted_signals
 
 
-def run_command(story: Callable[[], int], interrupted: str) -> int:
-    """Run a command that needs the training extra; print an error of the user's as one line.
+def run_command(story: Callable[[], int], interrupted: str, *, keras: bool = True) -> int:
+    """Run a command; print an error of the user's as one line.
 
     Args:
         story: the command itself. It imports what it needs, and returns the exit code.
         interrupted: what to say after Ctrl-C: what is left behind.
+        keras: whether it needs the training extra, and Keras imported.
 
     Returns:
-        The exit code: that of `story`, 2 after a `FetalTFError`, 130 after Ctrl-C.
+        That of `story`, 2 after a `FetalTFError`, 130 after Ctrl-C, 143 after SIGTERM, also where
+        C++ code has swallowed the signal or made another error of it.
     """
-    try:
-        _begin()
-        return story()
-    except FetalTFError as error:
-        return print_error(error)
-    except KeyboardInterrupt:
-        print(f"interrupted; {interrupted}", file=sys.stderr)
-        return 130
+    with noted_signals() as signals:
+        try:
+            if keras:
+                _begin()
+            code = story()
+        except KeyboardInterrupt as stopped:
+            signals.append(stopped)
+        except FetalTFError as error:
+            if not signals:
+                return print_error(error)
+        except Exception:
+            if not signals:
+                raise
+    if not signals:
+        return code
+    print(f"interrupted; {interrupted}", file=sys.stderr)
+    return exit_code(signals[0])
 
 
 def print_error(error: FetalTFError) -> int:

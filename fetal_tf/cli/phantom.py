@@ -9,32 +9,30 @@ from typing import Any
 import yaml
 
 from fetal_tf.cli.command_options import command_parser
-from fetal_tf.cli.launching import print_error
+from fetal_tf.cli.launching import run_command
 from fetal_tf.data.phantom import PHANTOMS
 from fetal_tf.data.phantom.writing import write_phantom
-from fetal_tf.edge.errors import ConfigError, FetalTFError
+from fetal_tf.edge.errors import ConfigError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Returns 0, 2 on the user's error, or 130 after Ctrl-C."""
     arguments = parser().parse_args(argv)
-    try:
-        spec = {"name": arguments.name, **_options(arguments.options)}
-        # Checked before the call, so that `--set seed=3` does not reach write_phantom as its seed.
-        options = PHANTOMS.check("phantom", spec)
-        written = write_phantom(
-            arguments.name,
-            arguments.out,
-            arguments.count,
-            arguments.seed,
-            progress=True,
-            **options,
-        )
-    except FetalTFError as error:
-        return print_error(error)
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
+    return run_command(lambda: _phantom(arguments), "nothing was written", keras=False)
+
+
+def _phantom(arguments: argparse.Namespace) -> int:
+    spec = {"name": arguments.name, **_options(arguments.options)}
+    # Checked before the call, so that `--set seed=3` does not reach write_phantom as its seed.
+    options = PHANTOMS.check("phantom", spec)
+    written = write_phantom(
+        arguments.name,
+        arguments.out,
+        arguments.count,
+        arguments.seed,
+        progress=True,
+        **options,
+    )
     state = "written" if written else "was there already"
     print(f"{arguments.out}: {arguments.count} images, seed {arguments.seed}, {state}")
     return 0

@@ -1,5 +1,6 @@
 import importlib
 import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -7,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fetal_tf.cli.launching import print_error
-from fetal_tf.edge.errors import DataError, MissingExtraError
+from fetal_tf.cli.launching import print_error, run_command
+from fetal_tf.edge.errors import DataError, FetalTFError, MissingExtraError
 from fetal_tf.edge.extras import EXTRAS, missing_modules, require
 
 # What pip calls a package and what Python imports.
@@ -80,3 +81,37 @@ def test_what_converts_or_times_is_set_up_before_keras_is_imported(command, argu
     )
     module.main(arguments)
     assert found == ["tensorflow", "-1"]
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("what", ["raises", "is swallowed", "becomes another error", "is refused"])
+def test_a_signal_is_a_signal_whatever_becomes_of_it(number, code, what, capsys):
+    def story():
+        try:
+            os.kill(os.getpid(), number)
+        except KeyboardInterrupt:
+            if what == "raises":
+                raise
+            if what == "becomes another error":
+                raise RuntimeError("the converter failed") from None
+            if what == "is refused":
+                raise FetalTFError("cannot be converted") from None
+        return 0
+
+    before = signal.getsignal(number)
+    assert run_command(story, "nothing was written", keras=False) == code
+    assert capsys.readouterr().err == "interrupted; nothing was written\n"
+    assert signal.getsignal(number) == before
+
+
+def test_other_errors_stay_what_they_are(capsys):
+    def refuse():
+        raise FetalTFError("no")
+
+    def fail():
+        raise ZeroDivisionError
+
+    assert run_command(refuse, "", keras=False) == 2
+    assert capsys.readouterr().err == "error: no\n"
+    with pytest.raises(ZeroDivisionError):
+        run_command(fail, "", keras=False)

@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.io.files import unwritable
+from fetal_tf.edge.io.lock import only_writer
 
 
 def is_replaceable(target: Path, marker: str) -> bool:
@@ -41,14 +41,16 @@ def new_folder(path: Path) -> Path:
 def staged_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder beside `target` that replaces it when the block has succeeded.
 
-    If the block fails, `target` stays as it was and the staging folder is removed.
+    If the block fails, `target` stays as it was and the staging folder is removed. What a killed
+    process has left is removed by the next one, and what it had moved aside comes back.
 
     Raises:
-        FetalTFError: the folder cannot be written or moved; names it and the cause.
+        FetalTFError: the folder cannot be written or moved, or another process writes it; names it
+            and the cause.
     """
-    with _staging(target) as staging:
-        yield staging
-        _take_the_place(staging, target)
+    with _staging(target, target.parent) as staging:
+        yield staging / _NEW
+        _take_the_place(staging / _NEW, target, staging / _OLD)
 
 
 @contextmanager
@@ -59,37 +61,59 @@ def staged_entries(target: Path) -> Iterator[Path]:
     after all of it has been written. So a full disk changes nothing.
 
     Raises:
-        FetalTFError: the folder cannot be written or moved; names it and the cause.
+        FetalTFError: as `staged_folder`.
     """
-    with _staging(target) as staging:
-        yield staging
+    with _staging(target, target) as staging:
+        yield staging / _NEW
         target.mkdir(parents=True, exist_ok=True)
-        for entry in sorted(staging.iterdir()):
-            _take_the_place(entry, target / entry.name)
+        for entry in sorted((staging / _NEW).iterdir()):
+            _take_the_place(entry, target / entry.name, staging / _OLD)
+
+
+_NEW, _OLD = "new", "old"  # inside a staging folder: what is written, and what was moved aside
 
 
 @contextmanager
-def _staging(target: Path) -> Iterator[Path]:
-    staging = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+def _staging(target: Path, home: Path) -> Iterator[Path]:
+    """The staging folder of `target`, for this process alone; what was moved aside is `home`'s."""
+    staging = target.with_name(f".{target.name}.partial")
     try:
-        staging.mkdir(parents=True)
-        yield staging
+        staging.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FetalTFError(f"{target}: cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        raise _unwritable(target, error) from error
+    with only_writer(staging, f"It makes {target}: wait until it ends, or choose another place."):
+        try:
+            _recover(staging, home)
+            (staging / _NEW).mkdir()
+            (staging / _OLD).mkdir()
+            yield staging
+        except OSError as error:
+            raise _unwritable(target, error) from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
 
 
-def _take_the_place(new: Path, target: Path) -> None:
-    """Move `new` to `target`; a folder there is moved aside first, and back if that fails."""
+def _recover(staging: Path, home: Path) -> None:
+    """Bring back what a killed process had moved aside without a successor; remove the rest."""
+    for entry in sorted((staging / _OLD).glob("*")):
+        if not (home / entry.name).exists():
+            os.replace(entry, home / entry.name)
+    for name in (_NEW, _OLD):
+        shutil.rmtree(staging / name, ignore_errors=True)
+
+
+def _take_the_place(new: Path, target: Path, aside: Path) -> None:
+    """Move `new` to `target`; a folder there goes into `aside` first, and back if that fails."""
     if not target.is_dir():
         os.replace(new, target)
         return
-    aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.replaced")
-    os.replace(target, aside)
+    os.replace(target, aside / target.name)
     try:
         os.replace(new, target)
     except OSError:
-        os.replace(aside, target)
+        os.replace(aside / target.name, target)
         raise
-    shutil.rmtree(aside)
+
+
+def _unwritable(target: Path, error: OSError) -> FetalTFError:
+    return FetalTFError(f"{target}: cannot be written: {error.strerror or error}")

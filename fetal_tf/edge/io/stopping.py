@@ -32,3 +32,27 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def noted_signals() -> Iterator[list[KeyboardInterrupt]]:
+    """Within the block Ctrl-C and SIGTERM raise, and are noted in the list.
+
+    C++ code that calls back into Python turns the exception into one of its own, or drops it; the
+    list is then what tells that the user wanted to stop.
+    """
+    noted: list[KeyboardInterrupt] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+
+    def stop(number: int, frame: FrameType | None) -> Never:
+        noted.append(Terminated() if number == signal.SIGTERM else KeyboardInterrupt())
+        raise noted[-1]
+
+    before = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
