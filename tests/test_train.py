@@ -518,3 +518,19 @@ def test_what_a_killed_trainer_left_is_removed(finished):
     assert train("--resume") == 0
     assert not (finished / ".last.0123abcd.keras").exists() and not (finished / ".lock").exists()
     assert (finished / ".notes.keras").read_bytes() == b"mine"
+
+
+def test_the_head_that_ships_is_trained_on_by_one_command(workplace, phantom, capsys):
+    """On names of frames that it has not learnt: it refuses to hold out any of its own."""
+    own = workplace / "own" / "training_set"
+    own.mkdir(parents=True)
+    for file in (phantom / "training_set").iterdir():
+        (own / f"P{file.name}").symlink_to(file)
+    table = "training_set_pixel_size_and_HC.csv"
+    header, *rows = (phantom / table).read_text().splitlines()
+    (own.parent / table).write_text("\n".join([header, *(f"P{row}" for row in rows)]) + "\n")
+    command = ["--config", "head_finetune", "--set", "data.root=own", "--dry-run"]
+    assert main(command) == 0
+    said = capsys.readouterr()
+    assert "layers start with the weights of" in said.out + said.err
+    assert "zoo/hc18/model.keras" in said.out + said.err

@@ -55,7 +55,7 @@ SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 class ModelComponent(Component):
     """A model by name, and where its first weights come from."""
 
-    init: PathValue | None = None  # a run, or a .keras file: its weights, layer by layer by name
+    init: PathValue | None = None  # a run, `zoo:NAME` or a .keras file: its weights, by layer
 
     def spec(self) -> dict[str, Any]:
         """As `Component.spec`, without `init`, which is no parameter of a builder."""

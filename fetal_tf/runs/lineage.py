@@ -42,7 +42,13 @@ class Ancestor:
 
 
 def weights_file(init: Path) -> Path:
-    """The file that `model.init` names: a run's best.keras, or the `.keras` file itself."""
+    """The file that `model.init` names: a run's best.keras, a shipped net's, or the file itself.
+
+    Raises:
+        BundleError: the zoo holds no such net.
+    """
+    if str(init).startswith("zoo:"):
+        return resolve_bundle(str(init)) / "model.keras"
     return init / "best.keras" if init.is_dir() else init
 
 
