@@ -14,11 +14,23 @@ from fetal_tf.config.tree import CONFIG_VERSION, Config, Section
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.edge.io.files import write_text_atomic
 
+_LARGEST_BYTES = 1_000_000  # of a config; the longest that ships has 3,000
 INHERITED = "inherited"  # an item of a list: all items that the parent has under this key
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads `2e-3` as a number, which YAML 1.1 reads as text."""
+    """Reads `2e-3` as a number, which YAML 1.1 reads as text, and no aliases.
+
+    An alias may repeat what it stands for a billion times, or hold itself.
+    """
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            alias = self.peek_event()
+            raise yaml.composer.ComposerError(
+                None, None, f"*{alias.anchor}: aliases are not read; write it out", alias.start_mark
+            )
+        return super().compose_node(parent, index)
 
 
 _Loader.add_implicit_resolver(
@@ -147,8 +159,14 @@ def _with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
+        if path.stat().st_size > _LARGEST_BYTES:
+            raise ConfigError(f"{path}: {path.stat().st_size} bytes; no config has so many")
         tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deeply to be a config") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: found {type(tree).__name__}; a config is a mapping of keys")
@@ -181,7 +199,7 @@ def _override_tree(override: str) -> dict[str, Any]:
         raise ConfigError(f"--set {override}: write it as key.path=value")
     try:
         value = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigError(f"--set {override}: the value is not valid YAML") from error
     for part in reversed(key.split(".")):
         value = {part: value}

@@ -218,7 +218,9 @@ class MlflowConfig(Section):
 
 
 def refuse_user_info(uri: str, key: str) -> None:
-    """Refuse an address with a user or password: it is written to the run's folder and printed.
+    """Refuse an address with a secret: it is written to the run's folder and printed.
+
+    A user or password stands before an @, a token in the query or the fragment.
 
     Raises:
         ConfigError: names `key`, and does not repeat the address.
@@ -228,6 +230,11 @@ def refuse_user_info(uri: str, key: str) -> None:
             f"{key}: a user or password in the address would be written to the run's folder; "
             "leave out what stands before the @, and set the environment variables "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
+    if ("?" in uri or "#" in uri) and not uri.startswith("sqlite:///"):
+        raise ConfigError(
+            f"{key}: a token behind ? or # in the address would be written to the run's folder; "
+            "leave it out and set the environment variable MLFLOW_TRACKING_TOKEN"
         )
 
 

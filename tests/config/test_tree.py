@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetal_tf.config.loading import dump_config, load_config, merge, parse_config
-from fetal_tf.config.tree import CONFIG_VERSION
+from fetal_tf.config.tree import CONFIG_VERSION, refuse_user_info
 from fetal_tf.edge.errors import ConfigError
 
 BASE = """
@@ -209,3 +209,34 @@ def test_every_shipped_config_is_valid():
     for path in sorted(Path("configs").glob("*.yaml")):
         config = load_config(path)
         assert parse_config(config.model_dump(mode="json"), path.name) == config
+
+
+LAUGHS = "a: &a [x, x]\n" + "".join(
+    f"{name}: &{name} [*{before}, *{before}]\n"
+    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        (LAUGHS, "aliases are not read"),
+        ("a: &a [*a]\n", "aliases are not read"),
+        ("a: " + "[" * 5000 + "]" * 5000, "nested too deeply"),
+        ("a: " + "{b: " * 5000 + "}" * 5000, "nested too deeply"),
+        ("#" + "x" * 1_100_000, "bytes; no config has so many"),
+    ],
+)
+def test_a_hostile_config_is_one_line(tmp_path, text, said):
+    path = tmp_path / "hostile.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said) as error:
+        load_config(path)
+    assert "\n" not in str(error.value) and "hostile.yaml" in str(error.value)
+
+
+@pytest.mark.parametrize("ending", ["?token=s3cret", "#s3cret", "/x?a=b&api_key=s3cret"])
+def test_a_token_in_the_servers_address_is_refused_and_not_repeated(ending):
+    with pytest.raises(ConfigError, match="MLFLOW_TRACKING_TOKEN") as error:
+        refuse_user_info(f"https://server{ending}", "mlflow.uri")
+    assert "s3cret" not in str(error.value)

@@ -13,7 +13,7 @@ import numpy as np
 
 from fetal_tf.edge.bundle.gate import GatedMeasurement, GatedPredictor, gated, with_notes
 from fetal_tf.edge.bundle.measurers import MEASURERS, Measurement, Measurer
-from fetal_tf.edge.bundle.seal import MANIFEST, SEAL, check_seal, check_sha256
+from fetal_tf.edge.bundle.seal import GATE_FOLDER, MANIFEST, SEAL, check_seal, check_sha256
 from fetal_tf.edge.errors import BundleError
 from fetal_tf.edge.flag import Flag
 from fetal_tf.edge.geometry.letterbox import letterboxed
@@ -24,9 +24,9 @@ from fetal_tf.edge.measure.convention import chosen_convention
 from fetal_tf.edge.measure.plane import PlaneMeasurement
 
 SCHEMA = 1  # of bundle.json; raised when an older reader would misread a bundle
-GATE_FOLDER = "gate"
 GATE_MEASUREMENT = "plane"
 ALIASES = {"landmarks": "hc18"}  # second names in the zoo: no net is there twice
+_LARGEST_NUMBER = 1e15  # also of bytes
 ZOO = Path(__file__).resolve().parents[2] / "zoo"
 _RUNTIMES: dict[str, type[LiteRTPredictor] | type[OnnxPredictor]] = {
     "litert": LiteRTPredictor,
@@ -307,7 +307,9 @@ def resolve_bundle(reference: str) -> Path:
 
 def _read_manifest(file: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads(file.read_bytes())
+        manifest = json.loads(
+            file.read_bytes(), parse_int=_number, parse_float=_number, parse_constant=_number
+        )
     except OSError as error:
         raise BundleError(f"{file}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
@@ -328,6 +330,14 @@ def _read_manifest(file: Path) -> dict[str, Any]:
         )
     _check_manifest(file, manifest)
     return manifest
+
+
+def _number(text: str) -> int | float:
+    """A number of JSON; ValueError where no size, threshold or factor can have it."""
+    value = float(text)
+    if not abs(value) < _LARGEST_NUMBER:  # NaN is not either
+        raise ValueError(f"a number {reprlib.repr(text)}")
+    return int(text) if text.lstrip("-").isdecimal() else value
 
 
 def _check_manifest(file: Path, manifest: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from fetal_tf.edge.errors import BundleError
@@ -10,6 +10,7 @@ from fetal_tf.edge.io.files import sha256_of
 
 MANIFEST = "bundle.json"
 SEAL = "SHA256SUMS"
+GATE_FOLDER = "gate"  # inside a bundle: a bundle with a seal of its own
 _SEAL_LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>.+)", re.DOTALL)
 
 
@@ -31,11 +32,23 @@ def check_seal(folder: Path, models: Mapping[str, str]) -> None:
     for name in (MANIFEST, *models):
         if name not in sums:
             raise BundleError(f"{seal}: no line for {name}; export the bundle again.")
+    _check_nothing_else(folder, {*sums, SEAL})
     for name, expected in models.items():
         if sums[name] != expected:
             raise BundleError(
                 f"{seal}: {name}: SHA-256 expected {expected} ({MANIFEST}), found {sums[name]}. "
                 "Export the bundle again or fetch a fresh copy."
+            )
+
+
+def _check_nothing_else(folder: Path, sealed: Collection[str]) -> None:
+    """Refuse links, which may lead to files that change, and files that the seal does not name."""
+    for entry in sorted(folder.iterdir()):
+        if entry.is_symlink():
+            raise BundleError(f"{entry}: a link; a bundle holds its files themselves. Copy them.")
+        if entry.name not in sealed and not (entry.name == GATE_FOLDER and entry.is_dir()):
+            raise BundleError(
+                f"{entry}: {SEAL} does not name it, so it is no part of the bundle; remove it"
             )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from fetal_tf.edge.bundle import bundle as bundle_module
 from fetal_tf.edge.bundle.bundle import Bundle, resolve_bundle
+from fetal_tf.edge.bundle.seal import MANIFEST
 from fetal_tf.edge.errors import BundleError
 from fetal_tf.edge.geometry.ellipse import Ellipse, rasterise
 from tests.edge.bundle.tiny_bundle import (
@@ -332,3 +333,33 @@ def test_references(tmp_path, bundle_path, monkeypatch):
     for name in ("nope", "", "../hc18", "zoo-entry"):
         with pytest.raises(BundleError, match="there is hc18"):
             resolve_bundle(f"zoo:{name}")
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "hidden", "link", "linked model"])
+def test_what_the_seal_does_not_name_is_refused(bundle_path, tmp_path, kind):
+    stray = bundle_path / (".hidden" if kind == "hidden" else "stray")
+    if kind == "folder":
+        stray.mkdir()
+    elif kind == "link":
+        stray.symlink_to(bundle_path / MANIFEST)
+    elif kind == "linked model":
+        stray = bundle_path / "model_int8.tflite"
+        stray.rename(tmp_path / "elsewhere.tflite")
+        stray.symlink_to(tmp_path / "elsewhere.tflite")
+    else:
+        stray.write_text("more")
+    with pytest.raises(BundleError, match=stray.name):
+        Bundle.open(bundle_path)
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "1e400", "-1e400", "NaN", "Infinity", "1e16"])
+@pytest.mark.parametrize("key", ["schema", "input", "measurement_settings"])
+def test_numbers_that_nothing_has_are_refused_at_once(bundle_path, number, key):
+    manifest = bundle_path / MANIFEST
+    text = json.dumps({**json.loads(manifest.read_text()), "MARK": 0})
+    value = {"schema": "N", "input": '{"height": N, "width": 9, "channels": 1}',
+             "measurement_settings": '{"limit_percent": N}'}[key]  # fmt: skip
+    text = text.replace('"MARK": 0', f'"{key}": {value.replace("N", number)}')
+    manifest.write_text(text)
+    with pytest.raises(BundleError, match=r"bundle\.json: not valid JSON: a number"):
+        Bundle.open(bundle_path)
