@@ -278,7 +278,7 @@ def test_the_page_warns_of_phantom_and_training_images_and_has_its_section(run, 
     page = (evaluation / "report.html").read_text(encoding="utf-8")
     text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
     assert "These are generated phantom images." in text
-    assert f"trained on {len(ids_of(run, 'train'))} of these {IMAGES} images" in text
+    assert f"learnt from {len(ids_of(run, 'train'))} of these {IMAGES} images" in text
     assert '<h2 id="structures">Structures</h2>' in page
     for title in (
         "Dice, pooled over pixels and per image",
