@@ -30,10 +30,6 @@ SOURCES = {
     "landmarks": (landmark_doubts, landmark_measurement, fit_doubts, head),
 }
 NOTES = {"bpd_unreliable_for_dating", "convention", "no_age"}  # no flags: the card lists none
-    "bpd_unreliable_for_dating",
-    "convention",
-    "no_age",
-}  # no flags: the card does not list them
 # `fit_doubts.refusal` says `no_NAME` of the structure that it is asked about; `head.unit_flags` and
 # `fit_doubts.border_flag` are the brain's too.
 REFUSALS = {
