@@ -15,10 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fetal_tf.config.tree import Config
+    from fetal_tf.training.frames import Frames
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0, 1 where `--overfit-batch` did not overfit, or 2 with one line on stderr."""
+    """Run the command.
+
+    Returns 0, or 1 where `--overfit-batch` did not overfit or `--dry-run` found something wrong
+    with the data, or 2 with one line on stderr.
+    """
     args = parser().parse_args(argv)
     return run_command(lambda: _choose(args), "continue with --resume")
 
@@ -160,15 +165,38 @@ def _dry_run_folds(configs: "Sequence[Config]") -> int:
     from fetal_tf.training.frames import load_frames
 
     print(f"fold 0 of {len(configs)}:")
-    _dry_run(configs[0])
+    frames = _show_what_is_trained(configs[0])
     for number, config in enumerate(configs[1:], start=1):
         frames = load_frames(open_experiment(config))
         check_ancestors(config, frames.splits)
         print(f"fold {number} of {len(configs)}: {_sizes(config, frames.splits)}")
-    return 0
+    return _conclude(configs[-1], frames.splits, f"{len(configs)} folds, the last ")
 
 
 def _dry_run(config: "Config") -> int:
+    """Returns 0, or 1 where something is wrong with the data."""
+    return _conclude(config, _show_what_is_trained(config).splits)
+
+
+def _conclude(config: "Config", splits, what: str = "") -> int:
+    """List what the audits find, and end with one line. Returns 1 where something is wrong."""
+    from fetal_tf.data.audit.configured import audit_config
+    from fetal_tf.edge.io.foreign_text import printable_lines
+
+    doubts = audit_config(config.data, set(splits))
+    for doubt in doubts:
+        print(printable_lines(str(doubt)))
+    wrong = sum(doubt.wrong for doubt in doubts)
+    found = f"{wrong} things wrong, listed above" if wrong > 1 else "1 thing wrong, listed above"
+    if not wrong:
+        found = "nothing wrong found"
+    if len(doubts) > wrong:
+        found += f"; to look at: {', '.join(dict.fromkeys(d.code for d in doubts if not d.wrong))}"
+    print(f"would train {what}{config.name}: {_sizes(config, splits)}: {found}")
+    return 1 if wrong else 0
+
+
+def _show_what_is_trained(config: "Config") -> "Frames":
     from fetal_tf.config.loading import dump_config
     from fetal_tf.experiment import open_experiment
     from fetal_tf.runs.lineage import check_ancestors
@@ -184,7 +212,7 @@ def _dry_run(config: "Config") -> int:
     model.summary(line_length=100)
     for name, (shape, dtype) in first_batch_shapes(experiment, frames).items():
         print(f"one batch: {name} {shape} {dtype}")
-    return 0
+    return frames
 
 
 def _overfit_batch(config: "Config") -> int:
@@ -244,7 +272,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--resume", action="store_true", help="continue runs/NAME, or its folds with --folds"
     )
-    command.add_argument("--dry-run", action="store_true", help="check everything, train nothing")
+    command.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check everything, train nothing; 1 where the data are wrong",
+    )
     command.add_argument(
         "--overfit-batch", action="store_true", help="prove that one batch is learnt"
     )

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from fetal_tf.data.duplicates import perceptual_hash
+from fetal_tf.edge.flag import Flag
 from fetal_tf.edge.io.files import sha256_of
-from fetal_tf.edge.io.images import read_gray
+from fetal_tf.edge.io.images import read_frame
 
 _LEVELS = 256
 _BINS = 16  # of the histogram that is kept
@@ -27,12 +28,14 @@ class ImageLook:
         gray_counts: int64 [256], pixels of each gray level.
         sha256: of the file.
         hash: bool [256], see `perceptual_hash`; None where the image is too plain.
+        notes: what was done to the image on reading, see `fetal_tf.edge.io.images.Frame`.
     """
 
     shape: tuple[int, int]
     gray_counts: np.ndarray
     sha256: str
     hash: np.ndarray | None
+    notes: tuple[Flag, ...] = ()
 
     @property
     def gray_range(self) -> tuple[int, int]:
@@ -45,12 +48,13 @@ def look_at(path: Path) -> ImageLook:
     """Decode an image and compute its `ImageLook`.
 
     Raises:
-        ImageError: as `read_gray`.
+        ImageError: as `read_frame`.
     """
-    image = read_gray(path)
+    frame = read_frame(path)
+    image = frame.gray
     counts = np.bincount(image.ravel(), minlength=_LEVELS)
     shape = (image.shape[0], image.shape[1])
-    return ImageLook(shape, counts, sha256_of(path), perceptual_hash(image))
+    return ImageLook(shape, counts, sha256_of(path), perceptual_hash(image), frame.notes)
 
 
 def statistics(values: Sequence[float]) -> dict[str, float]:

@@ -5,7 +5,7 @@ takes the root and returns an `Audit`. It only reads.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from fetal_tf.config.registry import Registry
-from fetal_tf.data.audit.checks import check_within_groups
+from fetal_tf.data.audit.checks import check_units, check_within_groups
 from fetal_tf.data.audit.copies import Duplicates, find_copies
 from fetal_tf.data.audit.frame import AuditedFrame, Check, Files, check_frame
 from fetal_tf.data.fingerprint import describe_images, statistics
@@ -21,6 +21,8 @@ from fetal_tf.data.fingerprint import describe_images, statistics
 VERDICTS = ("good", "suspect", "wrong")
 # Measures whose outermost frames are worth a look, and which end of them.
 Extremes = Mapping[str, Literal["lowest", "highest"]]
+# A check of all frames together, which adds to their findings.
+WholeCheck = Callable[[Sequence[AuditedFrame]], None]
 _SHOWN_FILES = 4
 
 
@@ -146,6 +148,9 @@ def audit_frames(
     frames: Sequence[tuple[AuditedFrame, Files]],
     checks: Sequence[Check[Files]],
     extremes: Extremes,
+    *,
+    whole: Sequence[WholeCheck] = (),
+    exclude: Sequence[str] = (),
 ) -> Audit:
     """Run the checks over frames that are images of their own, then compare the frames.
 
@@ -155,9 +160,13 @@ def audit_frames(
         frames: each with what the checks get beside it.
         checks: of every frame, in order.
         extremes: of the `Audit`.
+        whole: checks of all frames together, after those.
+        exclude: ids of frames to pass over.
     """
+    frames = [(frame, files) for frame, files in frames if frame.id not in exclude]
     bar = tqdm(frames, f"audit {dataset}", unit="frame", disable=None, leave=False)
     audited = [check_frame(frame, files, checks, root) for frame, files in bar]
-    check_within_groups(audited)
+    for check in (check_within_groups, check_units, *whole):
+        check(audited)
     duplicates, near_duplicates = find_copies(audited)
     return Audit(audited, duplicates, near_duplicates, extremes)

@@ -17,6 +17,7 @@ from fetal_tf.edge.io.tables import TableRow
 _USUAL_MM_PER_PIXEL = (0.02, 0.5)
 # From the tenth week to term, with room: HC18 has 44 to 346 mm, the second centre 83 to 348.
 _USUAL_HC_MM = (40.0, 400.0)
+_FEW_HEADS = 3  # say nothing about a whole table
 # Of the median of its group: HC18's examinations and the second centre's subjects keep within 12 %.
 _MAX_SHARE_IN_GROUP = 0.2
 
@@ -30,6 +31,9 @@ def check_image(frame: AuditedFrame, files: object) -> Iterator[Finding]:
         darkest, brightest = frame.look.gray_range
         if darkest == brightest:
             yield Finding("blank_image", f"{path}: every pixel is {darkest}")
+        for note in frame.look.notes:
+            wrong = note.code == "pixels_made_square"  # no reader takes it
+            yield Finding(note.code, f"{path}: {note.message}", wrong)
 
 
 def check_pieces(path: Path, inside: np.ndarray) -> Iterator[Finding]:
@@ -88,6 +92,22 @@ def check_within_groups(frames: Sequence[AuditedFrame]) -> None:
                     f"of group {group} is {usual_mm:.0f} mm"
                 )
                 frame.findings += (Finding("head_size_in_group", sentence),)
+
+
+def check_units(frames: Sequence[AuditedFrame]) -> None:
+    """Add a finding to every frame where all heads are as large as if centimetres were mm."""
+    measured = [frame for frame in frames if "hc_mm" in frame.measures]
+    if len(measured) < _FEW_HEADS:
+        return
+    usual_mm = median(frame.measures["hc_mm"] for frame in measured)
+    low, high = _USUAL_HC_MM
+    if usual_mm < low and all(frame.measures["hc_mm"] <= high / 10 for frame in measured):
+        sentence = (
+            f"half of the {len(measured)} heads are below {usual_mm:.1f} mm around, {low:g} to "
+            f"{high:g} mm are usual: are the pixel sizes in cm? Multiply the column by 10"
+        )
+        for frame in measured:
+            frame.findings += (Finding("sizes_in_cm", sentence, wrong=True),)
 
 
 def borders(inside: np.ndarray) -> list[np.ndarray]:

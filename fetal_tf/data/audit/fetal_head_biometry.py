@@ -1,7 +1,9 @@
 """The audit of fetal head biometry: every frame and coloured mask is decoded, and pixel sizes."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from fetal_tf.data.audit.checks import (
     stray_pieces,
 )
 from fetal_tf.data.audit.frame import AuditedFrame, Check, Finding
+from fetal_tf.data.audit.shelf import check_turned
 from fetal_tf.data.readers.color_mask import color_labels, decode_rgb
 from fetal_tf.data.readers.fetal_head_biometry import PALETTE, STRUCTURES
 from fetal_tf.data.readers.mask_sources import MASK_FOLDER
@@ -27,8 +30,15 @@ _EXTREMES: Extremes = {"brain_iou": "lowest", "hc_mm": "highest"}
 
 
 @AUDITS.register("fetal_head_biometry")
-def audit_fetal_head_biometry(root: Path) -> Audit:
+def audit_fetal_head_biometry(
+    root: Path, *, exclude: Sequence[str] = (), tolerant: bool = False
+) -> Audit:
     """Check every trans-thalamic frame below `root`; faults are findings and stop nothing.
+
+    Args:
+        root: the folder that holds `Trans-thalamic/`.
+        exclude: ids of frames to pass over.
+        tolerant: as of the reader: a foreign colour in a mask makes it suspect, not wrong.
 
     Raises:
         DataError: a folder, all images, all masks or a column of a table are missing, or an archive
@@ -42,7 +52,16 @@ def audit_fetal_head_biometry(root: Path) -> Audit:
         file = (image or files.folder / f"{id}.png").relative_to(root).as_posix()
         patient = re.match(r"(Patient\d+)_", id)
         frames.append((AuditedFrame(file, id=id, image=image, group=patient and patient[1]), files))
-    return audit_frames("fetal_head_biometry", root, frames, _CHECKS, _EXTREMES)
+    whole = [partial(check_turned, net="hc18", structures={"brain": "head"})]
+    audit = audit_frames(
+        "fetal_head_biometry", root, frames, _CHECKS, _EXTREMES, whole=whole, exclude=exclude
+    )
+    for frame in audit.frames if tolerant else ():
+        frame.findings = tuple(
+            replace(finding, wrong=finding.wrong and finding.code != "foreign_colors")
+            for finding in frame.findings
+        )
+    return audit
 
 
 def _check_image_files(frame: AuditedFrame, files: PlaneFiles) -> Iterator[Finding]:
@@ -109,6 +128,7 @@ def _check_labels(frame: AuditedFrame, place: str, rgb: np.ndarray) -> Iterator[
         yield Finding("not_an_ellipse", f"{place}: no ellipse fits the brain's outline")
         return
     frame.measures["brain_iou"], frame.perimeter_px = fit.iou, fit.ellipse.perimeter
+    frame.ellipses = {"brain": fit.ellipse}
     if fit.iou < _CLEAR_IOU:
         yield Finding(
             "not_an_ellipse",

@@ -1,15 +1,17 @@
 """The audit of FOCUS: every file is decoded, and the kinds of annotation are compared."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from fetal_tf.data.audit.audit import AUDITS, Audit, Extremes, audit_frames
+from fetal_tf.data.audit.audit import AUDITS, Audit, Extremes, WholeCheck, audit_frames
 from fetal_tf.data.audit.checks import borders, check_image, check_pieces
 from fetal_tf.data.audit.frame import AuditedFrame, Check, Finding
+from fetal_tf.data.audit.shelf import check_turned
+from fetal_tf.data.readers.focus import written_ellipses
 from fetal_tf.data.readers.focus_annotations import (
     ELLIPSES,
     FOLDERS,
@@ -22,6 +24,7 @@ from fetal_tf.data.readers.focus_annotations import (
 )
 from fetal_tf.data.readers.focus_checks import (
     check_agreement,
+    check_angles,
     check_places,
     gap_px,
 )
@@ -34,6 +37,7 @@ from fetal_tf.data.readers.focus_masks import (
     read_inside,
 )
 from fetal_tf.data.readers.frames import check_mask_size
+from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.geometry.ellipse import Ellipse
 
 # In FOCUS' 250 training and validation frames no IoU is below 0.973, and CTR is 35 to 58 %.
@@ -62,24 +66,33 @@ class _Annotations:
 
 
 @AUDITS.register("focus")
-def audit_focus(root: Path) -> Audit:
+def audit_focus(root: Path, *, exclude: Sequence[str] = ()) -> Audit:
     """Check every frame below `root`; faults are findings and stop nothing.
+
+    Args:
+        root: the folder that holds training/, validation/, testing/, or some of them.
+        exclude: ids of frames to pass over.
 
     Raises:
         DataError: `root` holds none of the official folders, or one of them no images.
     """
     root = Path(root)
-    frames = []
-    for _, files in sorted(list_focus(root).items()):
+    listed, frames = list_focus(root), []
+    for id, files in sorted(listed.items()):
         images = files.paths.get(IMAGES, [])
         path = (images or files.all_annotations())[0]
         frame = AuditedFrame(
             path.relative_to(root).as_posix(),
+            id=id,
             traits={"split": FOLDERS[files.folder.name]},
             image=path if len(images) == 1 else None,
         )
         frames.append((frame, _Annotations(files)))
-    return audit_frames("focus", root, frames, _CHECKS, _EXTREMES)
+    whole: list[WholeCheck] = [
+        partial(_check_angles, written=list(written_ellipses(listed.values()))),
+        partial(check_turned, net="focus", structures={s: s for s in LABELS}),
+    ]
+    return audit_frames("focus", root, frames, _CHECKS, _EXTREMES, whole=whole, exclude=exclude)
 
 
 def _check_image(frame: AuditedFrame, found: _Annotations) -> Iterator[Finding]:
@@ -153,6 +166,15 @@ def _check_places(frame: AuditedFrame, found: _Annotations) -> None:
         for structure, ellipse in frame.ellipses.items():
             frame.areas_percent[structure] = 100 * ellipse.area / (height * width)
         check_places(frame.image, frame.ellipses, frame.look.shape)
+
+
+def _check_angles(frames: Sequence[AuditedFrame], written: Iterable[Ellipse]) -> None:
+    """Add a finding to every frame where all angles that are written look like radians."""
+    try:
+        check_angles(ELLIPSES, written)
+    except DataError as error:
+        for frame in frames:
+            frame.findings += (Finding("radians", str(error), wrong=True),)
 
 
 def _check_ctr(frame: AuditedFrame, found: _Annotations) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """The audit of the second centre's planes: images, ends marked by experts, and pixel sizes."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from fetal_tf.data.audit.audit import AUDITS, Audit, Extremes, audit_frames
 from fetal_tf.data.audit.checks import check_head_size, check_image, check_pixel_size
 from fetal_tf.data.audit.frame import AuditedFrame, Check, Finding
+from fetal_tf.data.audit.shelf import check_turned
 from fetal_tf.data.readers.frames import visible_files
 from fetal_tf.data.readers.landmark_labels import judge
 from fetal_tf.data.readers.landmark_table import IMAGE_COLUMN, read_landmark_rows, row_points
@@ -21,10 +23,14 @@ Source = tuple[Sequence[TableRow], Path | None]  # rows and image of one frame
 
 
 @AUDITS.register("planes")
-def audit_planes(root: Path) -> Audit:
+def audit_planes(root: Path, *, exclude: Sequence[str] = ()) -> Audit:
     """Check every image and row below `root`; faults are findings and stop nothing.
 
     That ends 1 and 2 stand in another order is no finding: the reader puts them in order.
+
+    Args:
+        root: the folder that holds `images/` and `Head.csv`.
+        exclude: ids of frames to pass over.
 
     Raises:
         DataError: the folder, the CSV or a column is missing, or a line names no image.
@@ -40,9 +46,10 @@ def audit_planes(root: Path) -> Audit:
         rows, path = table.get(id, []), paths.get(id)
         name = path.name if path else Path(rows[0].text(IMAGE_COLUMN)).name
         group = rows[0].text(SUBJECT_COLUMN) or None if rows else None
-        frame = AuditedFrame(f"{IMAGE_FOLDER}/{name}", image=path, group=group)
+        frame = AuditedFrame(f"{IMAGE_FOLDER}/{name}", id=id, image=path, group=group)
         frames.append((frame, (rows, path)))
-    return audit_frames("planes", root, frames, _CHECKS, _EXTREMES)
+    whole = [partial(check_turned, net="hc18", structures={"head": "head"})]
+    return audit_frames("planes", root, frames, _CHECKS, _EXTREMES, whole=whole, exclude=exclude)
 
 
 def _check_row(frame: AuditedFrame, source: Source) -> Iterator[Finding]:

@@ -47,10 +47,20 @@ def load_ellipse(
         ImageError: the file is missing or cannot be decoded.
         DataError: nothing is drawn there, or what is drawn is not one ellipse.
     """
+    outer, own_line_px, shape = load_outer_ellipse(path)
+    return outer.shrunk((line_px if own_line_px is None else own_line_px) / 2), shape
+
+
+def load_outer_ellipse(path: Path) -> tuple[Ellipse, float | None, tuple[int, int]]:
+    """Outer border and own line of an annotation file as `outer_ellipse`, and (height, width).
+
+    Raises:
+        ImageError, DataError: as `load_ellipse`.
+    """
     annotation = read_mask(path)
     height, width = annotation.shape
     try:
-        return caliper_ellipse(annotation, line_px), (height, width)
+        return (*outer_ellipse(annotation), (height, width))
     except ValueError as error:
         raise DataError(
             f"{path}: {error}. Correct the annotation, or leave the frame out with "
@@ -70,6 +80,19 @@ def caliper_ellipse(annotation: np.ndarray, line_px: float = ANNOTATION_LINE_PX)
         line_px: width of the line that a filled annotation was filled from.
 
     Raises:
+        ValueError: as `outer_ellipse`.
+    """
+    outer, own_line_px = outer_ellipse(annotation)
+    return outer.shrunk((line_px if own_line_px is None else own_line_px) / 2)
+
+
+def outer_ellipse(annotation: np.ndarray) -> tuple[Ellipse, float | None]:
+    """The outer border of a drawing, and the width of its line, None where it is filled; px.
+
+    Args:
+        annotation: as of `caliper_ellipse`.
+
+    Raises:
         ValueError: nothing is drawn, what is drawn has several values, or it differs from every
             ellipse (IoU < 0.9).
     """
@@ -79,7 +102,7 @@ def caliper_ellipse(annotation: np.ndarray, line_px: float = ANNOTATION_LINE_PX)
     level = annotation.astype(np.float32) / annotation.max()
     drawn = level >= 0.5
     points = sub_pixel_contour(level)
-    outer = fit_ellipse(points)
+    outer, line_px = fit_ellipse(points), None
     if drawn.sum() < 0.5 * rasterise(outer, drawn.shape).sum():
         # That fit ran along the middle of the line.
         distances = outer.distances(points)
@@ -92,7 +115,7 @@ def caliper_ellipse(annotation: np.ndarray, line_px: float = ANNOTATION_LINE_PX)
             f"not an ellipse: the best one has IoU {iou:.2f} with the drawing, "
             f"at least {_MIN_IOU} is expected"
         )
-    return outer.shrunk(line_px / 2)
+    return outer, line_px
 
 
 def draw_annotation(

@@ -16,7 +16,8 @@ Source: FOCUS, Zenodo 14597550 (CC BY 4.0).
 
 import functools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,9 +63,18 @@ def read_focus(root: Path, *, exclude: Sequence[str] = ()) -> list[Sample]:
     """
     root = Path(root)
     files = list_focus(root)
-    samples = read_frames(root, files, lambda id: read_focus_frame(id, files[id]), exclude=exclude)
-    check_angles(root, (ellipse for sample in samples for ellipse in sample.ellipses.values()))
-    return _grouped(samples)
+    check_angles(root, written_ellipses(f for id, f in files.items() if id not in exclude))
+    return _grouped(
+        read_frames(root, files, lambda id: read_focus_frame(id, files[id]), exclude=exclude)
+    )
+
+
+def written_ellipses(files: Iterable[FocusFiles]) -> Iterator[Ellipse]:
+    """Every ellipse of the ellipse files that can be read."""
+    for frame in files:
+        for path in frame.paths.get(ELLIPSES, []):
+            with suppress(DataError):  # named where the frame is read
+                yield from read_ellipses(path).values()
 
 
 def read_focus_frame(id: str, files: FocusFiles) -> Sample:

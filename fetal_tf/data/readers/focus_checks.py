@@ -19,6 +19,7 @@ MIN_AREA_SHARE = 0.002
 MAX_AREA_SHARE = 4.0
 MAX_EXTENT = 1.2  # of the image's sides; real thoraxes stay below 1
 _OUTLINE_POINTS = 360
+_UPRIGHT_DEG = 0.5  # ellipses that were drawn in upright boxes have no angle, in any unit
 _ANGLES_NEEDED = 8  # by chance 1 in 10^11 in degrees
 
 
@@ -82,7 +83,7 @@ def check_places(image: Path, ellipses: Mapping[str, Ellipse], shape: tuple[int,
         )
 
 
-def check_angles(folder: Path, ellipses: Iterable[Ellipse]) -> None:
+def check_angles(folder: Path | str, ellipses: Iterable[Ellipse]) -> None:
     """Refuse angles of a whole dataset that look like radians.
 
     Args:
@@ -90,10 +91,11 @@ def check_angles(folder: Path, ellipses: Iterable[Ellipse]) -> None:
         ellipses: all of it; of fewer than 8 nothing can be told.
 
     Raises:
-        DataError: no axis is turned by more than 3.14 degrees from the image's sides.
+        DataError: no axis is turned by more than 3.14 degrees from the image's sides, and not all
+            lie along them.
     """
     angles = [ellipse.angle_deg % 90 for ellipse in ellipses]
-    if len(angles) >= _ANGLES_NEEDED and max(angles) <= math.pi:
+    if len(angles) >= _ANGLES_NEEDED and _UPRIGHT_DEG < max(angles) <= math.pi:
         raise DataError(
             f"{folder}: all {len(angles)} ellipses have angles up to {max(angles):.2f} (beside "
             "right angles): they look like radians, degrees are expected"

@@ -14,14 +14,15 @@ Source: van den Heuvel et al. 2018, PLoS ONE 13(8):e0200412; Zenodo 1327317 (CC 
 """
 
 import functools
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from fetal_tf.data.readers.ellipse_annotation import (
     ANNOTATION_LINE_PX,
-    load_ellipse,
     load_ellipse_landmarks,
     load_ellipse_mask,
+    load_outer_ellipse,
 )
 from fetal_tf.data.readers.frames import check_mask_size, only_path, read_frames
 from fetal_tf.data.readers.hc18_files import (
@@ -32,7 +33,12 @@ from fetal_tf.data.readers.hc18_files import (
     group_of,
     list_hc18,
 )
-from fetal_tf.data.readers.head_circumference import check_head_circumference, mm_per_pixel_of
+from fetal_tf.data.readers.head_circumference import (
+    FilledDrawing,
+    check_head_circumference,
+    line_doubt,
+    mm_per_pixel_of,
+)
 from fetal_tf.data.readers.registry import DATASETS
 from fetal_tf.data.sample import Sample
 from fetal_tf.edge.errors import DataError
@@ -45,7 +51,8 @@ def read_hc18(
 ) -> list[Sample]:
     """Read every annotated frame below `root`, sorted by id; of images only headers are decoded.
 
-    The table's circumference is held against the annotation: see `head_circumference`.
+    The table's circumference is held against the annotation: see `head_circumference`. A warning
+    says where another `annotation_line_px` fits the table.
 
     A frame's landmarks are the ends of its annotated ellipse: the long axis as OFD, the short as
     BPD.
@@ -61,12 +68,26 @@ def read_hc18(
             then the first five are named with their cause, and the way to leave them out.
     """
     files = list_hc18(Path(root))
-    read = functools.partial(_sample, files=files, line_px=annotation_line_px)
-    return read_frames(files.folder, files.ids, read, exclude=exclude, workers=2)
+    filled: list[FilledDrawing] = []
+
+    def read(id: str) -> Sample:
+        sample, drawing = _sample(id, files, annotation_line_px)
+        if drawing:
+            filled.append(drawing)
+        return sample
+
+    samples = read_frames(files.folder, files.ids, read, exclude=exclude, workers=2)
+    if doubt := line_doubt(filled, annotation_line_px):
+        warnings.warn(f"{files.table}: {doubt}.", stacklevel=2)
+    return samples
 
 
-def _sample(id: str, files: HC18Files, line_px: float) -> Sample:
-    """The checked sample; a DataError names the file or line at fault."""
+def _sample(id: str, files: HC18Files, line_px: float) -> tuple[Sample, FilledDrawing | None]:
+    """The checked sample, and its drawing where it is filled and its row has an HC.
+
+    Raises:
+        DataError: names the file or line at fault.
+    """
     rows, table = files.rows.get(id, []), files.table
     image = only_path(files.images.get(id, []), files.folder, id)
     if len(rows) > 1:
@@ -88,10 +109,14 @@ def _sample(id: str, files: HC18Files, line_px: float) -> Sample:
     mm_per_pixel = mm_per_pixel_of(row)
     reference = {"hc_mm": row.number(HC_COLUMN, positive=True)} if row.text(HC_COLUMN) else {}
     check_mask_size(annotation, image_size(annotation), image_size(image), image)
+    drawing = None
     if reference:
-        ellipse, _ = load_ellipse(annotation, line_px)
+        outer, own_line_px, _ = load_outer_ellipse(annotation)
+        ellipse = outer.shrunk((line_px if own_line_px is None else own_line_px) / 2)
         check_head_circumference(row, ellipse.perimeter, mm_per_pixel, files.beside(row))
-    return Sample(
+        if own_line_px is None:
+            drawing = FilledDrawing(outer.perimeter, mm_per_pixel, reference["hc_mm"])
+    sample = Sample(
         id=id,
         image_path=image,
         group=group_of(id),
@@ -100,3 +125,4 @@ def _sample(id: str, files: HC18Files, line_px: float) -> Sample:
         reference=reference,
         load_landmarks=functools.partial(load_ellipse_landmarks, annotation, line_px),
     )
+    return sample, drawing

@@ -1,6 +1,9 @@
 """Hold the head circumference of a table against the outline that was drawn."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from fetal_tf.data.readers.hc18_files import HC_COLUMN, PIXEL_SIZE_COLUMN
 from fetal_tf.edge.errors import DataError
@@ -12,6 +15,71 @@ from fetal_tf.edge.io.tables import TableRow
 MAX_HC_PERCENT = 5.0
 _FITS_PERCENT = 1.5
 _USUAL_MM_PER_PIXEL = (0.02, 0.5)
+# The smallest head that is measured has about 40 mm, the largest 400.
+_POSSIBLE_HC_MM = (15.0, 500.0)
+_FEW_DRAWINGS = 5  # fewer say nothing about a whole table
+_MIN_OFFSET_PX = 0.4
+_MAX_SPREAD_PX = 0.4  # between the quartiles; 0.08 in HC18's annotations
+
+
+@dataclass(frozen=True)
+class FilledDrawing:
+    """A filled annotation beside its row: perimeter of its outer border, px, pixel size and HC."""
+
+    outer_perimeter_px: float
+    mm_per_pixel: float
+    hc_mm: float
+
+
+def check_possible_head(place: object, hc_mm: float) -> None:
+    """Refuse drawing and pixel size of no head.
+
+    Args:
+        place: file or row, for the message.
+        hc_mm: the circumference that they make.
+
+    Raises:
+        DataError: it is below 15 or above 500 mm.
+    """
+    least, most = _POSSIBLE_HC_MM
+    if not least <= hc_mm <= most:
+        raise DataError(
+            f"{place}: drawing and pixel size make a head circumference of {hc_mm:.3g} mm, "
+            f"{least:g} to {most:g} are possible; is the pixel size in another unit?"
+        )
+
+
+def line_doubt(drawings: Sequence[FilledDrawing], line_px: float) -> str | None:
+    """What to say of filled drawings that another width of line fits, None where this one does.
+
+    A wrong line makes every head too small or too large by the same number of pixels, whatever its
+    size. A wrong scale, which is proportional to it, is not taken for that.
+
+    Args:
+        drawings: of a whole table; of fewer than 5 nothing can be told.
+        line_px: the width that they are read with.
+    """
+    if len(drawings) < _FEW_DRAWINGS:
+        return None
+    numbers = [(d.outer_perimeter_px, d.mm_per_pixel, d.hc_mm) for d in drawings]
+    outer_px, mm_per_pixel, hc_mm = np.array(numbers).T
+    # A curve at a constant distance inside a convex one is shorter by 2π times that.
+    lines_px = (outer_px - hc_mm / mm_per_pixel) / np.pi
+    offsets_px = (lines_px - line_px) / 2
+    fits_px, offset_px = round(float(np.median(lines_px)), 1), float(np.median(offsets_px))
+    if abs(offset_px) < _MIN_OFFSET_PX or np.ptp(np.percentile(offsets_px, (25, 75))) > (
+        _MAX_SPREAD_PX
+    ):
+        return None
+    shares = offsets_px / outer_px
+    if np.std(shares) / abs(np.mean(shares)) < np.std(offsets_px) / abs(np.mean(offsets_px)):
+        return None
+    return (
+        f"filled annotations are read as if a line of {line_px:g} px had been filled; the HC of "
+        f"{len(drawings)} rows fits {fits_px + 0.0:g} px. Read so, each head's axes are "
+        f"{2 * abs(offset_px):.1f} px too {'short' if offset_px < 0 else 'long'}: set "
+        f"`data.options.annotation_line_px: {fits_px + 0.0:.1f}`"
+    )
 
 
 def mm_per_pixel_of(row: TableRow) -> float:

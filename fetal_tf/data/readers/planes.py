@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from fetal_tf.data.readers.frames import read_frames
+from fetal_tf.data.readers.head_circumference import check_possible_head
 from fetal_tf.data.readers.landmark_labels import judge
 from fetal_tf.data.readers.landmark_table import (
     IMAGE_COLUMN,
@@ -110,6 +111,7 @@ def _sample(id: str, row: TableRow, folder: Path) -> tuple[Sample, str | None]:
         return sample, f"{row.place}: {verdict.reasons[0][1]}"
     points = canonical(points)
     head = landmark_ellipse(points)
+    check_possible_head(f"{row.place}, {name}", head.perimeter * mm_per_pixel)
     ofd_px, bpd_px = np.linalg.norm(points[1::2] - points[::2], axis=1).tolist()
     return replace(
         sample,
