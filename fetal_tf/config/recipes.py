@@ -35,14 +35,14 @@ def find_recipe(reference: Path) -> Path:
     Raises:
         ConfigError: neither; names the nearest.
     """
-    if reference.is_dir():
-        raise ConfigError(f"{reference}: a folder; a config file or a recipe's name is expected")
-    if reference.exists():
+    if reference.exists() and not reference.is_dir():
         return reference
     plain = reference.parent in (Path(), Path("configs")) and reference.suffix in ("", ".yaml")
     shipped = recipe_folder() / f"{reference.stem}.yaml"
     if plain and shipped.is_file():
         return shipped
+    if reference.is_dir():
+        raise ConfigError(f"{reference}: a folder; a config file or a recipe's name is expected")
     beside = [p.name for p in reference.parent.glob("*.yaml")] if reference.parent.is_dir() else []
     names = recipe_names() if plain and not reference.suffix else beside
     raise ConfigError(

@@ -128,6 +128,12 @@ def test_a_file_that_is_there_comes_before_a_recipe_of_its_name(tmp_path, monkey
     assert load_config(Path("hc18_unet")).name == "hc18_unet"
 
 
+def test_a_folder_of_a_recipes_name_does_not_hide_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("quickstart").mkdir()
+    assert find_recipe(Path("quickstart")) == recipe_folder() / "quickstart.yaml"
+
+
 def test_what_is_no_recipe_is_answered_with_the_nearest(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"hc18_unt: no such config file .did you mean hc18_unet"):
