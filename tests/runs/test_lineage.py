@@ -18,6 +18,7 @@ from fetal_tf.edge.bundle.bundle import Bundle
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.edge.io.files import sha256_of
 from fetal_tf.experiment import open_experiment
+from fetal_tf.exporting.bundle_folder import write_checksums
 from fetal_tf.runs.history import read_history
 from fetal_tf.runs.lineage import (
     INHERITED_NAME,
@@ -284,6 +285,7 @@ def test_credits_of_a_teacher_are_due_as_those_of_first_weights_are(place):
         (known / file.name).write_bytes(file.read_bytes())
     credit = HC18.attribution[0]
     write_credits(known, [HC18])
+    write_checksums(known)  # a file that the seal does not name would be refused
     changes = ["--set", "teacher.bundles=[known]", "--set", "train.epochs=1"]
     assert train(["--config", "taught.yaml", "--name", "credited", *changes]) == 0
     found = read_credits(place / "runs" / "credited")
