@@ -68,6 +68,11 @@ def load(
         FetalTFError: nothing there, altered, no such format or convention, or its runtime is not
             installed.
     """
+    import warnings
+
     from fetal_tf.edge.bundle.net import open_net
 
-    return open_net(str(reference), format=format, convention=convention, threads=threads)
+    net = open_net(str(reference), format=format, convention=convention, threads=threads)
+    for warning in net.bundle.warnings(net.format):
+        warnings.warn(warning, stacklevel=2)
+    return net

@@ -16,19 +16,20 @@ from tqdm import tqdm
 
 from fetal_tf.cli.command_options import command_parser
 from fetal_tf.cli.launching import print_error
-from fetal_tf.edge.bundle.bundle import Bundle, resolve_bundle
+from fetal_tf.edge.bundle.bundle import Bundle
+from fetal_tf.edge.bundle.net import open_net
 from fetal_tf.edge.bundle.prediction import Prediction, predict_file
 from fetal_tf.edge.bundle.results import Results, open_results, record_columns
 from fetal_tf.edge.bundle.seal import SEAL
+from fetal_tf.edge.draw.painting import painter
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.flag import split_flags
 from fetal_tf.edge.inference.runtimes import MAX_THREADS
 from fetal_tf.edge.io.files import sha256_of
 from fetal_tf.edge.io.foreign_text import printable
 from fetal_tf.edge.io.inputs import OVERLAYS, TABLE, image_paths, picture_names
-from fetal_tf.edge.io.painting import painter
 from fetal_tf.edge.io.pixel_sizes import parse_mm_per_pixel, read_pixel_sizes
-from fetal_tf.edge.io.stopping import exit_code, sigterm_as_ctrl_c
+from fetal_tf.edge.io.stopping import exit_code, noted_signals
 from fetal_tf.edge.measure.clinical import INTERGROWTH_WEEKS
 from fetal_tf.version import __version__
 
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     options = _parsed(arguments)
     try:
-        with sigterm_as_ctrl_c():
+        with noted_signals():
             outcome = predict(options)
     except FetalTFError as error:
         return print_error(error)
@@ -118,11 +119,13 @@ def predict(options: argparse.Namespace) -> Outcome:
     """
     paths = image_paths(options.paths)
     sizes = read_pixel_sizes(options.pixel_size_csv).of(paths) if options.pixel_size_csv else {}
-    bundle = Bundle.open(resolve_bundle(options.bundle))
-    if options.convention:
-        bundle = bundle.as_measured_at(options.convention)
-    predictor = bundle.predictor(options.format, options.threads)
-    form = options.format or bundle.default_format
+    net = open_net(
+        options.bundle,
+        format=options.format,
+        convention=options.convention,
+        threads=options.threads,
+    )
+    bundle, predictor, form = net.bundle, net.predictor, net.format
     for warning in bundle.warnings(form):
         print(printable(f"warning: {warning}"), file=sys.stderr)
 

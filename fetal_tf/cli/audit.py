@@ -22,8 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _audit(args: argparse.Namespace) -> int:
     from fetal_tf.data.audit import AUDITS
-    from fetal_tf.edge.io.files import make_writable_folder, write_text_atomic
-    from fetal_tf.edge.io.folders import staged_entries
+    from fetal_tf.edge.io.files import make_writable_folder
+    from fetal_tf.edge.io.folders import write_all
     from fetal_tf.edge.io.foreign_text import printable_lines
     from fetal_tf.reporting.audit_page import audit_page
     from fetal_tf.scores.rows import csv_text, json_text
@@ -43,12 +43,10 @@ def _audit(args: argparse.Namespace) -> int:
         "index.html": audit_page(audit, args.name, args.root.resolve().name),
         **audit.tables,
     }
-    with staged_entries(args.out) as folder:
-        for name, text in texts.items():
-            write_text_atomic(folder / name, text)
+    paths = write_all(args.out, texts)
     print(printable_lines(audit.summary()))
-    for name in texts:
-        print(args.out / name)
+    for path in paths:
+        print(path)
     return 1 if audit.wrong else 0
 
 

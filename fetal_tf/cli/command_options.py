@@ -1,4 +1,4 @@
-"""Options of every command that evaluates: which images, which file of a run, names of runs."""
+"""What commands share: the parser's texts, options of those that evaluate, names of runs."""
 
 import argparse
 import sys
@@ -15,8 +15,8 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         text = action.help or ""
-        told = "default" in text or "%(default)" in text
-        if told or not action.option_strings or action.default in (None, False, [], "==SUPPRESS=="):
+        unset = action.default in (None, False, [], argparse.SUPPRESS)
+        if unset or "default" in text or not action.option_strings:
             return text
         return f"{text} (default: %(default)s)"
 

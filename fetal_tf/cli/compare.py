@@ -21,8 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _compare(args: argparse.Namespace) -> int:
     from fetal_tf.analysis.comparison import compare_runs
-    from fetal_tf.edge.io.files import write_text_atomic
-    from fetal_tf.edge.io.folders import staged_entries
+    from fetal_tf.edge.io.folders import write_all
     from fetal_tf.evaluation.stored import judge
     from fetal_tf.reporting.text.comparison import comparison_lines, comparison_markdown
     from fetal_tf.scores.rows import csv_text, json_text
@@ -37,12 +36,13 @@ def _compare(args: argparse.Namespace) -> int:
     print("\n" + comparison_markdown(comparison, bar="|"))
     if args.out is None:
         return 0
-    with staged_entries(args.out) as folder:
-        write_text_atomic(folder / "comparison.csv", csv_text(comparison_lines(comparison)))
-        write_text_atomic(folder / "comparison.json", json_text(comparison.as_record()))
-        write_text_atomic(folder / "comparison.md", comparison_markdown(comparison))
-    for name in ("comparison.csv", "comparison.json", "comparison.md"):
-        print(args.out / name)
+    texts = {
+        "comparison.csv": csv_text(comparison_lines(comparison)),
+        "comparison.json": json_text(comparison.as_record()),
+        "comparison.md": comparison_markdown(comparison),
+    }
+    for path in write_all(args.out, texts):
+        print(path)
     return 0
 
 

@@ -3,9 +3,11 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from fetal_tf.cli.command_options import PROGRAM, command_parser
 from fetal_tf.cli.launching import run_command
+from fetal_tf.edge.extras import require
 
 _BASH = """_fetal_tf_recipes() {{ compgen -W "{recipes}" -- "$1"; compgen -f -- "$1"; }}
 _fetal_tf_bundles() {{ compgen -W "{bundles}" -- "$1"; compgen -d -- "$1"; }}
@@ -19,10 +21,11 @@ _fetal_tf_bundles() {{ compadd -- {bundles}; _files -/ }}
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns 0, or 2 with one line on stderr."""
     args = parser().parse_args(argv)
-    return run_command(lambda: _completion(args.shell), "nothing was changed")
+    return run_command(lambda: _completion(args.shell), "nothing was changed", keras=False)
 
 
 def _completion(shell: str) -> int:
+    require("train")
     import shtab
 
     from fetal_tf.cli.program import program_parser
@@ -35,7 +38,7 @@ def _completion(shell: str) -> int:
             action.complete = dict.fromkeys(("bash", "zsh"), "_fetal_tf_recipes")  # type: ignore
         elif action.dest in ("bundle", "target"):
             action.complete = dict.fromkeys(("bash", "zsh"), "_fetal_tf_bundles")  # type: ignore
-        elif action.type is not None and "Path" in repr(action.type):
+        elif action.type is Path:
             action.complete = shtab.FILE  # type: ignore[attr-defined]
     words = {
         "recipes": " ".join(recipe_names()),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fetal_tf.cli.command_options import command_parser
 from fetal_tf.cli.launching import run_command
+from fetal_tf.edge.extras import require
 
 _SHOWN = 100  # letters of what a recipe reaches
 
@@ -14,7 +15,12 @@ _SHOWN = 100  # letters of what a recipe reaches
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns 0, or 2 with one line on stderr."""
     args = parser().parse_args(argv)
-    return run_command(lambda: _show(args.name) if args.name else _list(), "nothing was changed")
+    return run_command(lambda: _configs(args.name), "nothing was changed", keras=False)
+
+
+def _configs(name: str | None) -> int:
+    require("train")
+    return _show(name) if name else _list()
 
 
 def _list() -> int:

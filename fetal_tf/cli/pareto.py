@@ -23,8 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _compare(args: argparse.Namespace) -> int:
     from fetal_tf.analysis.pareto import undominated
-    from fetal_tf.edge.io.files import write_bytes_atomic, write_text_atomic
-    from fetal_tf.edge.io.folders import staged_entries
+    from fetal_tf.edge.io.folders import write_all
     from fetal_tf.reporting.plots.figures import png_bytes
     from fetal_tf.reporting.plots.pareto import pareto_plot
     from fetal_tf.reporting.text.table import text_table
@@ -51,9 +50,7 @@ def _compare(args: argparse.Namespace) -> int:
         }
         for c in contenders
     ]
-    with staged_entries(args.out) as folder:
-        write_text_atomic(folder / "pareto.csv", csv_text(rows))
-        write_bytes_atomic(folder / "pareto.png", png_bytes(plot))
+    paths = write_all(args.out, {"pareto.csv": csv_text(rows), "pareto.png": png_bytes(plot)})
     header = ("net", "n", label, "ms", "over fastest", "KB", "GMAC", "")
     table = [
         (
@@ -69,8 +66,8 @@ def _compare(args: argparse.Namespace) -> int:
         for c in contenders
     ]
     print(text_table([header, *table], rule=True))
-    for name in ("pareto.csv", "pareto.png"):
-        print(args.out / name)
+    for path in paths:
+        print(path)
     return 0
 
 

@@ -25,8 +25,8 @@ def _study(args: argparse.Namespace) -> int:
     import pandas as pd
 
     from fetal_tf.analysis import plane_gate
-    from fetal_tf.edge.io.files import make_writable_folder, write_bytes_atomic, write_text_atomic
-    from fetal_tf.edge.io.folders import staged_entries
+    from fetal_tf.edge.io.files import make_writable_folder
+    from fetal_tf.edge.io.folders import write_all
     from fetal_tf.evaluation.provenance import describe
     from fetal_tf.evaluation.target import open_target
     from fetal_tf.reporting.plots.figures import png_bytes
@@ -70,18 +70,15 @@ def _study(args: argparse.Namespace) -> int:
     )
     figure = gate_histograms(own, datasets or corrupted)
     lines = pd.concat([frames.lines() for frames in (own, *datasets, *corrupted)])
-    with staged_entries(out) as folder:
-        tree = {"schema": 1, "evaluated": asdict(evaluated), **record}
-        write_text_atomic(folder / "gate.json", json_text(tree))
-        write_text_atomic(folder / "gate.csv", csv_text(lines))
-        if figure is not None:
-            write_bytes_atomic(folder / "gate.png", png_bytes(figure))
-        names = sorted(path.name for path in folder.iterdir())
+    tree = {"schema": 1, "evaluated": asdict(evaluated), **record}
+    plot = None if figure is None else png_bytes(figure)
+    files = {"gate.csv": csv_text(lines), "gate.json": json_text(tree), "gate.png": plot}
+    paths = write_all(out, files)
     if evaluated.phantom:
         print("PHANTOM: generated images, which say nothing about patients")
     print(screen_text(record))
-    for name in names:
-        print(out / name)
+    for path in paths:
+        print(path)
     return 0
 
 

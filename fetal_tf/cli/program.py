@@ -81,10 +81,8 @@ def _dispatch(name: str, options: Sequence[str]) -> int:
 def program_parser() -> argparse.ArgumentParser:
     """One parser for the program with those of all commands, for completion and tests.
 
-    Raises:
-        MissingExtraError: the training extra is not installed.
+    The training extra must be installed.
     """
-    require("train")
     parser = argparse.ArgumentParser(prog=PROGRAM)
     parser.add_argument("--version", action="store_true")
     commands = parser.add_subparsers(metavar="COMMAND")

@@ -23,8 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _study(args: argparse.Namespace) -> int:
     from fetal_tf.analysis.robustness import conditions, points, spread
     from fetal_tf.analysis.seed_agreement import check_one_experiment
-    from fetal_tf.edge.io.files import make_writable_folder, write_bytes_atomic, write_text_atomic
-    from fetal_tf.edge.io.folders import staged_entries
+    from fetal_tf.edge.io.files import make_writable_folder
+    from fetal_tf.edge.io.folders import write_all
     from fetal_tf.evaluation.provenance import describe
     from fetal_tf.evaluation.target import open_target
     from fetal_tf.reporting.plots.figures import png_bytes
@@ -62,15 +62,15 @@ def _study(args: argparse.Namespace) -> int:
     found = frame_of(lines)
     record = study_record(found, clean, evaluated, first.task, differing)
     figure = robustness_curves(found, title(record), first.task.columns)
-    with staged_entries(out) as folder:
-        write_text_atomic(folder / "robustness.csv", csv_text(found))
-        write_text_atomic(folder / "summary.json", json_text(record))
-        if figure is not None:
-            write_bytes_atomic(folder / "robustness.png", png_bytes(figure))
-        names = sorted(path.name for path in folder.iterdir())
+    files = {
+        "robustness.csv": csv_text(found),
+        "robustness.png": None if figure is None else png_bytes(figure),
+        "summary.json": json_text(record),
+    }
+    paths = write_all(out, files)
     print(screen_text(found, record, first.task))
-    for name in names:
-        print(out / name)
+    for path in paths:
+        print(path)
     return 0
 
 

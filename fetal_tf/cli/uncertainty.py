@@ -22,8 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _study(args: argparse.Namespace) -> int:
     from fetal_tf.analysis.uncertainty import METHODS, dropout_sampler, study, view_sampler
-    from fetal_tf.edge.io.files import make_writable_folder, write_bytes_atomic, write_text_atomic
-    from fetal_tf.edge.io.folders import staged_entries
+    from fetal_tf.edge.io.files import make_writable_folder
+    from fetal_tf.edge.io.folders import write_all
     from fetal_tf.evaluation.provenance import describe
     from fetal_tf.evaluation.target import open_target
     from fetal_tf.reporting.plots.figures import png_bytes
@@ -56,17 +56,17 @@ def _study(args: argparse.Namespace) -> int:
     kind = "PHANTOM image" if evaluated.phantom else "image"
     title = f"{target.name} ({target.format}): {plural(len(rows), kind)}"
     figure = error_against_spread(pairs, f"{title}, {args.samples} answers each")
-    with staged_entries(out) as folder:
-        write_text_atomic(folder / "per_image.csv", csv_text(rows))
-        write_text_atomic(folder / "summary.json", json_text(record))
-        if figure is not None:
-            write_bytes_atomic(folder / "uncertainty.png", png_bytes(figure))
-        names = sorted(path.name for path in folder.iterdir())
+    files = {
+        "per_image.csv": csv_text(rows),
+        "summary.json": json_text(record),
+        "uncertainty.png": None if figure is None else png_bytes(figure),
+    }
+    paths = write_all(out, files)
     if evaluated.phantom:
         print("PHANTOM: generated images, which say nothing about patients")
     print(screen_text(record))
-    for name in names:
-        print(out / name)
+    for path in paths:
+        print(path)
     return 0
 
 

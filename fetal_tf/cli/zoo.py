@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from fetal_tf.cli.command_options import command_parser
-from fetal_tf.cli.launching import print_error
+from fetal_tf.cli.launching import run_command
 from fetal_tf.edge.bundle.bundle import ALIASES, Bundle, resolve_bundle, shelf_names
-from fetal_tf.edge.errors import BundleError, FetalTFError
+from fetal_tf.edge.errors import BundleError
 
 CARD = "MODEL_CARD.md"
 # By measurement: the figures that a person asks for first, as parity.json names them; in words,
@@ -28,11 +28,11 @@ _FIGURES = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns 0, or 2 with one line on stderr."""
     args = parser().parse_args(argv)
-    try:
-        lines = _list() if args.name is None else [_card(args.name)]
-        print("\n".join(lines))
-    except FetalTFError as error:
-        return print_error(error)
+    return run_command(lambda: _zoo(args.name), "nothing was changed", keras=False)
+
+
+def _zoo(name: str | None) -> int:
+    print("\n".join(_list() if name is None else [_card(name)]))
     return 0
 
 

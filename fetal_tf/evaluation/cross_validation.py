@@ -13,8 +13,7 @@ from typing import Any
 import pandas as pd
 
 from fetal_tf.edge.errors import DataError, FetalTFError
-from fetal_tf.edge.io.files import write_text_atomic
-from fetal_tf.edge.io.folders import staged_entries
+from fetal_tf.edge.io.folders import write_all
 from fetal_tf.evaluation.evaluate import summarise_rows
 from fetal_tf.evaluation.negatives import ANSWERS
 from fetal_tf.runs.history import read_history
@@ -170,11 +169,12 @@ def pooled_rows(folds: Sequence[Fold]) -> pd.DataFrame:
 
 def write_folds(out: Path, record: Mapping[str, Any], rows: pd.DataFrame) -> list[Path]:
     """Write `folds.json`, `folds.csv` (a line per metric) and `per_image.csv` to `out`."""
-    with staged_entries(out) as folder:
-        write_text_atomic(folder / "folds.json", json_text(record))
-        write_text_atomic(folder / "folds.csv", csv_text(_lines(record)))
-        write_text_atomic(folder / "per_image.csv", csv_text(rows))
-    return [out / name for name in ("folds.json", "folds.csv", "per_image.csv")]
+    texts = {
+        "folds.json": json_text(record),
+        "folds.csv": csv_text(_lines(record)),
+        "per_image.csv": csv_text(rows),
+    }
+    return write_all(out, texts)
 
 
 def _lines(record: Mapping[str, Any]) -> list[dict[str, Any]]:

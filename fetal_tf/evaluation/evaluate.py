@@ -23,11 +23,11 @@ from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.edge.io.images import read_gray
 from fetal_tf.evaluation.provenance import Evaluated
-from fetal_tf.evaluation.seen import image_counts
 from fetal_tf.scores.rows import (
     Row,
     count_codes,
     csv_text,
+    image_counts,
     image_frame,
     json_text,
     numbers,

@@ -9,7 +9,7 @@ import pandas as pd
 from fetal_tf.data.sample import Sample
 from fetal_tf.evaluation.target import EvaluationTarget
 from fetal_tf.runs.lineage import Origin, learnt_by, origin_of, same_images
-from fetal_tf.scores.rows import scored
+from fetal_tf.scores.rows import image_counts, scored
 from fetal_tf.scores.statistics import summarise_columns
 
 HELD_OUT, CHOSEN_ON, UNKNOWN, LEARNT = "held_out", "chosen_on", "unknown", "learnt"
@@ -37,25 +37,22 @@ def seen_by(
     dataset and id. In a folder that is not the target's own, names are believed where at least half
     of them are known.
     """
+    if not samples:
+        return []
     config = target.config.data
     learnt = learnt_by(target.folder) if target.folder else set()
     by_split = {origin_of(id, config): row.split for id, row in target.splits.items()}
     learnt |= {origin for origin, split in by_split.items() if split == "train"}
-    data = target.experiment.data
-    origins = [_origin(sample, target, dataset) for sample in samples]
+    read_by = {*config.sources, *(source.dataset for source in config.sources.values())}
+    if dataset is None or dataset in read_by:
+        origins = [origin_of(sample.id, config) for sample in samples]
+    else:
+        origins = [(same_images(dataset), sample.id) for sample in samples]
     known = sum(origin in learnt or origin in by_split for origin in origins)
-    if not data.is_own(data_root, dataset) and known < _SAME_DATASET_SHARE * len(origins):
+    own = target.experiment.data.is_own(data_root, dataset)
+    if not own and known < _SAME_DATASET_SHARE * len(origins):
         return [UNKNOWN] * len(origins)
     return [_seen(origin, learnt, by_split) for origin in origins]
-
-
-def _origin(sample: Sample, target: EvaluationTarget, dataset: str | None) -> Origin:
-    config = target.config.data
-    others = dataset is not None and dataset not in config.sources
-    read_as_other = others and all(s.dataset != dataset for s in config.sources.values())
-    if read_as_other and dataset is not None:
-        return same_images(dataset), sample.id
-    return origin_of(sample.id, config)
 
 
 def _seen(origin: Origin, learnt: set[Origin], by_split: Mapping[Origin, str]) -> str:
@@ -73,39 +70,37 @@ def with_seen(rows: pd.DataFrame, seen: Iterable[str]) -> pd.DataFrame:
     return rows
 
 
-def seen_section(rows: pd.DataFrame, metrics: Iterable[str], seed: int) -> dict[str, Any]:
+def seen_section(
+    rows: pd.DataFrame,
+    metrics: Iterable[str],
+    seed: int,
+    over_all: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Counts and statistics by what the net has seen, for `summary.json`.
+
+    Args:
+        rows: of `with_seen`; without its column there is no part.
+        metrics: names of the columns.
+        seed: of the bootstrap.
+        over_all: the statistics of these columns over all rows, where they are known.
 
     Returns:
         `seen`: key of SEEN → `images` (`n`, `measured`, `flagged`, `refused`, `failed`), `groups`
         and `metrics`, for those that there are.
     """
     names = list(metrics)
-    found: dict[str, Any] = {}
+    parts = dict(list(rows.groupby("seen"))) if "seen" in rows else {}
+    found = {}
     for key in SEEN:
-        part = rows[rows["seen"] == key] if "seen" in rows else rows.iloc[:0]
-        if part.empty:
-            continue
-        judged = scored(part)
-        found[key] = {
-            "images": image_counts(part),
-            "groups": int(part["group"].nunique()),
-            "metrics": summarise_columns(judged, names, seed),
-        }
+        if key in parts:
+            part = parts[key]
+            whole = over_all if len(part) == len(rows) else None
+            found[key] = {
+                "images": image_counts(part),
+                "groups": int(part["group"].nunique()),
+                "metrics": whole or summarise_columns(scored(part), names, seed),
+            }
     return {"seen": found}
-
-
-def image_counts(rows: pd.DataFrame) -> dict[str, int]:
-    """How many frames were asked for, measured, flagged, refused, and failed."""
-    judged = scored(rows)
-    measured = judged[judged["refused"] == ""]
-    return {
-        "n": len(rows),
-        "measured": len(measured),
-        "flagged": int((measured["flags"] != "").sum()),
-        "refused": len(judged) - len(measured),
-        "failed": len(rows) - len(judged),
-    }
 
 
 def seen_warning(summary: Mapping[str, Any]) -> str:

@@ -75,6 +75,19 @@ def scored(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["error"] == ""]
 
 
+def image_counts(rows: pd.DataFrame) -> dict[str, int]:
+    """How many frames were asked for, measured, flagged, refused, and failed."""
+    judged = scored(rows)
+    measured = judged[judged["refused"] == ""]
+    return {
+        "n": len(rows),
+        "measured": len(measured),
+        "flagged": int((measured["flags"] != "").sum()),
+        "refused": len(judged) - len(measured),
+        "failed": len(rows) - len(judged),
+    }
+
+
 def json_text(tree: Mapping[str, Any]) -> str:
     """Indented JSON with 6 decimals, integers exactly; what is missing, NaN or infinite is null."""
     return json.dumps(_jsonable(tree), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

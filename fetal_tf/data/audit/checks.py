@@ -10,11 +10,9 @@ import numpy as np
 
 from fetal_tf.data.audit.frame import AuditedFrame, Finding
 from fetal_tf.data.fingerprint import look_at
-from fetal_tf.edge.io.pixel_sizes import MM_PER_PIXEL_RANGE
+from fetal_tf.edge.io.pixel_sizes import MM_PER_PIXEL_RANGE, USUAL_MM_PER_PIXEL
 from fetal_tf.edge.io.tables import TableRow
 
-# HC18's 787 training images and a second centre's 110 have 0.049 to 0.393 mm.
-_USUAL_MM_PER_PIXEL = (0.02, 0.5)
 # From the tenth week to term, with room: HC18 has 44 to 346 mm, the second centre 83 to 348.
 _USUAL_HC_MM = (40.0, 400.0)
 _FEW_HEADS = 3  # say nothing about a whole table
@@ -56,7 +54,7 @@ def check_pixel_size(frame: AuditedFrame, row: TableRow, column: str) -> Iterato
         yield Finding("pixel_size", f"{row.place}: {mm_per_pixel:g}, {expected}", wrong=True)
         return
     frame.measures["mm_per_pixel"] = mm_per_pixel
-    low, high = _USUAL_MM_PER_PIXEL
+    low, high = USUAL_MM_PER_PIXEL
     if not low <= mm_per_pixel <= high:
         sentence = f"{row.place}: {mm_per_pixel:g} mm per pixel, {low:g} to {high:g} are usual"
         yield Finding("unusual_pixel_size", sentence)

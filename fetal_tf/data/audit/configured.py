@@ -34,7 +34,7 @@ class Doubt:
 
     def __str__(self) -> str:
         verdict = "wrong" if self.wrong else "to look at"
-        more = f" (and {self.frames - 1} more frames)" if self.frames > 1 else ""
+        more = f" ({self.frames} frames)" if self.frames > 1 else ""
         return f"{verdict}: {self.where}: {self.code}: {self.sentence}{more}"
 
 

@@ -16,7 +16,7 @@ from fetal_tf.data.audit.checks import (
 )
 from fetal_tf.data.audit.frame import AuditedFrame, Check, Finding
 from fetal_tf.data.audit.shelf import check_turned
-from fetal_tf.data.readers.ellipse_annotation import ANNOTATION_LINE_PX, outer_ellipse
+from fetal_tf.data.readers.ellipse_annotation import ANNOTATION_LINE_PX, drawn_ellipse
 from fetal_tf.data.readers.frames import only_path
 from fetal_tf.data.readers.hc18_files import (
     ANNOTATION_ENDING,
@@ -122,12 +122,12 @@ def _check_annotation(frame: AuditedFrame, files: HC18Files, line_px: float) -> 
     frame.outlines["annotation"] = borders(level >= 0.5)
     yield from check_pieces(path, level >= 0.5)
     try:
-        outer, own_line_px = outer_ellipse(drawing)
+        drawn = drawn_ellipse(drawing)
     except ValueError as error:
         yield Finding("not_an_ellipse", f"{path}: {error}", wrong=True)
         return
-    frame.traits["annotation"] = "filled" if own_line_px is None else "outline"
-    ellipse = outer.shrunk((line_px if own_line_px is None else own_line_px) / 2)
+    frame.traits["annotation"] = "filled" if drawn.filled else "outline"
+    ellipse = drawn.caliper(line_px)
     frame.ellipses, frame.perimeter_px = {"annotation": ellipse}, ellipse.perimeter
     # Both borders of a line lie at one distance from an ellipse.
     distances = np.abs(ellipse.distances(sub_pixel_contour(level)))

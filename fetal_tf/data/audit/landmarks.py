@@ -31,7 +31,7 @@ from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.geometry.ellipse import Ellipse
 from fetal_tf.edge.geometry.landmarks import LANDMARKS
 from fetal_tf.edge.io.foreign_text import as_cell
-from fetal_tf.edge.io.tables import TableRow, read_table
+from fetal_tf.edge.io.tables import TableRow, plain_name, read_table
 
 # (height, width) that is assumed where the image is not there: almost all of HC18's have it.
 USUAL_SHAPE = (540, 800)
@@ -186,7 +186,7 @@ def _repaired(header: Sequence[str], audited: Iterable[tuple[AuditedFrame, _Row]
     for frame, row in audited:
         if row.repaired is not None and frame.axes is not None:
             moved = _moved_cells(row.row, frame.axes, row.repaired)
-            plain = ["".join(name.split()).lower() for name in header]  # as `read_table` compares
+            plain = [plain_name(name) for name in header]
             writer.writerow([as_cell(moved.get(name, row.row.text(name))) for name in plain])
     return buffer.getvalue()
 

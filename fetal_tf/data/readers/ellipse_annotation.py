@@ -1,5 +1,6 @@
 """Fit the ellipse of a drawn annotation, an outline or filled; and draw one."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,32 @@ from fetal_tf.edge.io.images import read_mask
 ANNOTATION_LINE_PX = 2.8
 _MIN_IOU = 0.9
 _MAX_VALUE_SHARE = 0.05  # of the drawing; a soft edge spreads over many values
+
+
+@dataclass(frozen=True)
+class DrawnEllipse:
+    """An ellipse as it was drawn, px of the original image.
+
+    An outline shows how wide its line is by having an inner border too; a filled one does not.
+
+    Attributes:
+        outer: the outer border of the drawing.
+        own_line_px: width of an outline's line; None where the drawing is filled.
+    """
+
+    outer: Ellipse
+    own_line_px: float | None
+
+    @property
+    def filled(self) -> bool:
+        return self.own_line_px is None
+
+    def caliper(self, line_px: float = ANNOTATION_LINE_PX) -> Ellipse:
+        """The ellipse that was drawn along: half a line inside the outer border.
+
+        `line_px` is the width of the line that a filled drawing was filled from.
+        """
+        return self.outer.shrunk((line_px if self.own_line_px is None else self.own_line_px) / 2)
 
 
 def load_ellipse_mask(path: Path, line_px: float = ANNOTATION_LINE_PX) -> np.ndarray:
@@ -47,12 +74,12 @@ def load_ellipse(
         ImageError: the file is missing or cannot be decoded.
         DataError: nothing is drawn there, or what is drawn is not one ellipse.
     """
-    outer, own_line_px, shape = load_outer_ellipse(path)
-    return outer.shrunk((line_px if own_line_px is None else own_line_px) / 2), shape
+    drawn, shape = load_drawn_ellipse(path)
+    return drawn.caliper(line_px), shape
 
 
-def load_outer_ellipse(path: Path) -> tuple[Ellipse, float | None, tuple[int, int]]:
-    """Outer border and own line of an annotation file as `outer_ellipse`, and (height, width).
+def load_drawn_ellipse(path: Path) -> tuple[DrawnEllipse, tuple[int, int]]:
+    """What is drawn in an annotation file, and the (height, width) of its frame.
 
     Raises:
         ImageError, DataError: as `load_ellipse`.
@@ -60,7 +87,7 @@ def load_outer_ellipse(path: Path) -> tuple[Ellipse, float | None, tuple[int, in
     annotation = read_mask(path)
     height, width = annotation.shape
     try:
-        return (*outer_ellipse(annotation), (height, width))
+        return drawn_ellipse(annotation), (height, width)
     except ValueError as error:
         raise DataError(
             f"{path}: {error}. Correct the annotation, or leave the frame out with "
@@ -71,26 +98,22 @@ def load_outer_ellipse(path: Path) -> tuple[Ellipse, float | None, tuple[int, in
 def caliper_ellipse(annotation: np.ndarray, line_px: float = ANNOTATION_LINE_PX) -> Ellipse:
     """The ellipse that an annotation was drawn along, px of the original image.
 
-    It lies half a line inside the outer border of the drawing. An outline shows how wide its line
-    is by having an inner border too; a filled annotation does not.
+    Args:
+        annotation: as of `drawn_ellipse`.
+        line_px: as of `DrawnEllipse.caliper`.
+
+    Raises:
+        ValueError: as `drawn_ellipse`.
+    """
+    return drawn_ellipse(annotation).caliper(line_px)
+
+
+def drawn_ellipse(annotation: np.ndarray) -> DrawnEllipse:
+    """Fit the outer border of a drawing, and find the line of an outline.
 
     Args:
         annotation: uint8 (height, width), 0 outside; any one value is the drawing. Its edges may
             be soft.
-        line_px: width of the line that a filled annotation was filled from.
-
-    Raises:
-        ValueError: as `outer_ellipse`.
-    """
-    outer, own_line_px = outer_ellipse(annotation)
-    return outer.shrunk((line_px if own_line_px is None else own_line_px) / 2)
-
-
-def outer_ellipse(annotation: np.ndarray) -> tuple[Ellipse, float | None]:
-    """The outer border of a drawing, and the width of its line, None where it is filled; px.
-
-    Args:
-        annotation: as of `caliper_ellipse`.
 
     Raises:
         ValueError: nothing is drawn, what is drawn has several values, or it differs from every
@@ -115,7 +138,7 @@ def outer_ellipse(annotation: np.ndarray) -> tuple[Ellipse, float | None]:
             f"not an ellipse: the best one has IoU {iou:.2f} with the drawing, "
             f"at least {_MIN_IOU} is expected"
         )
-    return outer, line_px
+    return DrawnEllipse(outer, line_px)
 
 
 def draw_annotation(

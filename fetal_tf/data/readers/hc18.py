@@ -20,9 +20,9 @@ from pathlib import Path
 
 from fetal_tf.data.readers.ellipse_annotation import (
     ANNOTATION_LINE_PX,
+    load_drawn_ellipse,
     load_ellipse_landmarks,
     load_ellipse_mask,
-    load_outer_ellipse,
 )
 from fetal_tf.data.readers.frames import check_mask_size, only_path, read_frames
 from fetal_tf.data.readers.hc18_files import (
@@ -111,11 +111,11 @@ def _sample(id: str, files: HC18Files, line_px: float) -> tuple[Sample, FilledDr
     check_mask_size(annotation, image_size(annotation), image_size(image), image)
     drawing = None
     if reference:
-        outer, own_line_px, _ = load_outer_ellipse(annotation)
-        ellipse = outer.shrunk((line_px if own_line_px is None else own_line_px) / 2)
-        check_head_circumference(row, ellipse.perimeter, mm_per_pixel, files.beside(row))
-        if own_line_px is None:
-            drawing = FilledDrawing(outer.perimeter, mm_per_pixel, reference["hc_mm"])
+        drawn, _ = load_drawn_ellipse(annotation)
+        perimeter_px = drawn.caliper(line_px).perimeter
+        check_head_circumference(row, perimeter_px, mm_per_pixel, files.beside(row))
+        if drawn.filled:
+            drawing = FilledDrawing(drawn.outer.perimeter, mm_per_pixel, reference["hc_mm"])
     sample = Sample(
         id=id,
         image_path=image,

@@ -7,14 +7,13 @@ import numpy as np
 
 from fetal_tf.data.readers.hc18_files import HC_COLUMN, PIXEL_SIZE_COLUMN
 from fetal_tf.edge.errors import DataError
-from fetal_tf.edge.io.pixel_sizes import row_mm_per_pixel
+from fetal_tf.edge.io.pixel_sizes import USUAL_MM_PER_PIXEL, row_mm_per_pixel
 from fetal_tf.edge.io.tables import TableRow
 
 # Of HC18's 787 training images none differs by more than 0.14 %. Filled masks read with the wrong
 # width of line make 1.4 % in the smallest head.
 MAX_HC_PERCENT = 5.0
 _FITS_PERCENT = 1.5
-_USUAL_MM_PER_PIXEL = (0.02, 0.5)
 # The smallest head that is measured has about 40 mm, the largest 400.
 _POSSIBLE_HC_MM = (15.0, 500.0)
 _FEW_DRAWINGS = 5  # fewer say nothing about a whole table
@@ -91,7 +90,7 @@ def mm_per_pixel_of(row: TableRow) -> float:
     try:
         return row_mm_per_pixel(row, PIXEL_SIZE_COLUMN)
     except DataError as error:
-        low, high = _USUAL_MM_PER_PIXEL
+        low, high = USUAL_MM_PER_PIXEL
         if any(low <= value <= high for value in _numbers(row, HC_COLUMN)):
             raise DataError(
                 f"{error}; {HC_COLUMN!r} holds what a pixel size looks like: are the two columns "
@@ -129,7 +128,7 @@ def check_head_circumference(
 
 
 def disagreement(
-    row: TableRow, perimeter_px: float, mm_per_pixel: float, neighbours: Sequence[TableRow] = ()
+    row: TableRow, perimeter_px: float, mm_per_pixel: float, neighbours: Sequence[TableRow]
 ) -> str:
     """A sentence for a row that differs from its outline, with what would explain it."""
     table_mm, drawn_mm = row.number(HC_COLUMN, positive=True), perimeter_px * mm_per_pixel

@@ -1,6 +1,5 @@
 """A net that measures images: the library's face of a bundle."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar, cast, overload
@@ -11,7 +10,7 @@ from fetal_tf.edge.bundle.bundle import Bundle, resolve_bundle
 from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.io.arrays import frame_of_array
 from fetal_tf.edge.io.images import Frame, read_frame
-from fetal_tf.edge.io.pixel_sizes import check_mm_per_pixel
+from fetal_tf.edge.io.pixel_sizes import check_plausible
 
 M = TypeVar("M")
 Image: TypeAlias = np.ndarray | str | Path
@@ -29,12 +28,13 @@ class Net(Generic[M]):
 
     Attributes:
         bundle: its files and how they are used.
+        predictor: the loaded model, behind the bundle's gate.
         format: the file that runs, such as int8.
     """
 
     def __init__(self, reference: str, bundle: Bundle, predictor: Predictor, format: str):
         self._reference, self.bundle = reference, bundle
-        self._predictor, self.format = predictor, format
+        self.predictor, self.format = predictor, format
 
     @overload
     def __call__(  # type: ignore[overload-overlap]
@@ -81,11 +81,11 @@ class Net(Generic[M]):
         return [self._measure(one, size, ga_weeks) for one, size in pairs]
 
     def _measure(self, image: Image, mm_per_pixel: float | None, ga_weeks: float | None) -> M:
-        check_mm_per_pixel(mm_per_pixel)
+        check_plausible(mm_per_pixel)
         frame = _frame(image)
         return cast(
             M,
-            self.bundle.measure(self._predictor, frame.gray, mm_per_pixel, ga_weeks, frame.notes),
+            self.bundle.measure(self.predictor, frame.gray, mm_per_pixel, ga_weeks, frame.notes),
         )
 
     def draw(self, image: Image, measurement: M) -> np.ndarray:
@@ -105,15 +105,12 @@ class Net(Generic[M]):
 def open_net(
     reference: str, *, format: str | None = None, convention: str | None = None, threads: int = 1
 ) -> Net[Any]:
-    """Open a net; see `fetal_tf.load`. What is doubtful about the bundle is warned of."""
+    """Open a net; see `fetal_tf.load`. Who opens it shows `bundle.warnings(net.format)`."""
     bundle = Bundle.open(resolve_bundle(reference))
     if convention:
         bundle = bundle.as_measured_at(convention)
     predictor = bundle.predictor(format, threads)
-    chosen = format or bundle.default_format
-    for warning in bundle.warnings(chosen):
-        warnings.warn(warning, stacklevel=3)
-    return Net(reference, bundle, predictor, chosen)
+    return Net(reference, bundle, predictor, format or bundle.default_format)
 
 
 def _several(image: Image | Sequence[Image]) -> list[Image] | None:

@@ -36,7 +36,6 @@ class Prediction:
     measurement: Measurement | None = None
     overlay: Path | None = None
     error: str = ""
-
     lines: tuple[tuple[str, Color], ...] = ()
 
     def as_text(self, paint: Callable[[str, Color], str] = lambda text, color: text) -> str:

@@ -1,9 +1,9 @@
 """A folder of results that grows image by image, and on which a broken-off command goes on.
 
-DIR/measurements.csv     a row an image
-DIR/measurements.json    all rows once more, where asked for
-DIR/overlays/            the pictures
-DIR/settings.json        what measures here: nothing else may go on with the table
+DIR/measurements.csv              a row an image
+DIR/measurements.json             all rows once more, where asked for
+DIR/measurements_settings.json    what measures here: nothing else may go on with the table
+DIR/overlays/                     the pictures
 """
 
 import json

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from fetal_tf.edge.io.images import MIN_SIDE_PX, Frame, luminance, scaled_by_use
+from fetal_tf.edge.io.images import MIN_SIDE_PX, Frame, gray_on_black, luminance, scaled_by_use
 
 _CHANNELS = {3: "RGB", 4: "RGBA"}
 
@@ -35,10 +35,7 @@ def frame_of_array(image: np.ndarray) -> Frame:
     if not colour:
         return Frame(np.ascontiguousarray(image))
     picture = Image.fromarray(np.ascontiguousarray(image), _CHANNELS[image.shape[2]])
-    if image.shape[2] == 4:
-        black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
-        picture = Image.alpha_composite(black, picture)
-    return Frame(np.array(picture.convert("L")))
+    return Frame(gray_on_black(picture))
 
 
 def _eight_bits(image: np.ndarray) -> np.ndarray:

@@ -3,12 +3,12 @@
 import itertools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from fetal_tf.edge.errors import FetalTFError
-from fetal_tf.edge.io.files import unwritable
+from fetal_tf.edge.io.files import unwritable, write_bytes_atomic
 from fetal_tf.edge.io.lock import only_writer
 
 
@@ -68,6 +68,25 @@ def staged_entries(target: Path) -> Iterator[Path]:
         target.mkdir(parents=True, exist_ok=True)
         for entry in sorted((staging / _NEW).iterdir()):
             _take_the_place(entry, target / entry.name, staging / _OLD)
+
+
+def write_all(out: Path, files: Mapping[str, str | bytes | None]) -> list[Path]:
+    """Write texts and bytes by name into `out`, all or none; other files there stay.
+
+    What is None is left out.
+
+    Returns:
+        Their paths, in the order of `files`.
+
+    Raises:
+        FetalTFError: as `staged_folder`.
+    """
+    contents = {name: content for name, content in files.items() if content is not None}
+    with staged_entries(out) as folder:
+        for name, content in contents.items():
+            data = content.encode("utf-8") if isinstance(content, str) else content
+            write_bytes_atomic(folder / name, data)
+    return [out / name for name in contents]
 
 
 _NEW, _OLD = "new", "old"  # inside a staging folder: what is written, and what was moved aside

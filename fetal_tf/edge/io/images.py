@@ -72,7 +72,7 @@ def read_frame(path: Path, max_pixels: int = _MAX_PIXELS) -> Frame:
             more than twice as wide as high, or the other way round.
     """
     with _opened(path, max_pixels) as image:
-        notes = [*_frames_note(image), *_orientation_note(image), *_aspect_note(image, path)]
+        notes = _header_notes(image, path)
         size = _upright_square_size(image, path)
         gray, bits_note = _gray(image, path)
         if gray.shape != size:
@@ -124,7 +124,7 @@ def frame_notes(path: Path, max_pixels: int = _MAX_PIXELS) -> tuple[Flag, ...]:
         ImageError: no image, or one that `read_frame` refuses by its header.
     """
     with _opened(path, max_pixels) as image:
-        return (*_frames_note(image), *_orientation_note(image), *_aspect_note(image, path))
+        return _header_notes(image, path)
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
@@ -201,6 +201,10 @@ def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
             f"{found}, refused before decoding; one side may be at most {_MAX_ASPECT} times the "
             "other. Crop the image first."
         )
+
+
+def _header_notes(image: Image.Image, path: Path) -> tuple[Flag, ...]:
+    return (*_frames_note(image), *_orientation_note(image), *_aspect_note(image, path))
 
 
 def _frames_note(image: Image.Image) -> Iterator[Flag]:
@@ -280,13 +284,17 @@ def _gray(image: Image.Image, path: Path) -> tuple[np.ndarray, tuple[Flag, ...]]
     if (wide := _wide(image, path)) is not None:
         gray, notes = scaled_by_use(wide, _BITS if image.format != "PPM" else (16,))
         return (255 - gray if inverted else gray), notes
-    image = _upright(image)
+    return gray_on_black(_upright(image)), ()
+
+
+def gray_on_black(image: Image.Image) -> np.ndarray:
+    """ITU-R 601 luminance of a picture of 8 bits, uint8 (H, W); transparent parts are black."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
     elif image.mode in ("P", "CMYK"):
         image = image.convert("RGB")
-    return np.array(image.convert("L")), ()
+    return np.array(image.convert("L"))
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from fetal_tf.edge.errors import DataError
 from fetal_tf.edge.io.tables import TableRow, plain_name, read_header_and_rows
 
-# Ultrasound is about 0.02 to 0.5. Pixels per mm, written by mistake, are 2 to 50.
-MM_PER_PIXEL_RANGE = (0.01, 2.0)
+USUAL_MM_PER_PIXEL = (0.02, 0.5)  # HC18 and a second centre have 0.049 to 0.393
+MM_PER_PIXEL_RANGE = (0.01, 2.0)  # pixels per mm, written by mistake, are 2 to 50
 
 _FILE_COLUMNS = ("filename", "file_name", "file", "image_name", "image", "label", "path")
 _MM = {"mm": 1.0, "cm": 10.0, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "m": 1e3}  # both letters mu
@@ -30,8 +30,8 @@ def parse_mm_per_pixel(text: str) -> float:
     return _plausible(text, 1.0)
 
 
-def check_mm_per_pixel(mm_per_pixel: float | None) -> None:
-    """Raise a ValueError where it is neither None nor a number from 0.01 to 2."""
+def check_plausible(mm_per_pixel: float | None) -> None:
+    """Raise a ValueError where a pixel size is neither None nor a number from 0.01 to 2 mm."""
     if mm_per_pixel is not None:
         _plausible(str(mm_per_pixel), 1.0)
 
@@ -64,7 +64,7 @@ def _plausible(text: str, unit_mm: float) -> float:
         raise ValueError(
             f"millimetres per pixel from {least:g} to {most:g} are expected, not {text!r} "
             + (f"(that is {value:g} mm; " if unit_mm != 1 else "(")
-            + "ultrasound has about 0.02 to 0.5)"
+            + "ultrasound has about {:g} to {:g})".format(*USUAL_MM_PER_PIXEL)
         )
     return value
 

@@ -18,26 +18,10 @@ def exit_code(stopped: KeyboardInterrupt) -> int:
 
 
 @contextmanager
-def sigterm_as_ctrl_c() -> Iterator[None]:
-    """Within the block SIGTERM raises `Terminated`; in other threads than the main one nothing."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Python lets no other thread handle signals
-        return
-
-    def terminate(number: int, frame: FrameType | None) -> Never:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
 def noted_signals() -> Iterator[list[KeyboardInterrupt]]:
-    """Within the block Ctrl-C and SIGTERM raise, and are noted in the list.
+    """Within the block Ctrl-C and SIGTERM raise, SIGTERM `Terminated`, and are noted in the list.
 
+    In other threads than the main one nothing is changed: Python lets none of them handle signals.
     C++ code that calls back into Python turns the exception into one of its own, or drops it; the
     list is then what tells that the user wanted to stop.
     """

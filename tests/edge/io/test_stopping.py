@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fetal_tf.edge.io.stopping import Terminated, exit_code, sigterm_as_ctrl_c
+from fetal_tf.edge.io.stopping import Terminated, exit_code, noted_signals
 
 
 def test_sigterm_is_an_interruption_with_a_code_of_its_own():
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt) as stopped, sigterm_as_ctrl_c():
+    with pytest.raises(KeyboardInterrupt) as stopped, noted_signals():
         os.kill(os.getpid(), signal.SIGTERM)
         signal.pause()
     assert isinstance(stopped.value, Terminated) and exit_code(stopped.value) == 143
@@ -21,7 +21,7 @@ def test_sigterm_is_an_interruption_with_a_code_of_its_own():
 
 def test_a_thread_leaves_the_signals_alone():
     def handler():
-        with sigterm_as_ctrl_c():
+        with noted_signals():
             return signal.getsignal(signal.SIGTERM)
 
     with ThreadPoolExecutor(1) as pool:

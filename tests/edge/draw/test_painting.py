@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from fetal_tf.edge.io.painting import painter
+from fetal_tf.edge.draw.painting import painter
 
 RED = (255, 95, 85)
 

@@ -4,8 +4,7 @@ import os
 from collections.abc import Callable
 from typing import TextIO
 
-Color = tuple[int, int, int]
-_PLAIN = (235, 235, 235)  # the pictures' colour of text: the terminal's own is right
+from fetal_tf.edge.draw.legend import TEXT, Color
 
 
 def painter(stream: TextIO) -> Callable[[str, Color], str]:
@@ -18,7 +17,7 @@ def painter(stream: TextIO) -> Callable[[str, Color], str]:
     )
 
     def paint(text: str, color: Color) -> str:
-        if not coloured or color == _PLAIN:
+        if not coloured or color == TEXT:  # the terminal's own colour of text is right
             return text
         red, green, blue = color
         return f"\x1b[38;2;{red};{green};{blue}m{text}\x1b[0m"
