@@ -111,7 +111,21 @@ def seen_warning(summary: Mapping[str, Any]) -> str:
     n, all_ = found[LEARNT]["images"]["n"], summary["images"]["n"]
     if n == all_:
         return f"The net has learnt from all of these {all_} images: the figures flatter it."
+    quote = ", those held out are the ones to quote" if HELD_OUT in found else ""
     return (
-        f"The net has learnt from {n} of these {all_} images: the figures over all flatter it, "
-        "those held out are the ones to quote."
+        f"The net has learnt from {n} of these {all_} images: the figures over all flatter "
+        f"it{quote}."
     )
+
+
+def to_quote(
+    rows: pd.DataFrame, summary: Mapping[str, Any]
+) -> tuple[pd.DataFrame, Mapping[str, Any]]:
+    """The frames whose figures are to be quoted, with their `images`, `groups` and `metrics`.
+
+    These are the held-out ones where the net has learnt from others, else all.
+    """
+    found = summary.get("seen", {})
+    if LEARNT not in found or HELD_OUT not in found:
+        return rows, summary
+    return rows[rows["seen"] == HELD_OUT], found[HELD_OUT]

@@ -17,7 +17,7 @@ from fetal_tf.edge.flag import split_flags
 from fetal_tf.edge.io.files import write_bytes_atomic, write_text_atomic
 from fetal_tf.edge.io.images import write_png
 from fetal_tf.evaluation.provenance import Evaluated
-from fetal_tf.evaluation.seen import seen_warning
+from fetal_tf.evaluation.seen import HELD_OUT, seen_warning, to_quote
 from fetal_tf.reporting.html import jpeg_uri, render
 from fetal_tf.reporting.page_plots import report_plots
 from fetal_tf.reporting.plots import figures
@@ -52,6 +52,7 @@ NAMES = {
 }
 NBSP = "\N{NO-BREAK SPACE}"
 CI = f"95{NBSP}% CI"
+_THEIRS = " The sentences and figures at the top are theirs."
 LISTED = 60  # rows of the refused-and-failed list; per_image.csv holds them all
 THUMBNAIL_PX = 1000
 
@@ -91,6 +92,7 @@ def write_report(
         FetalTFError: a file cannot be written.
     """
     quantity = _main_quantity(task)
+    quoted_rows, quoted = to_quote(rows, summary)
     measuring = len(rows) > 0 or "negatives" not in summary  # negatives alone have no measurements
     plots = list(report_plots(rows, task, quantity, history))
     sections = [make(rows, summary, task) for make in SECTIONS.get(task.name, ()) if measuring]
@@ -104,9 +106,9 @@ def write_report(
         "report.html.j2",
         evaluated=evaluated,
         summary=summary,
-        story=_story(rows, summary, task, quantity),
+        story=_story(quoted_rows, quoted, task, quantity),
         cautions=_cautions(summary, evaluated),
-        cards=_cards(summary, task) if measuring else [],
+        cards=_cards(quoted, task) if measuring else [],
         tables=metric_tables(summary, task.columns) if measuring else [],
         plots=plots,
         sections=sections,
@@ -184,7 +186,7 @@ def _cautions(summary: Mapping[str, Any], evaluated: Evaluated) -> list[str]:
             "plane_score in per_image.csv, 1 and more is flagged."
         )
     if warning := seen_warning(summary):
-        cautions.append(warning)
+        cautions.append(f"{warning}{_THEIRS if HELD_OUT in summary['seen'] else ''}")
     return cautions
 
 
