@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from fetal_tf.data.pipeline.dataset import FrameCache
-from fetal_tf.edge.geometry.letterbox import Letterbox
+from fetal_tf.edge.geometry.letterbox import Letterbox, letterboxed
 from fetal_tf.edge.io.images import read_gray
 from fetal_tf.tasks.task import Task
 from fetal_tf.training.attention_maps import draw_gates, gate_maps, has_gates
@@ -76,7 +76,7 @@ def _gates(model: keras.Model, indices, cache: FrameCache) -> np.ndarray:
 
 def _original(cache: FrameCache, index: int) -> tuple[np.ndarray, Letterbox]:
     image = read_gray(cache.samples[index].image_path)
-    return image, Letterbox(image.shape[0], image.shape[1], *cache[index].image.shape[:2])
+    return image, letterboxed(image, cache[index].image.shape)[1]
 
 
 def _tile(picture: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from fetal_tf.edge.bundle.measurers import MEASURERS, Measurement, Measurer
 from fetal_tf.edge.bundle.seal import GATE_FOLDER, MANIFEST, SEAL, check_seal, check_sha256
 from fetal_tf.edge.errors import BundleError
 from fetal_tf.edge.flag import Flag
-from fetal_tf.edge.geometry.letterbox import letterboxed
+from fetal_tf.edge.geometry.letterbox import Letterbox, letterboxed
 from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.inference.runtimes import LiteRTPredictor, OnnxPredictor
 from fetal_tf.edge.measure.anomaly import MIN_CALIBRATION
@@ -242,10 +242,22 @@ class Bundle:
         measurer = self.measurer
         output = measurer.prepared(predictor).predict(frame[None])[0]
         measurement = measurer.measure(output, letterbox, mm_per_pixel, ga_weeks)
-        measurement = with_notes(measurement, notes)
+        measurement = with_notes(measurement, (*notes, *region_notes(letterbox)))
         if not isinstance(predictor, GatedPredictor):
             return measurement
         return GatedMeasurement(measurement, predictor.judge(image))
+
+
+def region_notes(letterbox: Letterbox) -> Iterator[Flag]:
+    """The note of a picture that was cut out of a screen."""
+    region = letterbox.cropped
+    if region is not None:
+        yield Flag(
+            "cropped",
+            f"the picture fills {region.width}x{region.height} of the file's "
+            f"{letterbox.source_width}x{letterbox.source_height} px: measured there, from x "
+            f"{region.left}, y {region.top}",
+        )
 
 
 def _judge(gate: Bundle, predictor: Predictor, image: np.ndarray) -> PlaneMeasurement:

@@ -4,7 +4,7 @@ Places are (x, y) in pixels of the frame, with pixel centres at integers. A line
 thick as its canvas says.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -59,7 +59,7 @@ class MapBorder:
 
     def paint(self, canvas: Canvas) -> None:
         height, width = canvas.pixels.shape[:2]
-        on_canvas = replace(self.letterbox, source_height=height, source_width=width)
+        on_canvas = self.letterbox.resized_source(height, width)
         canvas.borders(on_canvas.restore(self.probability) >= LEVEL, self.color)
 
 

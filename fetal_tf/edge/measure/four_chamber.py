@@ -246,7 +246,7 @@ def _heart_in_thorax(
 def _unusual_sizes(
     measurement: FourChamberMeasurement, letterbox: Letterbox, limits: FourChamberLimits
 ) -> Iterator[Flag]:
-    image_px2 = letterbox.source_height * letterbox.source_width
+    image_px2 = letterbox.region.height * letterbox.region.width
     for structure in STRUCTURES:
         ellipse = measurement.ellipse(structure)
         low, high = getattr(limits, f"{structure}_area_percent")

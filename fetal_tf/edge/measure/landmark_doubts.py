@@ -9,6 +9,7 @@ from fetal_tf.edge.flag import Flag, beyond, outside
 from fetal_tf.edge.geometry.ellipse import Ellipse
 from fetal_tf.edge.geometry.landmarks import AXES, LANDMARKS, landmark_ellipse
 from fetal_tf.edge.geometry.letterbox import Letterbox
+from fetal_tf.edge.geometry.region import Region
 from fetal_tf.edge.measure.head import HeadLimits
 
 
@@ -46,7 +47,7 @@ class LandmarkLimits(HeadLimits):
 def landmark_refusal(
     points: np.ndarray,
     peaks: np.ndarray | None,
-    image_shape: tuple[int, int],
+    region: Region,
     limits: LandmarkLimits,
 ) -> Flag | None:
     """Why points are refused, with the code no_landmark or no_head, or None.
@@ -54,7 +55,7 @@ def landmark_refusal(
     Args:
         points: [4, 2] in pixels of the original image.
         peaks: [4], or None for coordinates.
-        image_shape: (height, width) of the original image.
+        region: of the original image that the network has seen.
         limits: when to refuse.
     """
     if peaks is None:
@@ -68,10 +69,11 @@ def landmark_refusal(
     except ValueError as error:
         return Flag("no_head", str(error))
     if not (
-        0 <= ellipse.center_x <= image_shape[1] - 1 and 0 <= ellipse.center_y <= image_shape[0] - 1
+        0 <= ellipse.center_x - region.left <= region.width - 1
+        and 0 <= ellipse.center_y - region.top <= region.height - 1
     ):
         return Flag("no_head", "the middle of the four points lies outside the image")
-    share = ellipse.area / (image_shape[0] * image_shape[1])
+    share = ellipse.area / (region.height * region.width)
     if share < limits.min_area_share:
         found, limit = beyond(100 * share, 100 * limits.min_area_share, 2)
         return Flag(

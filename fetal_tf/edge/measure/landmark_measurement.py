@@ -137,8 +137,7 @@ def measure_reading(
         lowest_peak=None if peaks is None else float(peaks.min()),
         reading=reading,
     )
-    shape = (letterbox.source_height, letterbox.source_width)
-    refused = landmark_refusal(points, peaks, shape, limits)
+    refused = landmark_refusal(points, peaks, letterbox.region, limits)
     if refused:
         return replace(measurement, refused=refused)
     measurement = replace(
