@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from fetal_tf.edge.errors import FetalTFError
+from fetal_tf.edge.io.foreign_text import printable
 
 
 def load_model(path: Path, *, with_optimizer: bool = False) -> keras.Model:
@@ -31,8 +32,10 @@ def load_model(path: Path, *, with_optimizer: bool = False) -> keras.Model:
         raise FetalTFError(f"{path}: damaged or incomplete: a .keras file is a zip archive")
     try:
         return keras.models.load_model(path, safe_mode=True, compile=with_optimizer)
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:300]
+    except Exception as error:  # any: a foreign file can make Keras and TensorFlow raise all kinds
+        # Keras prints the whole configuration before the cause.
+        cause = str(error).rpartition("Exception encountered: ")[2] or type(error).__name__
+        reason = printable(" ".join(cause.split())[:300])
         raise FetalTFError(f"{path}: not a loadable Keras model: {reason}") from error
 
 

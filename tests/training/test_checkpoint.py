@@ -1,3 +1,4 @@
+import json
 import resource
 import signal
 import zipfile
@@ -109,6 +110,53 @@ def test_code_in_a_model_file_is_refused(tmp_path):
     model.save(tmp_path / "lambda.keras")
     with pytest.raises(FetalTFError, match=r"lambda\.keras: not a loadable Keras model"):
         load_model(tmp_path / "lambda.keras")
+
+
+@pytest.mark.parametrize(
+    "spoil, said",
+    [
+        (
+            lambda layers: layers[1].update(
+                class_name="W", module="evil", registered_name="evil>W"
+            ),
+            "Could not locate class 'W'",
+        ),
+        (
+            lambda layers: layers[1]["config"]["layer"].update(
+                class_name="system", module="os", registered_name=None
+            ),
+            "Could not locate class 'system'",
+        ),
+        (lambda layers: layers[1]["config"].update(layer=None), "TimeDistributed"),
+        (lambda layers: layers[1]["config"]["layer"]["config"].update(units=10**400), "too large"),
+        (lambda layers: layers[1]["config"].update(dtype={"module": "x", "class_name": "P"}), ""),
+        (lambda layers: layers.clear(), "input_layer"),
+    ],
+)
+def test_a_foreign_model_file_is_one_line(tmp_path, spoil, said):
+    inputs = keras.Input((4, 3))
+    outputs = keras.layers.TimeDistributed(keras.layers.Dense(2))(inputs)
+    keras.Model(inputs, outputs).save(tmp_path / "own.keras")
+    with zipfile.ZipFile(tmp_path / "own.keras") as own:
+        parts = {name: own.read(name) for name in own.namelist()}
+    config = json.loads(parts["config.json"])
+    spoil(config["config"]["layers"])
+    parts["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(tmp_path / "foreign.keras", "w") as foreign:
+        for name, content in parts.items():
+            foreign.writestr(name, content)
+    with pytest.raises(FetalTFError, match=r"foreign\.keras: not a loadable Keras model") as error:
+        load_model(tmp_path / "foreign.keras")
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_model_file_nested_without_end_is_one_line(tmp_path):
+    with zipfile.ZipFile(tmp_path / "deep.keras", "w") as deep:
+        deep.writestr("metadata.json", "{}")
+        deep.writestr("config.json", '{"a":' * 200_000 + "1" + "}" * 200_000)
+        deep.writestr("model.weights.h5", b"")
+    with pytest.raises(FetalTFError, match=r"deep\.keras: not a loadable Keras model"):
+        load_model(tmp_path / "deep.keras")
 
 
 def test_another_architecture_is_refused(tmp_path):
