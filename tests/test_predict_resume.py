@@ -191,7 +191,7 @@ def test_going_on_needs_a_folder(place, capsys, option):
 def test_other_settings_do_not_go_on(place, capsys, options, said):
     assert main(["bundle", "scans/a.png", *MM, "--out", "out"]) == 0
     (place / "sizes.csv").write_text("filename,pixel size(mm)\na.png,0.5\n")
-    write_bundle(place / "other", tflite_models(), classes=["skull"])
+    write_bundle(place / "other", tflite_models(), name="other")
     bundle, *rest = options
     assert main([bundle, "scans", *rest, "--out", "out", "--resume"]) == 2
     assert said in capsys.readouterr().err

@@ -397,7 +397,9 @@ def spots(tmp_path):
     """A frame with a square of its own gray at each landmark, as large as the network's frame."""
     from PIL import Image
 
-    image = np.zeros((HEIGHT, WIDTH), np.uint8)
+    image = np.resize(
+        np.uint8([0, 0, 10]), (HEIGHT, WIDTH)
+    )  # flat ones would be taken for a screen
     for (x, y), level in zip(POINTS.astype(int), (250, 200, 150, 100), strict=True):
         image[y - 3 : y + 4, x - 3 : x + 4] = level
     path = tmp_path / "spots.png"

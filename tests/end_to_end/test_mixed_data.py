@@ -14,7 +14,8 @@ from fetal_tf.data.configured import negative_ids
 from fetal_tf.data.phantom.writing import write_phantom
 from fetal_tf.data.splits import PARTS, read_splits, write_splits
 from fetal_tf.edge.errors import ConfigError
-from fetal_tf.edge.geometry.letterbox import Letterbox
+from fetal_tf.edge.geometry.letterbox import Letterbox, letterboxed
+from fetal_tf.edge.io.images import read_gray
 from fetal_tf.evaluate import main as evaluate
 from fetal_tf.experiment import open_experiment
 from fetal_tf.runs.run import open_run
@@ -230,7 +231,7 @@ def test_centres_of_different_conventions_are_trained_and_judged_together(place)
     frames = load_frames(experiment, experiment.data.split(experiment.data.read()))
     task, cache = experiment.task, frames.train
     for index, sample in enumerate(cache.samples):
-        letterbox = Letterbox(*sample.load_mask().shape, 32, 48)
+        letterbox = letterboxed(read_gray(sample.image_path), (32, 48, 1))[1]
         own = letterbox.apply_coverage(sample.load_mask()).sum() / 255
         encoded = task.encode(cache[index].target)
         grown = encoded[..., 0].sum() / own

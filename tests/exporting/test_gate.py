@@ -60,7 +60,7 @@ def test_a_gate_that_is_none_is_told_before_any_work(gate, tmp_path, capfd):
 
 
 def test_a_bundle_that_measures_is_no_gate(tmp_path):
-    other = write_gate(tmp_path / "other", measurement="head")
+    other = write_gate(tmp_path / "other", measurement="head", measurement_settings={})
     with pytest.raises(BundleError, match="a gate is the bundle of an autoencoder"):
         open_gate(str(other), tmp_path / "bundle", "head")
 

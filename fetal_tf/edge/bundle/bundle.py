@@ -16,6 +16,7 @@ from fetal_tf.edge.bundle.measurers import MEASURERS, Measurement, Measurer
 from fetal_tf.edge.bundle.seal import GATE_FOLDER, MANIFEST, SEAL, check_seal, check_sha256
 from fetal_tf.edge.errors import BundleError
 from fetal_tf.edge.flag import Flag
+from fetal_tf.edge.geometry.landmarks import LANDMARKS
 from fetal_tf.edge.geometry.letterbox import Letterbox, letterboxed
 from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.inference.runtimes import LiteRTPredictor, OnnxPredictor
@@ -78,7 +79,8 @@ class Bundle:
         path = Path(path)
         manifest = _read_manifest(path / MANIFEST)
         bundle = cls(path, manifest)
-        check_seal(path, {file["path"]: file["sha256"] for file in manifest["files"].values()})
+        models = {file["path"]: file["sha256"] for file in manifest["files"].values()}
+        check_seal(path, models, gated="gate" in manifest)
         # Made now, so that unusable settings or an incomplete gate are found now.
         _ = bundle.measurer
         return bundle
@@ -119,11 +121,11 @@ class Bundle:
     @cached_property
     def measurer(self) -> Measurer:
         """Turns this bundle's output into a measurement and a picture."""
-        factory = MEASURERS[self.manifest["measurement"]]
+        kind = self.manifest["measurement"]
         try:
-            measurer = factory(self.classes, self.measurement_settings)
+            measurer = MEASURERS[kind](self.classes, self.measurement_settings)
         except ValueError as error:
-            raise BundleError(f"{self.path / MANIFEST}: measurement_settings: {error}") from error
+            raise BundleError(f"{self.path / MANIFEST}: measurement {kind}: {error}") from error
         return measurer if self.gate is None else gated(measurer)
 
     def as_measured_at(self, site: str) -> "Bundle":
@@ -211,6 +213,13 @@ class Bundle:
         if predictor.input_shape != self.input_shape:
             raise BundleError(
                 f"{file}: takes {predictor.input_shape}, {MANIFEST} says {self.input_shape}"
+            )
+        expected = (*self.input_shape[:2], len(self.classes))
+        coordinates = (len(LANDMARKS), 2) if self.classes == LANDMARKS else expected
+        if predictor.output_shape not in (expected, coordinates):
+            raise BundleError(
+                f"{file}: gives {predictor.output_shape}; the classes {', '.join(self.classes)} of "
+                f"{MANIFEST} need {expected}"
             )
         if self.gate is None:
             return predictor

@@ -1,6 +1,6 @@
 """All measurers by name; a new kind of measurement is added here."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,8 +18,8 @@ from fetal_tf.edge.geometry.letterbox import Letterbox
 from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.inference.views import WithDisagreement
 from fetal_tf.edge.measure import nested_probabilities as nested
-from fetal_tf.edge.measure.brain import check_classes, check_settings, measure_brain
-from fetal_tf.edge.measure.confidence import ErrorModel
+from fetal_tf.edge.measure.brain import BRAIN_SETTINGS, check_classes, check_settings, measure_brain
+from fetal_tf.edge.measure.confidence import ERROR_SETTINGS, ErrorModel
 from fetal_tf.edge.measure.convention import chosen_convention
 from fetal_tf.edge.measure.fit_doubts import check_mm_per_pixel
 from fetal_tf.edge.measure.four_chamber import CTR_FEATURES, measure_four_chamber
@@ -27,7 +27,7 @@ from fetal_tf.edge.measure.head import HeadMeasurement, measure_head
 from fetal_tf.edge.measure.landmark_measurement import measure_landmarks
 from fetal_tf.edge.measure.landmark_reading import check_classes as check_landmarks
 from fetal_tf.edge.measure.plane import PlaneMeasurement, WithInput, check_plane, measure_plane
-from fetal_tf.edge.measure.plane_reference import PlaneReference
+from fetal_tf.edge.measure.plane_reference import PLANE_SETTINGS, PlaneReference
 
 
 class Measurement(Protocol):
@@ -104,6 +104,11 @@ def _head(classes: tuple[str, ...], settings: Mapping[str, Any]) -> Measurer:
     With the settings of `fit_error_model` it also says what error to expect. With those of
     `edge.measure.convention` it measures as the experts of a site do.
     """
+    if classes not in (("head",), ("head", *AXIS)):
+        raise ValueError(
+            f"classes {', '.join(classes)}: a head is measured in the map head, alone or with "
+            f"{' and '.join(AXIS)} behind it"
+        )
     has_axis = classes[1:] == AXIS
     error_model, convention = ErrorModel.of(settings), chosen_convention(settings)
 
@@ -189,14 +194,34 @@ def _plane(classes: tuple[str, ...], settings: Mapping[str, Any]) -> Measurer:
     return Measurer(measure, draw_plane, plane_legend, WithInput)
 
 
-# Measurement → what makes its measurer of the bundle's classes and its measurement settings: a JSON
-# tree of what was fitted to data (references, thresholds), empty before anything was. Each raises a
-# ValueError for classes or settings that it cannot use.
-MeasurerFactory = Callable[[tuple[str, ...], Mapping[str, Any]], Measurer]
-MEASURERS: Mapping[str, MeasurerFactory] = {
-    "head": _head,
-    "brain": _brain,
-    "four_chamber": _four_chamber,
-    "plane": _plane,
-    "landmarks": _landmarks,
+@dataclass(frozen=True)
+class Kind:
+    """A kind of measurement: called with classes and settings, it makes its measurer.
+
+    Settings are a JSON tree of what was fitted to data (references, thresholds), empty before
+    anything was.
+
+    Attributes:
+        build: makes the measurer; ValueError for classes or settings that it cannot use.
+        settings: keys that it knows. Another one may change a number in a way unknown here.
+    """
+
+    build: Callable[[tuple[str, ...], Mapping[str, Any]], Measurer]
+    settings: Sequence[str]
+
+    def __call__(self, classes: tuple[str, ...], settings: Mapping[str, Any]) -> Measurer:
+        """Make the measurer; ValueError for classes or settings that it cannot use."""
+        unknown = [str(key) for key in settings if key not in self.settings]
+        if unknown:
+            known = ", ".join(self.settings) or "none"
+            raise ValueError(f"settings {', '.join(unknown)}: unknown here; known: {known}")
+        return self.build(classes, settings)
+
+
+MEASURERS: Mapping[str, Kind] = {
+    "head": Kind(_head, (*ERROR_SETTINGS, "conventions", "convention")),
+    "brain": Kind(_brain, BRAIN_SETTINGS),
+    "four_chamber": Kind(_four_chamber, ERROR_SETTINGS),
+    "plane": Kind(_plane, PLANE_SETTINGS),
+    "landmarks": Kind(_landmarks, ()),
 }

@@ -14,15 +14,17 @@ GATE_FOLDER = "gate"  # inside a bundle: a bundle with a seal of its own
 _SEAL_LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>.+)", re.DOTALL)
 
 
-def check_seal(folder: Path, models: Mapping[str, str]) -> None:
+def check_seal(folder: Path, models: Mapping[str, str], *, gated: bool) -> None:
     """Compare SHA256SUMS with the files, and for models with the manifest: they are checked later.
 
     Args:
         folder: of the bundle.
         models: SHA-256 by file name, as the manifest says.
+        gated: whether the manifest names a gate, which has a folder and a seal of its own.
 
     Raises:
-        BundleError: no seal, a file altered or missing, no line for the manifest or a model.
+        BundleError: no seal, a file altered, missing or not in it, no line for the manifest or a
+            model.
     """
     seal = folder / SEAL
     sums = read_seal(seal)
@@ -32,7 +34,7 @@ def check_seal(folder: Path, models: Mapping[str, str]) -> None:
     for name in (MANIFEST, *models):
         if name not in sums:
             raise BundleError(f"{seal}: no line for {name}; export the bundle again.")
-    _check_nothing_else(folder, {*sums, SEAL})
+    _check_nothing_else(folder, {*sums, SEAL}, {GATE_FOLDER} if gated else set())
     for name, expected in models.items():
         if sums[name] != expected:
             raise BundleError(
@@ -41,12 +43,12 @@ def check_seal(folder: Path, models: Mapping[str, str]) -> None:
             )
 
 
-def _check_nothing_else(folder: Path, sealed: Collection[str]) -> None:
+def _check_nothing_else(folder: Path, sealed: Collection[str], folders: Collection[str]) -> None:
     """Refuse links, which may lead to files that change, and files that the seal does not name."""
     for entry in sorted(folder.iterdir()):
         if entry.is_symlink():
             raise BundleError(f"{entry}: a link; a bundle holds its files themselves. Copy them.")
-        if entry.name not in sealed and not (entry.name == GATE_FOLDER and entry.is_dir()):
+        if entry.name not in sealed and not (entry.name in folders and entry.is_dir()):
             raise BundleError(
                 f"{entry}: {SEAL} does not name it, so it is no part of the bundle; remove it"
             )

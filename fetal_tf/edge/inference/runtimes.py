@@ -42,6 +42,7 @@ class LiteRTPredictor:
         outputs = self._interpreter.get_output_details()
         self._input, self._output = inputs[0], outputs[0]
         self.input_shape = _frame_shape(path, list(self._input["shape"]), len(inputs), len(outputs))
+        self.output_shape = tuple(int(n) for n in self._output["shape"][1:])
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Frames uint8 (N, H, W, C), 0..255, to probabilities float32 (N, h, w, K)."""
@@ -93,6 +94,7 @@ class OnnxPredictor:
         self._dtype = np.uint8 if inputs[0].type == "tensor(uint8)" else np.float32
         self._output_shape = outputs[0].shape
         self.input_shape = _frame_shape(path, inputs[0].shape, len(inputs), len(outputs))
+        self.output_shape = tuple(self._output_shape[1:])
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Frames uint8 (N, H, W, C), 0..255, to probabilities float32 (N, h, w, K)."""

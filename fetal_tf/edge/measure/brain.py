@@ -18,6 +18,8 @@ from fetal_tf.edge.measure.structures import BACKGROUND, BRAIN, STRUCTURES, feat
 
 _MIN_AREA_SHARE = 0.005  # of the frame, as for a head: a smaller brain is refused
 
+BRAIN_SETTINGS = ("cleaning", "reference", "thresholds", "fitted_on")
+
 
 def measure_brain(
     probabilities: np.ndarray,

@@ -52,6 +52,10 @@ def _prefix(structure: str) -> str:
     return f"{structure}_" if structure else ""
 
 
+# Keys of the settings that `fit_error_model` makes.
+ERROR_SETTINGS = ("weights", "limit_percent", "flagged_share", "false_alarm_rate", "n")
+
+
 @dataclass(frozen=True)
 class ErrorModel:
     """Log-linear model of the absolute error, fitted to validation images.

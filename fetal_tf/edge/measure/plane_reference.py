@@ -12,6 +12,10 @@ from fetal_tf.edge.measure.plane_features import FEATURES
 
 # Correlations of a few dozen images are noisy: they are shrunk towards zero by this share.
 _SHRINKAGE = 0.1
+# Keys of the settings that `fit_plane` makes.
+PLANE_SETTINGS = (
+    "median", "scale", "correlation", "threshold", "flagged_share", "false_alarm_rate", "n",
+)  # fmt: skip
 _LEAST_SCALE = 0.01  # else images that happen to be alike would make a usual one an outlier
 
 

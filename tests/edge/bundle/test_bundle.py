@@ -79,7 +79,7 @@ def test_a_head_bundle_says_what_error_to_expect_where_one_was_fitted(bundle_pat
 def test_a_head_bundle_whose_settings_are_broken_is_not_opened(bundle_path):
     weights = CONFIDENCE["weights"] | {"misfit": None}
     change(bundle_path, measurement_settings=CONFIDENCE | {"weights": weights})
-    with pytest.raises(BundleError, match=r"measurement_settings: weights\.misfit: "):
+    with pytest.raises(BundleError, match=r"measurement head: weights\.misfit: "):
         Bundle.open(bundle_path)
 
 
@@ -176,11 +176,24 @@ def test_a_newer_schema_asks_for_an_upgrade(bundle_path):
         ({"measurement": "femur"}, "'femur' is unknown here; known: head"),
         ({"measurement_settings": []}, "measurement_settings: an object with keys is expected"),
         ({"measurement_settings": "none"}, "measurement_settings: an object with keys"),
-        (BRAIN | {"measurement_settings": {"cleaning": {"min_aera": 1}}}, "settings: .*min_aera"),
+        (
+            BRAIN | {"measurement_settings": {"cleaning": {"min_aera": 1}}},
+            "brain: .*min_aera",
+        ),
         (
             BRAIN | {"measurement_settings": {"thresholds": {"shape_score": "2"}}},
-            "settings: thresholds.shape_score",
+            "measurement brain: thresholds.shape_score",
         ),
+        (
+            {"measurement_settings": {"scale": 1.1}},
+            "settings scale: unknown here; known: weig",
+        ),
+        (
+            BRAIN | {"measurement_settings": {"n": 3}},
+            "settings n: unknown here; known: clean",
+        ),
+        ({"classes": ["brain"]}, "classes brain: a head is measured in the map head"),
+        ({"classes": ["head", "head"]}, "classes head, head: a head is measured"),
         ({"default_format": "int4"}, "'int4' is not among the files float32, int8"),
         ({"files": {"a": {"path": "a"}}, "default_format": "a"}, "files.a: sha256, runtime"),
         (
@@ -204,6 +217,29 @@ def test_manifests_that_make_no_sense(bundle_path, changes, said):
     with pytest.raises(BundleError, match=rf"bundle\.json: .*{said}") as error:
         Bundle.open(bundle_path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"classes": ["head", "axis_cos", "axis_sin"]},
+        {"measurement": "four_chamber", "classes": ["thorax", "heart"]},
+        {"measurement": "landmarks", "classes": ["ofd_1", "ofd_2", "bpd_1", "bpd_2"]},
+        BRAIN,
+    ],
+)
+def test_classes_that_the_model_does_not_give(bundle_path, changes):
+    change(bundle_path, **changes)
+    bundle = Bundle.open(bundle_path)
+    for form in bundle.formats:
+        with pytest.raises(BundleError, match=rf"gives \({HEIGHT}, {WIDTH}, 1\); the classes .*"):
+            bundle.predictor(form)
+
+
+def test_a_folder_gate_that_the_manifest_does_not_name(bundle_path):
+    (bundle_path / "gate").mkdir()
+    with pytest.raises(BundleError, match="gate: SHA256SUMS does not name it"):
+        Bundle.open(bundle_path)
 
 
 def test_a_bundle_without_measurement_settings_has_none(bundle_path):

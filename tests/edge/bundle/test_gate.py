@@ -195,9 +195,12 @@ def test_an_altered_model_of_the_gate_shows_before_the_first_image(gated):
 @pytest.mark.parametrize(
     "changes, said",
     [
-        ({"measurement": "head"}, "measures 'head'; a gate is the bundle of an autoencoder"),
+        (
+            {"measurement": "head", "measurement_settings": {}},
+            "measures 'head'; a gate is the bundle of an autoencoder",
+        ),
         ({"measurement_settings": {"n": 3}}, "has no threshold, so it would flag nothing"),
-        ({"measurement_settings": {"threshold": 1}}, "measurement_settings: median"),
+        ({"measurement_settings": {"threshold": 1}}, "measurement plane: median"),
     ],
 )
 def test_what_cannot_be_a_gate(tmp_path, changes, said):

@@ -89,7 +89,7 @@ def test_paths_and_batches(net, expected, tmp_path):
 @pytest.mark.parametrize(
     "image, said",
     [
-        (GRAY.astype(np.float64), "floats from 0 to 1 are expected, found 20 to 230"),
+        (GRAY.astype(np.float64), "floats from 0 to 1 are expected, found 10 to 230"),
         (GRAY / 255 - 1, "floats from 0 to 1"),
         (np.full(GRAY.shape, np.nan), "floats from 0 to 1"),
         (GRAY.astype(np.int64), "not int64"),
