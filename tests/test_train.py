@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -534,3 +535,15 @@ def test_the_head_that_ships_is_trained_on_by_one_command(workplace, phantom, ca
     said = capsys.readouterr()
     assert "layers start with the weights of" in said.out + said.err
     assert "zoo/hc18/model.keras" in said.out + said.err
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_within_an_epoch_a_terminal_shows_how_far_it_is_and_a_log_does_not(
+    workplace, capsys, monkeypatch, terminal
+):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    assert train("--set", "train.epochs=1") == 0
+    out = capsys.readouterr().out
+    bars = re.findall(r"[12]/3.*\d+s.*\d+m?s/step", out)  # step, seconds left, time of a step
+    assert bool(bars) == terminal
+    assert terminal or not {"\r", "\b", "\x1b"} & set(out)

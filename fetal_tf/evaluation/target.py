@@ -20,7 +20,11 @@ from fetal_tf.tasks.task import Task
 
 @dataclass(frozen=True)
 class EvaluationTarget:
-    """What `evaluate` judges: a run's Keras model, or one format of a bundle."""
+    """What `evaluate` judges: a run's Keras model, or one format of a bundle.
+
+    Attributes:
+        name: of the run; of the shelf for a net that ships, whatever run made it.
+    """
 
     name: str
     format: str
@@ -30,7 +34,6 @@ class EvaluationTarget:
     run_path: Path | None
     history: list[dict[str, float]]
     folder: Path | None = None  # of the run or bundle, with the records of its ancestors
-    shelf_name: str | None = None  # of `zoo:NAME`
 
     @property
     def task(self) -> Task:
@@ -62,8 +65,6 @@ class EvaluationTarget:
     ) -> Path:
         """RUN/evaluation/PART-FORMAT, or evaluation/NAME-PART-FORMAT for a bundle on its own.
 
-        NAME is that of the shelf for a net that ships.
-
         The name also tells averaging, other data and `negative`, so that no such evaluation
         replaces the run's own.
         """
@@ -76,7 +77,7 @@ class EvaluationTarget:
         name = "-".join([*parts, *([tta] if tta else [])])
         if self.run_path:
             return self.run_path / "evaluation" / name
-        return Path("evaluation") / f"{self.shelf_name or self.name}-{name}"
+        return Path("evaluation") / f"{self.name}-{name}"
 
 
 def open_target(reference: str, format: str | None = None) -> EvaluationTarget:
@@ -115,7 +116,7 @@ def open_target(reference: str, format: str | None = None) -> EvaluationTarget:
     splits = read_splits(splits_path) if splits_path.is_file() else {}
     experiment = open_experiment(config, bundle.measurement_settings)
     return EvaluationTarget(
-        config.name,
+        reference.removeprefix("zoo:") if reference.startswith("zoo:") else config.name,
         chosen,
         bundle.predictor(chosen),
         experiment,
@@ -123,5 +124,4 @@ def open_target(reference: str, format: str | None = None) -> EvaluationTarget:
         run_path,
         history,
         folder=bundle_path,
-        shelf_name=reference.removeprefix("zoo:") if reference.startswith("zoo:") else None,
     )

@@ -45,7 +45,6 @@ def fake_target(run_path, samples, *, task=None, predictor=None, seed=0, **secti
         run_path=run_path,
         history=[],
         folder=None,
-        shelf_name=None,
         samples=find,
         negatives=lambda *_: [],
         default_out=lambda part, *a, **k: run_path / "evaluation" / f"{part}-keras",

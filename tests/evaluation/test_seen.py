@@ -117,6 +117,9 @@ def test_the_net_that_ships_says_which_of_hc18_it_has_learnt(
     assert evaluate(command) == 0
     said = capsys.readouterr().out
     summary = json.loads((tmp_path / "evaluation/hc18-all-int8-hc18/summary.json").read_text())
+    assert summary["evaluated"]["subject"] == "hc18", "by the shelf, not by the run that made it"
+    page = (tmp_path / "evaluation/hc18-all-int8-hc18/report.html").read_text(encoding="utf-8")
+    assert "<h1>hc18" in page
     seen = {key: part["images"]["n"] for key, part in summary["seen"].items()}
     assert seen["learnt"] > 500 and seen["held_out"] == 118 and sum(seen.values()) == 787
     assert f"learnt from {seen['learnt']} of these 787 images" in said
