@@ -30,10 +30,12 @@ def _shelve(args: argparse.Namespace) -> int:
 
     from fetal_tf.edge.bundle.bundle import ALIASES, Bundle
     from fetal_tf.edge.errors import FetalTFError
+    from fetal_tf.edge.io.files import write_text_atomic
     from fetal_tf.edge.io.folders import staged_folder
     from fetal_tf.exporting.bundle_folder import check_replaceable, write_checksums
     from fetal_tf.exporting.float_model import float32_model
     from fetal_tf.exporting.formats import FORMATS
+    from fetal_tf.exporting.model_card import CARD, CardFacts, model_card
     from fetal_tf.exporting.pipeline import export_run
     from fetal_tf.runs.run import open_run
 
@@ -63,6 +65,7 @@ def _shelve(args: argparse.Namespace) -> int:
             float32_model(run.keras_model()).save(folder / FLOAT_MODEL)
             if (folder / FLOAT_MODEL).stat().st_size > LARGEST_KERAS_BYTES:
                 (folder / FLOAT_MODEL).unlink()
+            write_text_atomic(folder / CARD, model_card(CardFacts.read(bundle, args.name)))
             write_checksums(folder)
     print(f"zoo:{args.name}: int8 {size / 1000:.0f} KB, in {target}")
     return 0

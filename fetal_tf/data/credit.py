@@ -55,6 +55,8 @@ _SAME_ELLIPSE_PX = 2.0
 _SAME_MM = 0.01  # the rows above are rounded
 _BESIDE = ", and together with it "
 _BY_DESCENT = ", and, by the nets that it descends from, on "
+_DESCENTS = (_BY_DESCENT, ", and before that on ")  # the second in older bundles
+GROUPED_BY_NAME = "Frames of one group (the examination or patient in the file name) stay together."
 _KNOWN_ROWS = 2  # this many equal rows identify a dataset; equal names alone do not
 
 
@@ -146,7 +148,7 @@ def credit(samples: Sequence[Sample], dataset: str) -> DataCredit:
         trained_on=f"data of unknown origin in the layout of {dataset}",
         phantom=False,
         attribution=(),
-        grouping="Frames of one group (the examination or patient in the file name) stay together.",
+        grouping=GROUPED_BY_NAME,
     )
 
 
@@ -201,9 +203,8 @@ def _covers(inherited: DataCredit, credit: DataCredit) -> bool:
 
 
 def _origins(credit: DataCredit) -> set[str]:
-    """The datasets in a `trained_on` line, also in one with the wording of older bundles."""
-    between = "|".join(map(re.escape, (_BESIDE, _BY_DESCENT, ", and before that on ")))
-    return set(re.split(between, credit.trained_on))
+    """All datasets in a credit's `trained_on` line."""
+    return {*own_origins(credit.trained_on), *inherited_origins(credit.trained_on)}
 
 
 def _together(parts: Sequence[DataCredit]) -> DataCredit:
@@ -266,3 +267,22 @@ def joined(found: Sequence[DataCredit]) -> DataCredit:
         attribution=tuple(dict.fromkeys(line for c in found for line in c.attribution)),
         grouping=own.grouping,
     )
+
+
+def own_origins(trained_on: str) -> list[str]:
+    """The datasets that a model itself has learnt, of its `trained_on` line."""
+    return re.split("|".join(map(re.escape, _DESCENTS)), trained_on)[0].split(_BESIDE)
+
+
+def inherited_origins(trained_on: str) -> list[str]:
+    """The datasets of a `trained_on` line that only nets it descends from have learnt."""
+    own = own_origins(trained_on)
+    every = re.split("|".join(map(re.escape, (_BESIDE, *_DESCENTS))), trained_on)
+    return [origin for origin in dict.fromkeys(every) if origin not in own]
+
+
+def groupings(trained_on: str) -> list[str]:
+    """What the split promises about persons: a sentence for each of the model's own datasets."""
+    own = own_origins(trained_on)
+    known = {c.trained_on: c for c in (PHANTOM, HC18, FOCUS, PLANES)}
+    return list(dict.fromkeys(known[o].grouping if o in known else GROUPED_BY_NAME for o in own))

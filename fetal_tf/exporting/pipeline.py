@@ -31,7 +31,13 @@ from fetal_tf.exporting.held_out import (
 )
 from fetal_tf.exporting.int8_ranges import choose_range_samples, read_frames
 from fetal_tf.exporting.latency import whole_way
-from fetal_tf.exporting.model_card import benchmark_table, model_card, parity_table
+from fetal_tf.exporting.model_card import (
+    CARD,
+    CardFacts,
+    benchmark_table,
+    model_card,
+    parity_table,
+)
 from fetal_tf.models.predictor import KerasPredictor
 from fetal_tf.reporting.text.table import text_table
 from fetal_tf.runs.lineage import INHERITED_NAME, credits_due, read_inherited, write_inherited
@@ -111,13 +117,13 @@ def export_run(
         )
         if measured is not None:
             bundle["parity"][MEASURED_BY] = measured[MEASURED_BY]
-        card = model_card(bundle, parity, timing, run, data.grouping)
+        facts = CardFacts(bundle, parity, timing, config, run.splits, run.task)
         save_config(portable(config), folder / "config.yaml")
         write_splits(folder / "splits.csv", run.splits)
         _keep_inherited(run.path, folder)
         for name, tree in (("bundle", bundle), ("parity", parity), ("benchmark", timing)):
             write_json(folder / f"{name}.json", tree)
-        write_text_atomic(folder / "MODEL_CARD.md", card)
+        write_text_atomic(folder / CARD, model_card(facts))
         write_checksums(folder)
     return comparison.failures
 

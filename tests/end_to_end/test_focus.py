@@ -465,7 +465,7 @@ def test_the_bundle_holds_gate_credits_and_proof(bundle, views):
     assert manifest["attribution"] == list(HC18.attribution)
     assert manifest["trained_on"] == joined([PHANTOM, HC18]).trained_on
     card = " ".join((bundle / "MODEL_CARD.md").read_text(encoding="utf-8").split())
-    assert "starts with the weights of `runs/heads` (`model.init`)" in card
+    assert "`runs/heads` (`model.init`), whose weights it starts with" in card
     assert "PHANTOM" in card and HC18.attribution[0] in card
 
     parity = read_json(bundle / "parity.json")

@@ -214,7 +214,7 @@ def test_it_goes_on_with_the_same_teacher_alone(place, capsys):
 def test_a_net_that_was_taught_is_shipped_with_the_names_of_its_teachers(place):
     assert export_untimed(["runs/taught", "--formats", "int8"]) in (0, 1)
     card = (place / "runs" / "taught" / "bundle" / "MODEL_CARD.md").read_text()
-    assert "50 % the answers of `runs/heads` (`teacher.bundles`)" in card
+    assert "`runs/heads` (`teacher.bundles`), exported: 50 % of the targets are its answers" in card
     assert "by the nets that it descends from" not in card, "it is of the same data"
     heads, taught = (place / "runs" / name / "bundle" for name in ("heads", "taught"))
     assert read_inherited(taught) == learnt_by(heads) and not read_inherited(heads)

@@ -1,16 +1,20 @@
 """`python -m tools.shelve` on a net with weights set by hand; and what the package ships."""
 
 import json
+import re
+import shlex
 import subprocess
 
 import keras
 import numpy as np
 import pytest
 
+import tools.rebuild
 import tools.shelve
 from fetal_tf.edge.bundle.bundle import ALIASES, ZOO, Bundle, resolve_bundle
 from fetal_tf.edge.io.files import sha256_of
 from fetal_tf.edge.io.images import read_gray
+from fetal_tf.exporting.model_card import CardFacts, model_card
 from tests.exporting.test_export_command import make_run
 
 SHELF = sorted(path.parent for path in ZOO.glob("*/bundle.json"))
@@ -74,7 +78,7 @@ def test_config_card_and_weights_of_the_zoo_belong_together(shelf):
     card = (shelf / "MODEL_CARD.md").read_text()
     config = (shelf / "config.yaml").read_text()
     weights = shelf / bundle.manifest["files"]["int8"]["path"]
-    assert sha256_of(weights) in card and card.startswith(f"# {bundle.name}:")
+    assert sha256_of(weights) in card and card.startswith(f"# zoo:{shelf.name}:")
     assert f"name: {bundle.name}\n" in config
     assert weights.stat().st_size <= tools.shelve.LARGEST_INT8_BYTES
     for name, factors in bundle.measurement_settings.get("conventions", {}).items():
@@ -82,6 +86,7 @@ def test_config_card_and_weights_of_the_zoo_belong_together(shelf):
     assert not bundle.phantom and all(
         "CC BY 4.0" in line for line in bundle.manifest["attribution"]
     )
+    assert card == model_card(CardFacts.read(bundle, shelf.name)), "python -m tools.cards"
     parity = json.loads((shelf / "parity.json").read_text())
     assert parity and bundle.manifest["parity"]["passed"]
     height, width, channels = bundle.input_shape
@@ -119,3 +124,14 @@ def test_a_chest_is_no_head(real_data):
     paths = sorted((real_data / "focus" / "validation" / "images").glob("*.png"))[::5]
     answers = [bundle.measure(predictor, read_gray(path), None) for path in paths]
     assert len(answers) == 10 and sum(a.refused is not None for a in answers) >= 9
+
+
+@pytest.mark.parametrize("shelf", SHELF, ids=lambda path: path.name)
+def test_the_command_of_a_card_rebuilds_the_net_from_all_its_data(shelf, monkeypatch, capsys):
+    monkeypatch.chdir(ZOO.parents[1])
+    card = (shelf / "MODEL_CARD.md").read_text()
+    (command,) = re.findall(r"^    python -m tools\.rebuild (.+)$", card, re.MULTILINE)
+    assert tools.rebuild.main([*shlex.split(command), "--dry-run"]) == 0
+    steps = capsys.readouterr().out
+    assert f"tools.shelve runs/{Bundle.open(shelf).name} {shelf.name}" in steps
+    assert "root=data/" not in steps, "each step is told where its data are"

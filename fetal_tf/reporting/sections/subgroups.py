@@ -19,8 +19,11 @@ def subgroup_section(rows: pd.DataFrame, summary: Mapping[str, Any], task: Task)
     return Section(TITLE, KEY, [], [*subgroup_tables(summary)])
 
 
-def subgroup_tables(summary: Mapping[str, Any]) -> Iterator[Table]:
-    """A table for each kind of group; none where the task has no subgroups."""
+def subgroup_tables(summary: Mapping[str, Any], first: str = "first dataset") -> Iterator[Table]:
+    """A table for each kind of group; none where the task has no subgroups.
+
+    `first` is the name of the dataset whose frames carry no source's name.
+    """
     for kind, groups in summary.get("subgroups", {}).items():
         yield Table(
             KINDS[kind],
@@ -31,7 +34,10 @@ def subgroup_tables(summary: Mapping[str, Any]) -> Iterator[Table]:
                 *(f"{metric_label(name)} [95 % CI]" for name in METRICS),
                 "largest |ΔHC| without a flag (mm)",
             ],
-            [[_words(name), *_cells(group)] for name, group in groups.items()],
+            [
+                [first if name == FIRST_SOURCE else _words(name), *_cells(group)]
+                for name, group in groups.items()
+            ],
             "Flagged images are in the means. ΔHC is measured less the expert's.",
         )
 
@@ -51,6 +57,4 @@ def _cells(group: Mapping[str, Any]) -> list[str]:
 
 
 def _words(name: str) -> str:
-    if name == FIRST_SOURCE:
-        return "first dataset"
     return name.replace("hc_", "HC ").replace("_", " ")
