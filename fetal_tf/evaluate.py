@@ -59,7 +59,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     rows = with_seen(judge(samples, gather=gather), seen(samples))
     answers = with_seen(judge(negatives), seen(negatives))
     summary = summarise_rows(rows, task, target.config.seed, gather)
-    summary |= seen_section(rows, task.metric_names, target.config.seed, summary["metrics"])
+    summary |= seen_section(rows, task, target.config.seed, summary)
     learnt = count_learnt(target, negatives, args.data_root, args.dataset)
     summary |= negatives_section(answers, negatives, learnt)
     evaluated = describe(

@@ -11,13 +11,14 @@ from fetal_tf.evaluation.target import EvaluationTarget
 from fetal_tf.runs.lineage import Origin, learnt_by, origin_of, same_images
 from fetal_tf.scores.rows import image_counts, scored
 from fetal_tf.scores.statistics import summarise_columns
+from fetal_tf.tasks.task import Task
 
 HELD_OUT, CHOSEN_ON, UNKNOWN, LEARNT = "held_out", "chosen_on", "unknown", "learnt"
 # Worth most as evidence first; in words.
 SEEN: Mapping[str, str] = {
     HELD_OUT: "held out",
     UNKNOWN: "unknown to the net's records",
-    CHOSEN_ON: "validation (epoch and limits chosen on)",
+    CHOSEN_ON: "chosen on (validation: epoch and limits)",
     LEARNT: "learnt",
 }
 # Frames of other data than the net's own are told by their names. Fewer known names than this share
@@ -71,34 +72,31 @@ def with_seen(rows: pd.DataFrame, seen: Iterable[str]) -> pd.DataFrame:
 
 
 def seen_section(
-    rows: pd.DataFrame,
-    metrics: Iterable[str],
-    seed: int,
-    over_all: Mapping[str, Any] | None = None,
+    rows: pd.DataFrame, task: Task, seed: int, over_all: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Counts and statistics by what the net has seen, for `summary.json`.
 
     Args:
         rows: of `with_seen`; without its column there is no part.
-        metrics: names of the columns.
+        task: names the columns, and adds its own statistics.
         seed: of the bootstrap.
-        over_all: the statistics of these columns over all rows, where they are known.
+        over_all: the summary of all rows, see `summarise_rows`.
 
     Returns:
-        `seen`: key of SEEN → `images` (`n`, `measured`, `flagged`, `refused`, `failed`), `groups`
-        and `metrics`, for those that there are.
+        `seen`: key of SEEN → `images` (`n`, `measured`, `flagged`, `refused`, `failed`), `groups`,
+        `metrics` and what the task adds, for those that there are.
     """
-    names = list(metrics)
     parts = dict(list(rows.groupby("seen"))) if "seen" in rows else {}
     found = {}
     for key in SEEN:
         if key in parts:
-            part = parts[key]
-            whole = over_all if len(part) == len(rows) else None
+            part, judged = parts[key], scored(parts[key])
+            whole = over_all["metrics"] if len(part) == len(rows) else None
             found[key] = {
                 "images": image_counts(part),
                 "groups": int(part["group"].nunique()),
-                "metrics": whole or summarise_columns(scored(part), names, seed),
+                "metrics": whole or summarise_columns(judged, task.metric_names, seed),
+                **({} if whole else task.summarise(judged, seed)),
             }
     return {"seen": found}
 
@@ -121,11 +119,13 @@ def seen_warning(summary: Mapping[str, Any]) -> str:
 def to_quote(
     rows: pd.DataFrame, summary: Mapping[str, Any]
 ) -> tuple[pd.DataFrame, Mapping[str, Any]]:
-    """The frames whose figures are to be quoted, with their `images`, `groups` and `metrics`.
+    """The frames whose figures are to be quoted, and the summary of them.
 
-    These are the held-out ones where the net has learnt from others, else all.
+    These are the held-out ones where the net has learnt from others, else all. What is pooled over
+    the pixels of all frames is not theirs, and left out.
     """
     found = summary.get("seen", {})
     if LEARNT not in found or HELD_OUT not in found:
         return rows, summary
-    return rows[rows["seen"] == HELD_OUT], found[HELD_OUT]
+    kept = {key: value for key, value in summary.items() if key != "pixels"}
+    return rows[rows["seen"] == HELD_OUT], {**kept, **found[HELD_OUT]}

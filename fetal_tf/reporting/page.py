@@ -52,7 +52,10 @@ NAMES = {
 }
 NBSP = "\N{NO-BREAK SPACE}"
 CI = f"95{NBSP}% CI"
-_THEIRS = " The sentences and figures at the top are theirs."
+_THEIRS = (
+    " This page gives the figures of those held out; only the folded tables, the worst images and "
+    "what was refused or failed are of all."
+)
 LISTED = 60  # rows of the refused-and-failed list; per_image.csv holds them all
 THUMBNAIL_PX = 1000
 
@@ -94,8 +97,9 @@ def write_report(
     quantity = _main_quantity(task)
     quoted_rows, quoted = to_quote(rows, summary)
     measuring = len(rows) > 0 or "negatives" not in summary  # negatives alone have no measurements
-    plots = list(report_plots(rows, task, quantity, history))
-    sections = [make(rows, summary, task) for make in SECTIONS.get(task.name, ()) if measuring]
+    plots = list(report_plots(quoted_rows, task, quantity, history))
+    makers = SECTIONS.get(task.name, ()) if measuring else ()
+    sections = [make(quoted_rows, quoted, task) for make in makers]
     if found := summary.get("negatives"):
         sections.append(negatives_section(found))
     for plot in (*plots, *(plot for section in sections for plot in section.plots)):
@@ -112,11 +116,11 @@ def write_report(
         tables=metric_tables(summary, task.columns) if measuring else [],
         plots=plots,
         sections=sections,
-        no_agreement=_why_no_agreement(rows, quantity) if measuring else "",
-        size_table=size_table(rows, quantity, task.headline[0]),
+        no_agreement=_why_no_agreement(quoted_rows, quantity) if measuring else "",
+        size_table=size_table(quoted_rows, quantity, task.headline[0]),
         quantity=quantity,
         cases=[_case_view(rank, case, task) for rank, case in enumerate(cases, start=1)],
-        flags=flag_table(rows, task.headline[-1]),
+        flags=flag_table(quoted_rows, task.headline[-1]),
         overlap_label=metric_label(task.headline[0]),
         error_label=metric_label(task.headline[-1]),
         losses=refused_and_failed(rows),

@@ -15,6 +15,8 @@ LABELS = {
     "hd95_mm": "HD95 (mm)",
     "mask_dice": "Dice of the raw mask",
     "mask_iou": "IoU of the raw mask",
+    "heart_dice": "Heart mask Dice",  # FOCUS' own is that of the ellipses
+    "thorax_dice": "Thorax mask Dice",
     "radial_error_px": "Radial error (px)",
     "radial_error_strict_px": "Radial error by name (px)",
     "ofd_nme": "OFD, error / length",

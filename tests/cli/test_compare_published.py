@@ -235,7 +235,7 @@ def test_chosen_metrics_may_be_figures_of_the_summary(approaches, tmp_path, caps
     chosen = "pixels.heart.dice,heart_iou"
     record, text, _ = compared(approaches, tmp_path, "--metrics", chosen)
     assert record["metrics"] == chosen.split(",")
-    assert "Heart Dice (pixels)" in text and "0.537" not in text and "0.389" in text
+    assert "Heart mask Dice (pixels)" in text and "0.537" not in text and "0.389" in text
     assert main([*approaches, "--metrics", "pixels.heart.dcie"]) == 2
     assert "(did you mean pixels.heart.dice?)" in capsys.readouterr().err.splitlines()[-1]
 

@@ -528,7 +528,7 @@ def test_the_table_of_approaches_shows_what_is_published(evaluation, views, hear
     lines = [[c.strip() for c in x.strip("| ").split(" | ")] for x in shown.splitlines()]
     ours, published = (next(x for x in lines if x[0] == n) for n in ("hearts", "hearts, published"))
     head = next(x for x in lines if x[0] == "run")
-    place = head.index("Heart Dice")
+    place = head.index("Heart mask Dice")
     metrics = read_json(evaluation[0] / "summary.json")
     mean = metrics["metrics"]["heart_dice"]["mean"]
     assert ours[place].startswith(f"{mean:.4f} [") and published[place] == "0.537"

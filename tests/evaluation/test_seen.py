@@ -77,7 +77,12 @@ def test_the_section_counts_and_averages_each_part_alone():
             {"id": "c", "group": "2", "dice": 0.90, "flags": "", "refused": "", "error": ""},
         ]
     )
-    found = seen_section(with_seen(rows, ["learnt", "learnt", "held_out"]), ["dice"], 0)["seen"]
+    task = SimpleNamespace(
+        metric_names=["dice"], summarise=lambda rows, seed: {"own": [*rows["id"]]}
+    )
+    seen = with_seen(rows, ["learnt", "learnt", "held_out"])
+    found = seen_section(seen, task, 0, {})["seen"]
+    assert found["learnt"]["own"] == ["a", "b"] and found["held_out"]["own"] == ["c"]
     assert list(found) == ["held_out", "learnt"]  # the one to quote comes first
     assert found["learnt"]["images"] == {
         "n": 2, "measured": 2, "flagged": 1, "refused": 0, "failed": 0,
@@ -119,7 +124,9 @@ def test_the_net_that_ships_says_which_of_hc18_it_has_learnt(
     summary = json.loads((tmp_path / "evaluation/hc18-all-int8-hc18/summary.json").read_text())
     assert summary["evaluated"]["subject"] == "hc18", "by the shelf, not by the run that made it"
     page = (tmp_path / "evaluation/hc18-all-int8-hc18/report.html").read_text(encoding="utf-8")
-    assert "<h1>hc18" in page
+    assert "<h1>hc18" in page and "over 472 landmarks" in page, "of the 118 held out, everywhere"
+    sizes = summary["seen"]["held_out"]["subgroups"]["size"]
+    assert sum(group["n"] for group in sizes.values()) == 118
     seen = {key: part["images"]["n"] for key, part in summary["seen"].items()}
     assert seen["learnt"] > 500 and seen["held_out"] == 118 and sum(seen.values()) == 787
     assert f"learnt from {seen['learnt']} of these 787 images" in said

@@ -45,7 +45,7 @@ def report(out, rows, history=(), **changes):
     rows = image_frame(rows)
     worst = worst_rows(rows, TASK).to_dict("records")
     cases = [Case(r, np.full((54, 80, 3), 90, np.uint8)) for r in worst]
-    summary = summarise_rows(rows, TASK) | seen_section(rows, TASK.metric_names, 0)
+    summary = summarise_rows(rows, TASK) | seen_section(rows, TASK, 0, summarise_rows(rows, TASK))
     path = write_report(out, rows, summary, evaluated(**changes), TASK, cases, history)
     return path.read_text(encoding="utf-8")
 
@@ -194,7 +194,7 @@ def test_phantom_and_training_images_are_called_what_they_are(tmp_path):
     assert "by 1.00 mm" in text and "On 3 images" not in text
     held_out, chosen, learnt, everything = (
         text.index(title)
-        for title in ("Images held out", "Images validation", "Images learnt", "All images")
+        for title in ("Images held out", "Images chosen on", "Images learnt", "All images")
     )
     assert held_out < chosen < learnt < everything
 

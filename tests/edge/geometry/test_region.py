@@ -166,8 +166,7 @@ def test_real_frames_are_seen_whole(real_data):
     frames = [path for folder in folders for path in sorted((real_data / folder).glob("*.png"))]
     frames = [path for path in frames if not path.stem.endswith("_Annotation")]
     assert len(frames) > 1000
-    cut = [path.stem for path in frames if ultrasound_region(read_gray(path)) is not None]
-    assert cut == ["801_HC"], "a narrow picture on black, its drawn head inside"
+    assert [path for path in frames if ultrasound_region(read_gray(path)) is not None] == []
 
 
 def test_what_ends_in_a_curve_has_a_margin_and_what_ends_straight_has_none():
