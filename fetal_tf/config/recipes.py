@@ -44,10 +44,9 @@ def find_recipe(reference: Path) -> Path:
     if reference.is_dir():
         raise ConfigError(f"{reference}: a folder; a config file or a recipe's name is expected")
     beside = [p.name for p in reference.parent.glob("*.yaml")] if reference.parent.is_dir() else []
-    names = recipe_names() if plain and not reference.suffix else beside
+    similar = nearest(reference.name, beside) or nearest(reference.stem, recipe_names())
     raise ConfigError(
-        f"{reference}: no such config file{nearest(reference.name, names)}; "
-        "`fetal-tf configs` lists the recipes that ship"
+        f"{reference}: no such config file{similar}; `fetal-tf configs` lists the recipes that ship"
     )
 
 

@@ -136,8 +136,9 @@ def test_a_folder_of_a_recipes_name_does_not_hide_it(tmp_path, monkeypatch):
 
 def test_what_is_no_recipe_is_answered_with_the_nearest(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=r"hc18_unt: no such config file .did you mean hc18_unet"):
-        find_recipe(Path("hc18_unt"))
+    for name in ("hc18_unt", "hc18_unt.yaml", "hc18_unet.yml"):
+        with pytest.raises(ConfigError, match=rf"{name}: no such config file .did you mean hc18_u"):
+            find_recipe(Path(name))
     with pytest.raises(ConfigError, match="a folder; a config file or a recipe's name"):
         find_recipe(tmp_path)
     with pytest.raises(ConfigError, match="no such config file"):
