@@ -15,7 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from fetal_tf.cli.command_options import command_parser
-from fetal_tf.cli.launching import print_error
+from fetal_tf.cli.launching import print_error, unread
 from fetal_tf.edge.bundle.bundle import Bundle
 from fetal_tf.edge.bundle.net import open_net
 from fetal_tf.edge.bundle.prediction import Prediction, predict_file
@@ -95,7 +95,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stopped:
         print("interrupted; nothing more was written", file=sys.stderr)
         return exit_code(stopped)
-    report(outcome)
+    try:
+        report(outcome)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the table is whole
+        return unread()
     if outcome.stopped is not None:
         print(
             f"interrupted after {outcome.done} of {outcome.planned} images; --resume goes on with "

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -23,13 +24,17 @@ def run_command(story: Callable[[], int], interrupted: str, *, keras: bool = Tru
 
     Returns:
         That of `story`, 2 after a `FetalTFError`, 130 after Ctrl-C, 143 after SIGTERM, also where
-        C++ code has swallowed the signal or made another error of it.
+        C++ code has swallowed the signal or made another error of it; 141 where nobody reads the
+        output any more.
     """
     with noted_signals() as signals:
         try:
             if keras:
                 _begin()
             code = story()
+            sys.stdout.flush()
+        except BrokenPipeError:
+            return unread()
         except KeyboardInterrupt as stopped:
             signals.append(stopped)
         except FetalTFError as error:
@@ -51,6 +56,16 @@ def print_error(error: FetalTFError) -> int:
     """
     print(f"error: {printable_lines(str(error))}", file=sys.stderr)
     return 2
+
+
+def unread() -> int:
+    """End a command whose output goes to a reader that has gone, such as `head`.
+
+    Returns its exit code, 128 + SIGPIPE, as shells have it.
+    """
+    with open(os.devnull, "w") as nowhere:  # else the interpreter complains when it flushes
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
 
 
 def use_tensorflow_on_cpu() -> None:

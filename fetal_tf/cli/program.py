@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fetal_tf.cli.command_options import PROGRAM
-from fetal_tf.cli.launching import print_error
+from fetal_tf.cli.launching import print_error, unread
 from fetal_tf.edge.errors import FetalTFError, UsageError
 from fetal_tf.edge.extras import require
 from fetal_tf.version import __version__
@@ -51,16 +51,18 @@ COMMANDS: Mapping[str, Command] = {
 
 def run(argv: Sequence[str]) -> int:
     """Run `COMMAND OPTIONS…`; returns its exit code, 2 for an unknown command."""
-    if not argv or argv[0] in ("-h", "--help", "help"):
-        print(_overview())
-        return 0 if argv else 2
-    if argv[0] == "--version":
-        print(f"fetal_tf {__version__}")
-        return 0
     try:
+        if not argv or argv[0] in ("-h", "--help", "help"):
+            print(_overview(), flush=True)
+            return 0 if argv else 2
+        if argv[0] == "--version":
+            print(f"fetal_tf {__version__}", flush=True)
+            return 0
         return _dispatch(argv[0], argv[1:])
     except FetalTFError as error:
         return print_error(error)
+    except BrokenPipeError:
+        return unread()
 
 
 def _dispatch(name: str, options: Sequence[str]) -> int:

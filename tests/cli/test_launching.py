@@ -115,3 +115,27 @@ def test_other_errors_stay_what_they_are(capsys):
     assert capsys.readouterr().err == "error: no\n"
     with pytest.raises(ZeroDivisionError):
         run_command(fail, "", keras=False)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["--help"],
+        ["zoo"],
+        ["configs"],
+        ["predict", "zoo:hc18", "frame.png", "--out", "out", "--mm-per-pixel", "0.142"],
+    ],
+)
+def test_a_reader_that_has_gone_ends_a_command_without_a_word(command, tmp_path):
+    (tmp_path / "frame.png").write_bytes(Path("docs/phantom_frame.png").read_bytes())
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "fetal_tf", *command],
+        stdout=writer, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+    )  # fmt: skip
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+    if command[0] == "predict" and "--out" in command:
+        assert len((tmp_path / "out" / "measurements.csv").read_text().splitlines()) == 2
