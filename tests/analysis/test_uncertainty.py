@@ -397,9 +397,8 @@ def spots(tmp_path):
     """A frame with a square of its own gray at each landmark, as large as the network's frame."""
     from PIL import Image
 
-    image = np.resize(
-        np.uint8([0, 0, 10]), (HEIGHT, WIDTH)
-    )  # flat ones would be taken for a screen
+    stripes = np.where(np.arange(WIDTH) // 2 % 3 == 2, 10, 0)  # a flat one would be a screen
+    image = np.tile(stripes.astype(np.uint8), (HEIGHT, 1))
     for (x, y), level in zip(POINTS.astype(int), (250, 200, 150, 100), strict=True):
         image[y - 3 : y + 4, x - 3 : x + 4] = level
     path = tmp_path / "spots.png"

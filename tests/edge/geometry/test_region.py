@@ -67,9 +67,41 @@ def test_a_frame_without_a_screen_around_it_is_seen_whole(image):
     assert letterboxed(image, (64, 96, 1))[1].cropped is None
 
 
+def _window(screen):
+    """A bright line around the screen and one within it."""
+    height, width = screen.shape
+    cv2.rectangle(screen, (0, 0), (width - 1, height - 1), 255, 2)
+    return cv2.rectangle(screen, (15, 15), (width - 16, height - 16), 180, 2)
+
+
+def _noise(screen):
+    """As a photograph of a screen has it."""
+    added = np.random.default_rng(1).normal(0, 8, screen.shape)
+    return np.clip(screen + added, 0, 255).astype(np.uint8)
+
+
+def _jpeg(screen):
+    _, coded = cv2.imencode(".jpg", screen, [cv2.IMWRITE_JPEG_QUALITY, 30])
+    return cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE)
+
+
+def _bars(screen):
+    """Flat bars of other grays at the edges."""
+    screen[:30], screen[-30:] = 200, 120
+    return screen
+
+
+@pytest.mark.parametrize("disguise", [_window, _noise, _jpeg, _bars, with_menus])
+def test_a_screen_is_seldom_plain(disguise):
+    screen, expected = in_screen(speckle(), 2.5)
+    found = ultrasound_region(disguise(screen))
+    edges = [(r.top, r.left, r.top + r.height, r.left + r.width) for r in (found, expected)]
+    np.testing.assert_allclose(*edges, atol=2 * (max(screen.shape) / 128 + 1))
+
+
 def test_shadows_do_not_split_a_picture():
     picture = speckle()
-    picture[:, 130:170] = 0
+    picture[:, 142:158] = 0
     assert ultrasound_region(picture) is None
 
 
