@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fetal_tf.cli.command_options import PROGRAM, command_parser
 from fetal_tf.cli.launching import run_command
-from fetal_tf.edge.extras import require
+from fetal_tf.edge.extras import missing_modules
 
 _BASH = """_fetal_tf_recipes() {{ compgen -W "{recipes}" -- "$1"; compgen -f -- "$1"; }}
 _fetal_tf_bundles() {{ compgen -W "{bundles}" -- "$1"; compgen -d -- "$1"; }}
@@ -25,12 +25,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _completion(shell: str) -> int:
-    require("train")
     import shtab
 
     from fetal_tf.cli.program import program_parser
-    from fetal_tf.config.recipes import recipe_names
     from fetal_tf.edge.bundle.bundle import shelf_names
+
+    recipes = []
+    if not missing_modules("train"):  # without it no recipe can be used
+        from fetal_tf.config.recipes import recipe_names
+
+        recipes = recipe_names()
 
     program = program_parser()
     for action in _actions(program):
@@ -41,7 +45,7 @@ def _completion(shell: str) -> int:
         elif action.type is Path:
             action.complete = shtab.FILE  # type: ignore[attr-defined]
     words = {
-        "recipes": " ".join(recipe_names()),
+        "recipes": " ".join(recipes),
         "bundles": " ".join(f"zoo:{name}" for name in shelf_names()),
     }
     preamble = {"bash": _BASH.format(**words), "zsh": _ZSH.format(**words)}

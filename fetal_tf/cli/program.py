@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fetal_tf.cli.command_options import PROGRAM
 from fetal_tf.cli.launching import print_error, unread
 from fetal_tf.edge.errors import FetalTFError, UsageError
-from fetal_tf.edge.extras import require
+from fetal_tf.edge.extras import missing_modules, require
 from fetal_tf.version import __version__
 
 
@@ -83,14 +83,15 @@ def _dispatch(name: str, options: Sequence[str]) -> int:
 def program_parser() -> argparse.ArgumentParser:
     """One parser for the program with those of all commands, for completion and tests.
 
-    The training extra must be installed.
+    A command whose extra is not installed has no options in it.
     """
     parser = argparse.ArgumentParser(prog=PROGRAM)
     parser.add_argument("--version", action="store_true")
     commands = parser.add_subparsers(metavar="COMMAND")
     for name, command in COMMANDS.items():
-        own = importlib.import_module(command.module).parser()
-        commands.add_parser(name, parents=[own], add_help=False, help=command.summary)
+        usable = not (command.extra and missing_modules(command.extra))
+        own = [importlib.import_module(command.module).parser()] if usable else []
+        commands.add_parser(name, parents=own, add_help=False, help=command.summary)
     return parser
 
 

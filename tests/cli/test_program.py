@@ -17,6 +17,7 @@ from fetal_tf.config import recipes
 from fetal_tf.config.loading import load_config
 from fetal_tf.config.recipes import find_recipe, recipe_folder, recipe_head, recipe_names
 from fetal_tf.edge.errors import ConfigError
+from fetal_tf.edge.extras import EXTRAS
 from tests.edge.test_imports import BLOCKED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -205,3 +206,10 @@ def test_zsh_has_a_completion_too(capsys):
 
 def test_the_whole_program_has_one_parser():
     assert program_parser().parse_args(["zoo", "hc18"]).name == "hc18"
+
+
+def test_completion_of_a_base_install_has_what_can_be_used_there(monkeypatch, capsys):
+    monkeypatch.setitem(EXTRAS, "train", ("surely_not_installed",))
+    assert main(["completion", "bash"]) == 0
+    script = capsys.readouterr().out
+    assert "--mm-per-pixel" in script and "zoo:hc18" in script and "hc18_unet" not in script
