@@ -90,13 +90,14 @@ def test_the_tools_of_a_checkout_are_the_same_commands(name):
 
 
 def test_a_tablet_has_help_the_zoo_and_predict(tmp_path):
-    for arguments in (["--help"], ["zoo"], ["zoo", "hc18"], ["predict", "--help"]):
+    commands = (["--help"], ["zoo"], ["zoo", "hc18"], ["predict", "--help"], ["completion", "bash"])
+    for arguments in commands:
         done = on_a_tablet(*arguments, folder=tmp_path)
         assert done.returncode == 0, done.stderr
     assert "|ΔHC|" in on_a_tablet("zoo", folder=tmp_path).stdout
 
 
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"predict", "zoo"}))
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"predict", "zoo", "completion"}))
 def test_a_tablet_is_told_what_to_install_for_the_rest(tmp_path, name):
     (example,) = re.findall(r"^  \S.*? -m \S+ (.+)$", _help_of(name), re.MULTILINE)
     done = on_a_tablet(name, *shlex.split(example), folder=tmp_path)

@@ -151,7 +151,7 @@ def _only_file_column(path: Path, header: Sequence[str]) -> str:
     if len(found) != 1:
         raise DataError(
             f"{path}: one column that names the files is expected ({', '.join(_FILE_COLUMNS)}), "
-            f"found {_listed(found or header)}"
+            f"found {_listed(found or header)}. Columns are separated by commas."
         )
     return found[0]
 
