@@ -287,7 +287,8 @@ def test_the_page_warns_of_phantom_and_training_images_and_has_its_section(run, 
         "Anomaly scores against the seeded conditions: AUROC",
     ):
         assert title in text
-    pooled = read_json(evaluation / "summary.json")["pooled"]["csp_dice"]["value"]
+    held_out = read_json(evaluation / "summary.json")["seen"]["held_out"]
+    pooled = held_out["pooled"]["csp_dice"]["value"]
     assert f"CSP: Dice {pooled:.4f} pooled over all pixels" in text
 
 
