@@ -6,9 +6,9 @@ Runs without TensorFlow. Each row is in the table as soon as its image is measur
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from tqdm import tqdm
 from fetal_tf.cli.command_options import command_parser
 from fetal_tf.cli.launching import print_error, unread
 from fetal_tf.edge.bundle.bundle import Bundle
-from fetal_tf.edge.bundle.net import open_net
-from fetal_tf.edge.bundle.prediction import Prediction, predict_file
+from fetal_tf.edge.bundle.prediction import Prediction
 from fetal_tf.edge.bundle.results import Results, open_results, record_columns
 from fetal_tf.edge.bundle.seal import SEAL
+from fetal_tf.edge.bundle.workers import IMAGES_A_WORKER, Job, Task, measured, useful_workers
 from fetal_tf.edge.draw.painting import painter
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.flag import split_flags
@@ -38,16 +38,18 @@ EXIT_CODES = """exit codes:
   2         nothing could be done, or a row could not be written
   3         some files were broken, or pictures not written
   130, 143  Ctrl-C, SIGTERM: the table holds what was measured"""
+MAX_WORKERS = 256
 SHOWN = 10  # up to so many results are printed one by one; more are only in the table
 
 
 @dataclass
 class Outcome:
-    """What a command has done. Measurements hold maps of their image, so none is kept.
+    """What a command has done.
 
     Attributes:
         folder: of the results.
         planned: how many images there were to measure.
+        pictured: whether pictures were asked for.
         earlier: how many more had a row from before.
         counts: images that are measured, flagged among these, refused, broken, without a picture.
         texts: for the screen, of the first SHOWN images that were no broken files.
@@ -58,6 +60,7 @@ class Outcome:
 
     folder: Path
     planned: int
+    pictured: bool = True
     earlier: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     texts: list[str] = field(default_factory=list)
@@ -71,14 +74,14 @@ class Outcome:
 
     def add(self, prediction: Prediction) -> None:
         """Count an image."""
-        measurement = prediction.measurement
-        if measurement is None:
+        self.has_errors = self.has_errors or bool(prediction.error)
+        if prediction.broken:
             self.counts["broken"] += 1
             return
-        self.counts["refused" if measurement.refused else "measured"] += 1
-        self.counts["flagged"] += bool(measurement.flags) and not measurement.refused
-        self.counts["without a picture"] += prediction.overlay is None
-        doubts = (*measurement.flags, *split_flags(measurement.refused or ""))
+        self.counts["refused" if prediction.refused else "measured"] += 1
+        self.counts["flagged"] += bool(prediction.flags) and not prediction.refused
+        self.counts["without a picture"] += self.pictured and prediction.overlay is None
+        doubts = (*prediction.flags, *split_flags(prediction.refused or ""))
         self.flags.update({flag.code for flag in doubts})
         if len(self.texts) < SHOWN:
             self.texts.append(prediction.as_text(painter(sys.stdout)))
@@ -121,14 +124,10 @@ def predict(options: argparse.Namespace) -> Outcome:
             be written.
         KeyboardInterrupt: before the first image was measured or while the JSON was written.
     """
-    paths = image_paths(options.paths)
+    paths = image_paths(options.paths, recursive=options.recursive)
     sizes = read_pixel_sizes(options.pixel_size_csv).of(paths) if options.pixel_size_csv else {}
-    net = open_net(
-        options.bundle,
-        format=options.format,
-        convention=options.convention,
-        threads=options.threads,
-    )
+    job = Job(options.bundle, options.format, options.convention, options.threads, options.ga_weeks)
+    net = job.open()
     bundle, predictor, form = net.bundle, net.predictor, net.format
     for warning in bundle.warnings(form):
         print(printable(f"warning: {warning}"), file=sys.stderr)
@@ -141,17 +140,31 @@ def predict(options: argparse.Namespace) -> Outcome:
         overwrite=options.overwrite,
     ) as results:
         new = [path for path in paths if not results.knows(path)]
-        outcome = Outcome(results.folder, len(new), len(paths) - len(new))
-        names = dict(zip(paths, picture_names(paths, results.picture_names), strict=True))
-        pictures = {path: results.picture(names[path]) for path in new}
-        measure = partial(predict_file, bundle, predictor, ga_weeks=options.ga_weeks)
+        pictured = not options.no_overlays
+        outcome = Outcome(results.folder, len(new), pictured, len(paths) - len(new))
+        outcome.has_errors = results.errors_before
+        names = dict(zip(paths, picture_names(paths, results.pictures_before), strict=True))
+        tasks = [
+            Task(
+                path,
+                results.picture(names[path]) if pictured else None,
+                sizes.get(path, options.mm_per_pixel),
+            )
+            for path in new
+        ]
+        workers = min(options.workers or useful_workers(len(tasks)), max(1, len(tasks)))
         try:
-            _measure(options, measure, pictures, sizes, results, outcome)
+            with closing(measured(job, net, tasks, workers)) as predictions:
+                _record(predictions, options, sizes, results, outcome)
         except KeyboardInterrupt as stopped:
             if not outcome.done:
                 raise
             outcome.stopped = exit_code(stopped)
-        outcome.has_errors = any(row["error"] for row in results.table.rows)
+        except FetalTFError as error:
+            rows = results.table.count
+            raise FetalTFError(
+                f"{error} {rows} rows are whole; --resume goes on after them."
+            ) from error
         if options.json:
             results.write_json(bundle, form)
     return outcome
@@ -172,38 +185,31 @@ def _settings(options: argparse.Namespace, bundle: Bundle, form: str) -> dict[st
     }
 
 
-def _measure(
+def _record(
+    predictions: Iterable[Prediction],
     options: argparse.Namespace,
-    measure: Callable[..., Prediction],
-    pictures: Mapping[Path, Path],
     sizes: Mapping[Path, float],
     results: Results,
     outcome: Outcome,
 ) -> None:
-    """Measure every image that `pictures` has a place for; an interruption leaves what is done."""
-    with tqdm(pictures.items(), desc="measuring", unit="image", disable=None) as progress:
-        for path, picture in progress:
-            mm_per_pixel = sizes.get(path, options.mm_per_pixel)
-            prediction = measure(path, picture, mm_per_pixel)
+    """Write a row of each image as it is measured; an interruption leaves what is done."""
+    total, table = outcome.planned, options.pixel_size_csv
+    with tqdm(predictions, "measuring", total, unit="image", disable=None) as progress:
+        for prediction in progress:
             _append(results, prediction)
             outcome.add(prediction)
             if prediction.error:
-                what = "broken" if prediction.measurement is None else "no picture"
-                _say(f"{what}: {prediction.error}")
-            if prediction.measurement and options.pixel_size_csv and path not in sizes:
-                table = options.pixel_size_csv
-                _say(f"warning: {path}: no row in {table}, measured in pixels only")
+                _say(f"{'broken' if prediction.broken else 'no picture'}: {prediction.error}")
+            if table and not prediction.broken and prediction.path not in sizes:
+                _say(f"warning: {prediction.path}: no row in {table}, measured in pixels only")
 
 
 def _append(results: Results, prediction: Prediction) -> None:
     try:
         results.add(prediction)
-    except FetalTFError as error:
+    except FetalTFError:
         print(prediction.as_text())  # not lost even on a full disk
-        rows = len(results.table.rows)
-        raise FetalTFError(
-            f"{error} {rows} rows are whole; --resume goes on after them."
-        ) from error
+        raise
 
 
 def _say(text: str) -> None:
@@ -229,7 +235,8 @@ def report(outcome: Outcome) -> None:
     if outcome.done > SHOWN:
         for code, images in outcome.flags.most_common():
             print(f"    {code} {images}")
-    print(f"table: {printable(str(outcome.folder / TABLE))}, pictures: {OVERLAYS}/ beside it")
+    beside = f", pictures: {OVERLAYS}/ beside it" if outcome.pictured else ""
+    print(f"table: {printable(str(outcome.folder / TABLE))}{beside}")
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -297,6 +304,19 @@ def parser() -> argparse.ArgumentParser:
     again.add_argument(
         "--overwrite", action="store_true", help="begin anew where DIR holds a table"
     )
+    command.add_argument(
+        "--workers",
+        type=_argument(_workers),
+        metavar="N",
+        help="processes that measure, each with its own net (default: one for each core, fewer "
+        f"for fewer than {IMAGES_A_WORKER} images each); the rows and their order are the same",
+    )
+    command.add_argument(
+        "--recursive", action="store_true", help="images in the subfolders of folders as well"
+    )
+    command.add_argument(
+        "--no-overlays", action="store_true", help="write the table and no pictures"
+    )
     command.add_argument("--json", action="store_true", help="write measurements.json as well")
     return command
 
@@ -321,8 +341,16 @@ def _ga_weeks(text: str) -> float:
 
 
 def _threads(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_THREADS:
-        raise ValueError(f"threads from 1 to {MAX_THREADS} are expected, not {text!r}")
+    return _whole(text, "threads", MAX_THREADS)
+
+
+def _workers(text: str) -> int:
+    return _whole(text, "workers", MAX_WORKERS)
+
+
+def _whole(text: str, what: str, most: int) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise ValueError(f"{what} from 1 to {most} are expected, not {text!r}")
     return int(text)
 
 

@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import pickle
 import weakref
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 import fetal_tf
-import fetal_tf.predict as predict_module
+import fetal_tf.edge.bundle.workers as workers_module
 from fetal_tf.edge.io.images import write_png
 from fetal_tf.predict import main
 from tests.edge.bundle.tiny_bundle import bright_head, seal, tflite_models, write_bundle
@@ -296,7 +297,7 @@ def test_a_picture_that_cannot_be_written_costs_no_measurement(place, capsys):
 
 @pytest.mark.parametrize("done", [0, 1])
 def test_an_interruption_leaves_the_table_of_what_is_done(place, capsys, monkeypatch, done):
-    real, calls = predict_module.predict_file, []
+    real, calls = workers_module.predict_file, []
 
     def interrupted(*arguments, **named):
         calls.append(arguments)
@@ -304,7 +305,7 @@ def test_an_interruption_leaves_the_table_of_what_is_done(place, capsys, monkeyp
             raise KeyboardInterrupt
         return real(*arguments, **named)
 
-    monkeypatch.setattr(predict_module, "predict_file", interrupted)
+    monkeypatch.setattr(workers_module, "predict_file", interrupted)
     assert main(["bundle", "scans", "--json"]) == 130
     said = capsys.readouterr().err
     assert said.startswith("interrupted") and said.count("\n") == 1
@@ -318,15 +319,16 @@ def test_an_interruption_leaves_the_table_of_what_is_done(place, capsys, monkeyp
 
 
 def test_no_measurement_with_its_maps_stays_in_memory(place, monkeypatch):
-    real, made = predict_module.predict_file, []
+    real, made = workers_module.predict_file, []
 
     def watched(*arguments, **named):
         assert sum(reference() is not None for reference in made) <= 1
         prediction = real(*arguments, **named)
-        made.append(weakref.ref(prediction.measurement))
+        made.append(weakref.ref(prediction))
+        assert len(pickle.dumps(prediction)) < 10_000, "no map of its image"
         return prediction
 
-    monkeypatch.setattr(predict_module, "predict_file", watched)
+    monkeypatch.setattr(workers_module, "predict_file", watched)
     assert main(["bundle", "scans", "c.jpg"]) == 0
     assert len(made) == 3
 

@@ -22,7 +22,8 @@ MM = ["--mm-per-pixel", "0.8"]
 # The command; it measures two images, then waits to be ended.
 BLOCKED = """
 import sys
-import fetal_tf.predict as module
+import fetal_tf.edge.bundle.workers as module
+from fetal_tf.predict import main
 
 measure, calls = module.predict_file, []
 
@@ -34,7 +35,7 @@ def blocked(*arguments, **named):
     return measure(*arguments, **named)
 
 module.predict_file = blocked
-sys.exit(module.main(sys.argv[1:]))
+sys.exit(main(sys.argv[1:]))
 """
 
 

@@ -2,15 +2,16 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from fetal_tf.edge.bundle.bundle import Bundle
-from fetal_tf.edge.bundle.measurers import Measurement
 from fetal_tf.edge.draw.legend import ALARM, TEXT, Color, as_lines
 from fetal_tf.edge.errors import cause_of
-from fetal_tf.edge.flag import split_flags
+from fetal_tf.edge.flag import Flag, split_flags
 from fetal_tf.edge.inference.predictor import Predictor
 from fetal_tf.edge.io.foreign_text import printable
 from fetal_tf.edge.io.images import read_frame, write_png
@@ -22,21 +23,32 @@ _FLAGS = ("flags", "notes", "refused")
 
 @dataclass(frozen=True)
 class Prediction:
-    """The result of one input file: measurement and picture, or why there is none.
+    """The result of one input file: what was measured and the picture, or why there is none.
+
+    It holds no map of its image: thousands fit into memory, and processes pass them on.
 
     Attributes:
         path: as named by the user.
-        measurement: None where the file could not be read.
+        record: the measurement's `as_record()`; None where the file could not be read.
+        flags: of the measurement.
+        refused: why there is no measurement, or None.
         overlay: the picture, None where there is none.
         error: why the file could not be read or its picture not be written, or an empty string.
         lines: what the picture says, each with its colour.
     """
 
     path: Path
-    measurement: Measurement | None = None
+    record: Mapping[str, float | str | None] | None = None
+    flags: tuple[Flag, ...] = ()
+    refused: str | None = None
     overlay: Path | None = None
     error: str = ""
     lines: tuple[tuple[str, Color], ...] = ()
+
+    @property
+    def broken(self) -> bool:
+        """Whether the file could not be read."""
+        return self.record is None
 
     def as_text(self, paint: Callable[[str, Color], str] = lambda text, color: text) -> str:
         """What the picture says, for the screen: a line for the file, and one for each doubt.
@@ -54,11 +66,11 @@ def predict_file(
     bundle: Bundle,
     predictor: Predictor,
     path: Path,
-    overlay: Path,
+    overlay: Path | None,
     mm_per_pixel: float | None,
     ga_weeks: float | None = None,
 ) -> Prediction:
-    """Measure one image and write its picture; errors are kept in the prediction.
+    """Measure one image and write its picture `overlay`, unless that is None.
 
     A broken image has no measurement. If only its picture cannot be written, it has one. No error
     is raised, not even an unexpected one: one image never costs the others.
@@ -68,34 +80,40 @@ def predict_file(
         measurement = bundle.measure(predictor, frame.gray, mm_per_pixel, ga_weeks, frame.notes)
     except Exception as error:
         return Prediction(path, error=cause_of(error, path))
-    lines: tuple[tuple[str, Color], ...] = ()
+    flags, refused = measurement.flags, measurement.refused
+    found = Prediction(path, measurement.as_record(), flags, refused)
     try:
-        lines = tuple(as_lines(bundle.measurer.legend(measurement)))
+        found = replace(found, lines=tuple(as_lines(bundle.measurer.legend(measurement))))
+        if overlay is None:
+            return found
         write_png(overlay, bundle.measurer.draw(frame.gray, measurement))
     except Exception as error:
-        return Prediction(path, measurement, error=cause_of(error, path), lines=lines)
-    return Prediction(path, measurement, overlay, lines=lines)
+        return replace(found, error=cause_of(error, path))
+    return replace(found, overlay=overlay)
 
 
 def table_row(prediction: Prediction, folder: Path) -> dict[str, float | str | None]:
     """The row of an input: file, picture as seen from `folder`, the measurement's record, error."""
-    picture, measurement = prediction.overlay, prediction.measurement
+    picture = prediction.overlay
     return {
         "file": str(prediction.path),
         "overlay": None if picture is None else picture.relative_to(folder).as_posix(),
-        **({} if measurement is None else measurement.as_record()),
+        **(prediction.record or {}),
         "error": prediction.error,
     }
 
 
-def json_text(rows: Iterable[Mapping[str, str]], bundle: Bundle, format_name: str) -> str:
+def json_parts(
+    rows: Iterable[Mapping[str, str]], columns: Iterable[str], bundle: Bundle, format_name: str
+) -> Iterator[str]:
     """A table's rows as JSON, with what measured them and the unit of every number.
 
     Flags, notes and the refusal are lists of objects with `code` and `message`. Unknown values are
     null.
+
+    Yields:
+        The text in parts, one for each row, so that no more than a row is in memory.
     """
-    measurements = [{name: _value(name, cell) for name, cell in row.items()} for row in rows]
-    names = dict.fromkeys(name for row in measurements for name in row)
     settings, gate = bundle.measurement_settings, bundle.gate
     tree = {
         "bundle": bundle.name,
@@ -109,10 +127,19 @@ def json_text(rows: Iterable[Mapping[str, str]], bundle: Bundle, format_name: st
         "gate": None if gate is None else gate.name,
         "measured_by_fetal_tf": __version__,
         "convention": settings.get("convention") or "outline",
-        "units": units_of(names),
-        "measurements": measurements,
+        "units": units_of(columns),
     }
-    return json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    yield _json(tree).removesuffix("\n}") + ',\n  "measurements": ['
+    between = "\n"
+    for row in rows:
+        values = {name: _value(name, cell) for name, cell in row.items()}
+        yield between + textwrap.indent(_json(values), "    ")
+        between = ",\n"
+    yield "\n  ]\n}\n"
+
+
+def _json(tree: Mapping[str, Any]) -> str:
+    return json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _value(column: str, cell: str) -> float | str | list[dict[str, str]] | None:

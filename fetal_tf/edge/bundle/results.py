@@ -17,10 +17,15 @@ from typing import Any
 import numpy as np
 
 from fetal_tf.edge.bundle.bundle import Bundle
-from fetal_tf.edge.bundle.prediction import Prediction, json_text, table_row
+from fetal_tf.edge.bundle.prediction import Prediction, json_parts, table_row
 from fetal_tf.edge.errors import DataError, FetalTFError
 from fetal_tf.edge.inference.predictor import Predictor
-from fetal_tf.edge.io.files import make_writable_folder, remove_leftovers, write_text_atomic
+from fetal_tf.edge.io.files import (
+    make_writable_folder,
+    remove_leftovers,
+    replaced_atomically,
+    write_text_atomic,
+)
 from fetal_tf.edge.io.folders import new_folder
 from fetal_tf.edge.io.foreign_text import printable
 from fetal_tf.edge.io.growing_table import GrowingTable
@@ -40,11 +45,15 @@ class Results:
         folder: where they are.
         table: the rows.
         before: the real paths of the files that had a row when the command began.
+        pictures_before: the names of the pictures that these rows have.
+        errors_before: whether one of these rows has an error.
     """
 
     folder: Path
     table: GrowingTable
     before: frozenset[str] = frozenset()
+    pictures_before: frozenset[str] = frozenset()
+    errors_before: bool = False
 
     def knows(self, path: Path) -> bool:
         """Whether a file has a row from before."""
@@ -57,24 +66,21 @@ class Results:
     def picture(self, name: str) -> Path:
         return self.folder / OVERLAYS / name
 
-    @property
-    def picture_names(self) -> list[str]:
-        """Names of the pictures that rows have."""
-        return [Path(row["overlay"]).name for row in self.table.rows if row["overlay"]]
-
     def write_json(self, bundle: Bundle, format_name: str) -> None:
         """All rows as `measurements.json`.
 
         Raises:
             FetalTFError: it cannot be written, or a row from before was changed by hand.
         """
-        try:
-            text = json_text(self.table.rows, bundle, format_name)
-        except ValueError as error:
-            raise DataError(
-                f"{self.table.path}: was changed, so there is no JSON: {error}"
-            ) from error
-        write_text_atomic(self.folder / JSON, text)
+        parts = json_parts(self.table.rows(), self.table.columns, bundle, format_name)
+        with replaced_atomically(self.folder / JSON) as temporary:
+            try:
+                with temporary.open("w", encoding="utf-8", newline="") as file:
+                    file.writelines(parts)
+            except ValueError as error:
+                raise DataError(
+                    f"{self.table.path}: was changed, so there is no JSON: {error}"
+                ) from error
 
 
 @contextmanager
@@ -119,7 +125,7 @@ def open_results(
         try:
             yield results
         finally:
-            if not results.table.rows:
+            if not results.table.count:
                 for name in (TABLE, SETTINGS):
                     (out / name).unlink(missing_ok=True)
 
@@ -150,7 +156,12 @@ def _resumed(out: Path, settings: Mapping[str, Any], columns: Sequence[str]) -> 
             "with --resume, or use --overwrite or another folder."
         )
     table = GrowingTable.reopen(out / TABLE, columns)
-    return Results(out, table, frozenset(_real(folder / row["file"]) for row in table.rows))
+    files, pictures, errors = set(), set(), False
+    for row in table.rows():
+        files.add(_real(folder / row["file"]))
+        pictures.add(Path(row["overlay"]).name)
+        errors = errors or bool(row["error"])
+    return Results(out, table, frozenset(files), frozenset(pictures - {""}), errors)
 
 
 def _real(path: Path) -> str:

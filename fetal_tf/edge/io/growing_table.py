@@ -4,7 +4,7 @@ import csv
 import errno
 import io
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,21 +14,21 @@ from fetal_tf.edge.io.files import unwritable, write_text_atomic
 from fetal_tf.edge.io.foreign_text import as_cell, of_cell, printable
 
 
-@dataclass(frozen=True)
+@dataclass
 class GrowingTable:
-    """A table on disk and its rows.
+    """A table on disk. Its rows are in the file alone, so that a long one takes no memory.
 
     A row is one line of the file: texts are made `printable`, so that none has a line end.
 
     Attributes:
         path: the file.
         columns: its header.
-        rows: all rows in the file, as texts by column.
+        count: how many rows it has.
     """
 
     path: Path
     columns: tuple[str, ...]
-    rows: list[dict[str, str]]
+    count: int = 0
 
     @classmethod
     def begin(cls, path: Path, columns: Sequence[str]) -> "GrowingTable":
@@ -38,7 +38,7 @@ class GrowingTable:
             FetalTFError: it cannot be written.
         """
         write_text_atomic(path, _line(columns))
-        return cls(path, tuple(columns), [])
+        return cls(path, tuple(columns))
 
     @classmethod
     def reopen(cls, path: Path, columns: Sequence[str]) -> "GrowingTable":
@@ -47,23 +47,33 @@ class GrowingTable:
         Raises:
             DataError: it cannot be read, has other columns, or a row of another length.
         """
+        table = cls(path, tuple(columns))
+        table.count = sum(1 for _ in table.rows())
+        size, whole = path.stat().st_size, _whole_bytes(path)
+        if whole < size:
+            os.truncate(path, whole)
+        return table
+
+    def rows(self) -> Iterator[dict[str, str]]:
+        """The rows in the file, as texts by column, but for one that is not whole.
+
+        Raises:
+            DataError: it cannot be read, has other columns, or a row of another length.
+        """
         try:
-            data = path.read_bytes()
-            whole = data[: data.rfind(b"\n") + 1]
-            lines = list(csv.reader(io.StringIO(whole.decode(), newline=""), strict=True))
+            with self.path.open(encoding="utf-8", newline="") as file:
+                lines = csv.reader((line for line in file if line.endswith("\n")), strict=True)
+                if next(lines, None) != list(self.columns):
+                    raise DataError(f"{self.path}: has other columns than this command writes")
+                for number, cells in enumerate(lines, start=2):
+                    if len(cells) != len(self.columns):
+                        raise DataError(
+                            f"{self.path}: line {number} has {len(cells)} cells, "
+                            f"{len(self.columns)} are expected"
+                        )
+                    yield dict(zip(self.columns, map(of_cell, cells), strict=True))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"{path}: cannot be gone on with: {error}") from error
-        if not lines or lines[0] != list(columns):
-            raise DataError(f"{path}: has other columns than this command writes")
-        for number, cells in enumerate(lines[1:], start=2):
-            if len(cells) != len(columns):
-                raise DataError(
-                    f"{path}: line {number} has {len(cells)} cells, {len(columns)} are expected"
-                )
-        if len(whole) < len(data):
-            os.truncate(path, len(whole))
-        rows = [dict(zip(columns, map(of_cell, cells), strict=True)) for cells in lines[1:]]
-        return cls(path, tuple(columns), rows)
+            raise DataError(f"{self.path}: cannot be gone on with: {error}") from error
 
     def append(self, row: Mapping[str, float | str | None]) -> None:
         """Add a row; it is on the disk when this returns. Missing cells are empty.
@@ -73,8 +83,7 @@ class GrowingTable:
         Raises:
             FetalTFError: it cannot be written; the file is as it was before.
         """
-        texts = {name: _text(row.get(name)) for name in self.columns}
-        line = _line(as_cell(text) for text in texts.values()).encode()
+        line = _line(as_cell(_text(row.get(name))) for name in self.columns).encode()
         try:
             with self.path.open("rb+", buffering=0) as file:
                 end = file.seek(0, os.SEEK_END)
@@ -88,7 +97,20 @@ class GrowingTable:
                     raise
         except OSError as error:
             raise unwritable(self.path, error) from error
-        self.rows.append(texts)
+        self.count += 1
+
+
+def _whole_bytes(path: Path) -> int:
+    """How many bytes of a file lie before its last line end, and with it."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - io.DEFAULT_BUFFER_SIZE)
+            file.seek(start)
+            if (last := file.read(end - start).rfind(b"\n")) >= 0:
+                return start + last + 1
+            end = start
+    return 0
 
 
 def _text(value: float | str | None) -> str:

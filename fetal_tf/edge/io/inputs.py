@@ -3,8 +3,9 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Never
 
 from fetal_tf.edge.errors import ImageError
 from fetal_tf.edge.io.foreign_text import printable
@@ -16,8 +17,10 @@ _ANNOTATION = "_annotation"  # HC18 keeps its masks beside its images
 _MAX_STEM_BYTES = 255 - len("..01234567.png")
 
 
-def image_paths(references: Iterable[str]) -> list[Path]:
-    """Expand files, folders (their images, without subfolders) and globs to a list without repeats.
+def image_paths(references: Iterable[str], *, recursive: bool = False) -> list[Path]:
+    """Expand files, folders (their images) and globs to a list without repeats.
+
+    With `recursive` a folder's subfolders count as well, but for hidden ones.
 
     A named file is always taken; if it is missing or no image, reading it will fail. Folders and
     globs give only names with an image's suffix, without HC18's `…_Annotation.png` and without
@@ -28,24 +31,27 @@ def image_paths(references: Iterable[str]) -> list[Path]:
     """
     found: dict[str, Path] = {}
     for reference in references:
-        for path in _expanded(reference):
+        for path in _expanded(reference, recursive):
             # Not Path.resolve, nor Path.is_file below: they raise for a name too long or a loop of
             # links, which is that file's error when it is read.
             found.setdefault(os.path.realpath(path), path)
     return list(found.values())
 
 
-def _expanded(reference: str) -> list[Path]:
+def _expanded(reference: str, recursive: bool) -> list[Path]:
     path = Path(reference)
     if os.path.isdir(path):
         try:
-            images = _images(path.iterdir())
+            images = _images(_below(path) if recursive else path.iterdir())
         except OSError as error:
-            raise ImageError(f"{reference}: cannot be listed: {error.strerror or error}") from error
-        if not images:
             raise ImageError(
-                f"{reference}: no image in this folder ({', '.join(IMAGE_SUFFIXES)}); "
-                f"for subfolders name '{path / '**' / '*.png'}'"
+                f"{error.filename or reference}: cannot be listed: {error.strerror or error}"
+            ) from error
+        if not images:
+            where = "in this folder or below" if recursive else "in this folder"
+            way_out = "" if recursive else "; --recursive looks into its subfolders"
+            raise ImageError(
+                f"{reference}: no image {where} ({', '.join(IMAGE_SUFFIXES)}){way_out}"
             )
         return images
     if os.path.exists(path) or not glob.has_magic(reference):
@@ -54,6 +60,17 @@ def _expanded(reference: str) -> list[Path]:
     if not images:
         raise ImageError(f"{reference}: no image matches ({', '.join(IMAGE_SUFFIXES)})")
     return images
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """All files below a folder, those of hidden folders left out; links to folders are no way."""
+
+    def stop(error: OSError) -> Never:
+        raise error
+
+    for place, folders, files in os.walk(folder, onerror=stop):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(place, name) for name in files)
 
 
 def _images(paths: Iterable[Path]) -> list[Path]:

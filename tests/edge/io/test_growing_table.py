@@ -24,7 +24,7 @@ def test_each_row_is_a_line_at_once(started):
     started.append({"file": "=a,b.png", "hc_mm": 265.123456})
     started.append({"error": "two\nlines"})
     assert started.path.read_text().splitlines()[1:] == ['"\'=a,b.png",265.123,', r",,two\nlines"]
-    assert GrowingTable.reopen(started.path, COLUMNS) == started
+    assert GrowingTable.reopen(started.path, COLUMNS) == started and started.count == 2
 
 
 @given(st.lists(st.text(st.characters(codec=None))))
@@ -33,7 +33,7 @@ def test_rows_come_back(tmp_path_factory, texts):
     for text in texts:
         table.append({"file": text, "error": text})
     again = GrowingTable.reopen(table.path, COLUMNS)
-    assert again == table and [row["file"] for row in again.rows] == list(map(printable, texts))
+    assert again == table and [row["file"] for row in again.rows()] == list(map(printable, texts))
 
 
 def test_a_row_without_space_leaves_the_table_as_it_was(started, monkeypatch):
@@ -48,7 +48,7 @@ def test_a_row_without_space_leaves_the_table_as_it_was(started, monkeypatch):
         started.append({"file": "b"})
     assert started.path.read_bytes() == before
     started.append({"file": "c"})
-    assert [row["file"] for row in GrowingTable.reopen(started.path, COLUMNS).rows] == ["a", "c"]
+    assert [row["file"] for row in GrowingTable.reopen(started.path, COLUMNS).rows()] == ["a", "c"]
 
 
 def test_a_table_that_was_taken_away_is_not_begun_anew(started):
@@ -64,7 +64,7 @@ def test_a_row_that_was_cut_off_is_gone(started, cut):
     started.append({"file": "second", "error": "x"})
     started.path.write_bytes(started.path.read_bytes()[:-cut])
     again = GrowingTable.reopen(started.path, COLUMNS)
-    assert [row["file"] for row in again.rows] == ["first"]
+    assert [row["file"] for row in again.rows()] == ["first"]
     again.append({"file": "third"})
     assert started.path.read_text() == "file,hc_mm,error\nfirst,1.0,\nthird,,\n"
 
