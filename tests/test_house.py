@@ -31,6 +31,7 @@ FLOORS = [
     "fetal_tf.analysis",
     "fetal_tf.reporting",
     "fetal_tf.exporting",
+    "fetal_tf.benchmarks",
     "fetal_tf.cli",
     "fetal_tf.train",
     "fetal_tf.evaluate",

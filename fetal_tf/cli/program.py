@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, Command] = {
     "uncertainty": Command("fetal_tf.cli.uncertainty", "error against spread over folds and views"),
     "plane-gate": Command("fetal_tf.cli.plane_gate", "how well an autoencoder tells planes apart"),
     "pareto": Command("fetal_tf.cli.pareto", "plot accuracy against size and time"),
+    "benchmark": Command("fetal_tf.cli.benchmark", "measure speed and memory"),
     "mlflow-upload": Command("fetal_tf.cli.mlflow_upload", "bring a run to MLflow later"),
     "completion": Command("fetal_tf.cli.completion", "print completion for bash or zsh"),
 }

@@ -1,0 +1,1 @@
+"""Speed and memory of whole commands, as ratios within one run."""

@@ -1,0 +1,119 @@
+"""Measure speed and memory of whole commands, as ratios within one run."""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from fetal_tf.cli.command_options import command_parser
+from fetal_tf.cli.launching import run_command
+
+PHANTOMS = 24
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command. Returns 0, or 2 with one line on stderr."""
+    args = parser().parse_args(argv)
+    return run_command(lambda: args.run(args), "nothing was written", keras=False)
+
+
+def _predict(args: argparse.Namespace) -> int:
+    import statistics
+
+    from fetal_tf.benchmarks.prediction import (
+        Way,
+        copies,
+        predict_cost,
+        shares,
+        stage_times_ms,
+        throughput,
+    )
+    from fetal_tf.edge.bundle.net import open_net
+    from fetal_tf.edge.io.inputs import image_paths
+    from fetal_tf.reporting.text.table import text_table
+    from fetal_tf.scores.wording import DASH
+
+    net = open_net(args.bundle)
+    with _frames(args.paths, image_paths) as frames:
+        times = stage_times_ms(net, frames, args.rounds)
+        part = shares(times)
+        print(f"a frame of {args.bundle}, {net.format}, one thread; medians, {len(frames)} frames")
+        rows = [[name, f"{times[name]:.2f}", f"{part[name]:.0%}"] for name in times]
+        print(text_table([["stage", "ms", "share"], *rows], rule=True), end="\n\n")
+
+        ways = [Way(n, pictures) for pictures in (True, False) for n in args.workers]
+        with copies(frames, args.images) as folder:
+            costs = throughput(args.bundle, folder, ways, args.rounds)
+        speed = {w: statistics.median(c.frames_per_second for c in costs[w]) for w in ways}
+        rows = [
+            [str(way), f"{speed[way]:.1f}", f"{speed[way] / speed[ways[0]]:.2f}"] for way in ways
+        ]
+        print(f"predict, {args.images} frames, start-up included; medians of {args.rounds} rounds")
+        print(text_table([["way", "frames/s", "to the first"], *rows], rule=True), end="\n\n")
+
+        if args.memory:
+            print("memory at its highest, MiB, without pictures")
+            rows = []
+            for count in args.memory:
+                with copies(frames, count) as folder:
+                    found = [predict_cost(args.bundle, folder, Way(n, False)) for n in args.workers]
+                for n, cost in zip(args.workers, found, strict=True):
+                    peaks = [cost.peak_mib, *([cost.worker_peak_mib] if n > 1 else [])]
+                    cells = [f"{peak:.0f}" for peak in peaks] + [DASH] * (2 - len(peaks))
+                    rows.append([f"{n}", f"{count}", *cells])
+            header = ["workers", "frames", "the command", "a worker"]
+            print(text_table([header, *rows], rule=True))
+    return 0
+
+
+@contextmanager
+def _frames(paths: Sequence[str], expand) -> Iterator[list[Path]]:
+    """The frames that are named, else phantoms."""
+    if paths:
+        yield expand(paths)
+        return
+    from fetal_tf.edge.extras import require
+
+    require("train")
+    from fetal_tf.data.phantom.writing import write_phantom
+
+    with tempfile.TemporaryDirectory(prefix="fetal_tf-phantom-") as name:
+        root = Path(name) / "hc18"
+        write_phantom("hc18", root, count=PHANTOMS, seed=0)
+        print("PHANTOM frames; their content says nothing about patients")
+        yield expand([str(root / "training_set")])
+
+
+def _counts(text: str) -> list[int]:
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or min(found) < 1:
+        raise argparse.ArgumentTypeError(f"numbers from 1 on are expected, as 1,2; found {text!r}")
+    return found
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of the command."""
+    command = command_parser(
+        "python -m fetal_tf.cli.benchmark", __doc__, "predict zoo:hc18 --images 200"
+    )
+    kinds = command.add_subparsers(metavar="WHAT", required=True)
+    predict = kinds.add_parser("predict", help="frames a second, stages of a frame, memory")
+    predict.set_defaults(run=_predict)
+    predict.add_argument("bundle", metavar="BUNDLE", help="folder of a bundle, a run, or zoo:NAME")
+    predict.add_argument("paths", metavar="PATH", nargs="*", help="frames (default: phantoms)")
+    predict.add_argument("--images", type=int, default=400, metavar="N", help="frames to measure")
+    predict.add_argument("--rounds", type=int, default=3, metavar="N", help="repetitions, in turns")
+    predict.add_argument("--workers", type=_counts, default=[1, 2], metavar="N,…")
+    predict.add_argument(
+        "--memory", type=_counts, metavar="N,…", help="numbers of frames to measure memory at"
+    )
+    return command
+
+
+if __name__ == "__main__":
+    sys.exit(main())
