@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fetal_tf.cli.command_options import command_parser
 from fetal_tf.cli.launching import run_command
+from fetal_tf.edge.extras import require
 
 PHANTOMS = 24
 
@@ -20,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
+    require("train")
     import statistics
 
     from fetal_tf.benchmarks.prediction import (
@@ -74,9 +76,6 @@ def _frames(paths: Sequence[str], expand) -> Iterator[list[Path]]:
     if paths:
         yield expand(paths)
         return
-    from fetal_tf.edge.extras import require
-
-    require("train")
     from fetal_tf.data.phantom.writing import write_phantom
 
     with tempfile.TemporaryDirectory(prefix="fetal_tf-phantom-") as name:

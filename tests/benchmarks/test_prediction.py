@@ -1,4 +1,4 @@
-"""The benchmark of `predict`: it measures what it says, and memory does not grow with the frames."""
+"""The benchmark of `predict`: it measures what it says; memory does not grow with the frames."""
 
 import pytest
 
