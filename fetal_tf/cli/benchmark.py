@@ -17,7 +17,7 @@ PHANTOMS = 24
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Returns 0, or 2 with one line on stderr."""
     args = parser().parse_args(argv)
-    return run_command(lambda: args.run(args), "nothing was written", keras=False)
+    return run_command(lambda: args.run(args), "nothing was written", keras=args.keras)
 
 
 def _predict(args: argparse.Namespace) -> int:
@@ -70,6 +70,52 @@ def _predict(args: argparse.Namespace) -> int:
     return 0
 
 
+def _pipeline(args: argparse.Namespace) -> int:
+    import statistics
+
+    from fetal_tf.benchmarks.pipeline import (
+        pipeline_seconds,
+        stage_seconds,
+        step_times,
+        transform_seconds,
+    )
+    from fetal_tf.config.loading import load_config
+    from fetal_tf.experiment import open_experiment
+    from fetal_tf.reporting.text.table import text_table
+    from fetal_tf.training.frames import load_frames
+
+    config = load_config(args.config, args.set)
+    experiment = open_experiment(config)
+    frames = load_frames(experiment)
+    batch = config.train.batch_size
+
+    stages = stage_seconds(experiment, frames.train, args.frames)
+    rows = [[name, f"{1000 * s:.2f}", f"{1 / s:.0f}"] for name, s in stages.items()]
+    print("one thread; medians")
+    print(text_table([["stage", "ms a frame", "frames/s"], *rows], rule=True), end="\n\n")
+
+    costs = transform_seconds(experiment, frames.train, args.frames)
+    rows = [[name, f"{1000 * seconds:.2f}"] for name, seconds in costs.items()]
+    print("augmentations, the dearest first; means, with their probabilities")
+    print(text_table([["augmentation", "ms a frame"], *rows], rule=True), end="\n\n")
+
+    alone = pipeline_seconds(experiment, frames, args.steps)
+    times = step_times(experiment, frames, args.steps, args.rounds)
+    cached, real = (statistics.median(each) for each in (times.cached, times.real))
+    print(f"{config.name}: steps of {batch} frames, {args.rounds} rounds of {args.steps} in turns")
+    rows = [
+        ["a step on a batch that is kept", f"{1000 * cached:.1f} ms"],
+        ["a step with the pipeline", f"{1000 * real:.1f} ms"],
+        ["the pipeline adds", f"{times.added:.1%}"],
+        ["of its time a step waits", f"{times.waiting:.1%}"],
+        ["the pipeline alone", f"{1 / alone:.0f} frames/s"],
+        ["the net trains", f"{batch / cached:.0f} frames/s"],
+        ["the pipeline alone is faster", f"{cached / batch / alone:.1f} times"],
+    ]
+    print(text_table([["", ""], *rows]))
+    return 0
+
+
 @contextmanager
 def _frames(paths: Sequence[str], expand) -> Iterator[list[Path]]:
     """The frames that are named, else phantoms."""
@@ -102,7 +148,7 @@ def parser() -> argparse.ArgumentParser:
     )
     kinds = command.add_subparsers(metavar="WHAT", required=True)
     predict = kinds.add_parser("predict", help="frames a second, stages of a frame, memory")
-    predict.set_defaults(run=_predict)
+    predict.set_defaults(run=_predict, keras=False)
     predict.add_argument("bundle", metavar="BUNDLE", help="folder of a bundle, a run, or zoo:NAME")
     predict.add_argument("paths", metavar="PATH", nargs="*", help="frames (default: phantoms)")
     predict.add_argument("--images", type=int, default=400, metavar="N", help="frames to measure")
@@ -110,6 +156,17 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("--workers", type=_counts, default=[1, 2], metavar="N,…")
     predict.add_argument(
         "--memory", type=_counts, metavar="N,…", help="numbers of frames to measure memory at"
+    )
+    pipeline = kinds.add_parser("pipeline", help="the input of training, stage by stage")
+    pipeline.set_defaults(run=_pipeline, keras=True)
+    pipeline.add_argument("--config", type=Path, required=True, help="YAML file, or a recipe")
+    pipeline.add_argument(
+        "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override a key"
+    )
+    pipeline.add_argument("--frames", type=int, default=200, metavar="N", help="for the stages")
+    pipeline.add_argument("--steps", type=int, default=20, metavar="N", help="of a round")
+    pipeline.add_argument(
+        "--rounds", type=int, default=3, metavar="N", help="repetitions, in turns"
     )
     return command
 
