@@ -4,13 +4,14 @@ Runs without TensorFlow. Each row is in the table as soon as its image is measur
 """
 
 import argparse
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -26,13 +27,14 @@ from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.flag import split_flags
 from fetal_tf.edge.inference.runtimes import MAX_THREADS
 from fetal_tf.edge.io.files import sha256_of
-from fetal_tf.edge.io.foreign_text import printable
+from fetal_tf.edge.io.foreign_text import plain_float, printable
 from fetal_tf.edge.io.inputs import OVERLAYS, TABLE, image_paths, picture_names
 from fetal_tf.edge.io.pixel_sizes import parse_mm_per_pixel, read_pixel_sizes
 from fetal_tf.edge.io.stopping import exit_code, noted_signals
 from fetal_tf.edge.measure.clinical import INTERGROWTH_WEEKS
 from fetal_tf.version import __version__
 
+T = TypeVar("T")
 EXIT_CODES = """exit codes:
   0         every image has its row
   2         nothing could be done, or a row could not be written
@@ -132,6 +134,8 @@ def predict(options: argparse.Namespace) -> Outcome:
     for warning in bundle.warnings(form):
         print(printable(f"warning: {warning}"), file=sys.stderr)
 
+    if options.out is not None:
+        _check_apart(paths, options.out)
     with open_results(
         options.out,
         _settings(options, bundle, form),
@@ -139,10 +143,11 @@ def predict(options: argparse.Namespace) -> Outcome:
         resume=options.resume,
         overwrite=options.overwrite,
     ) as results:
+        results.retry(paths)
         new = [path for path in paths if not results.knows(path)]
         pictured = not options.no_overlays
         outcome = Outcome(results.folder, len(new), pictured, len(paths) - len(new))
-        outcome.has_errors = results.errors_before
+        outcome.has_errors = bool(results.errors_before)
         names = dict(zip(paths, picture_names(paths, results.pictures_before), strict=True))
         tasks = [
             Task(
@@ -168,6 +173,17 @@ def predict(options: argparse.Namespace) -> Outcome:
         if options.json:
             results.write_json(bundle, form)
     return outcome
+
+
+def _check_apart(paths: Iterable[Path], out: Path) -> None:
+    """Refuse images where pictures are to be written: a picture would take an image's place."""
+    pictures = os.path.realpath(out / OVERLAYS)
+    for path in paths:
+        if os.path.dirname(os.path.realpath(path)) == pictures:
+            raise FetalTFError(
+                f"{path}: lies in {out / OVERLAYS}, where the pictures are to be written; name "
+                "another folder with --out"
+            )
 
 
 def _settings(options: argparse.Namespace, bundle: Bundle, form: str) -> dict[str, Any]:
@@ -242,6 +258,8 @@ def report(outcome: Outcome) -> None:
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     command = parser()
     options = command.parse_args(arguments)
+    if "" in (options.bundle, *options.paths):
+        command.error("an empty name; is a variable not set?")
     if options.out is None and (options.resume or options.overwrite):
         command.error("--resume and --overwrite need the folder that is meant: --out DIR")
     return options
@@ -291,7 +309,7 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument(
         "--out",
-        type=Path,
+        type=_argument(_folder),
         metavar="DIR",
         help="folder for the results (default: a new one, predictions, predictions-2 …)",
     )
@@ -299,7 +317,8 @@ def parser() -> argparse.ArgumentParser:
     again.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the table in DIR; measured files are left out",
+        help="go on with the table in DIR; files that have a row without an error are left out, "
+        "whatever they hold now",
     )
     again.add_argument(
         "--overwrite", action="store_true", help="begin anew where DIR holds a table"
@@ -321,10 +340,10 @@ def parser() -> argparse.ArgumentParser:
     return command
 
 
-def _argument(parse: Callable[[str], float]) -> Callable[[str], float]:
+def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
     """Wrap `parse` so that argparse prints the message of its ValueError."""
 
-    def parsed(text: str) -> float:
+    def parsed(text: str) -> T:
         try:
             return parse(text)
         except ValueError as error:
@@ -334,10 +353,16 @@ def _argument(parse: Callable[[str], float]) -> Callable[[str], float]:
 
 
 def _ga_weeks(text: str) -> float:
-    weeks, (first, last) = float(text), INTERGROWTH_WEEKS
+    weeks, (first, last) = plain_float(text), INTERGROWTH_WEEKS
     if not first <= weeks <= last:
         raise ValueError(f"weeks from {first:g} to {last:g} are expected, not {text!r}")
     return weeks
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise ValueError("an empty name; is a variable not set?")
+    return Path(text)
 
 
 def _threads(text: str) -> int:

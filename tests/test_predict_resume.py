@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import fetal_tf.edge.bundle.prediction as prediction_module
+import fetal_tf.edge.bundle.workers as workers_module
 from fetal_tf.edge.bundle.bundle import Bundle
 from fetal_tf.edge.io.images import write_png
 from fetal_tf.predict import main
@@ -236,7 +237,7 @@ def test_equal_names_keep_their_pictures_when_it_goes_on_from_another_folder(pla
     command = ["../bundle", *MM, "--out", "../out", "--resume"]
     assert main([*command, "a.png", "../scans/a.png", "../scans/b.png"]) == 0
     rows = table(place / "out")
-    assert [row["file"] for row in rows] == ["scans/a.png", "other/a.png", "../scans/b.png"]
+    assert [row["file"] for row in rows] == ["scans/a.png", "other/a.png", "scans/b.png"]
     overlays = [row["overlay"] for row in rows]
     assert overlays == ["overlays/a.png", "overlays/a-2.png", "overlays/b.png"]
     assert all((place / "out" / overlay).is_file() for overlay in overlays)
@@ -292,3 +293,82 @@ def test_names_that_a_terminal_or_a_spreadsheet_would_obey(place, capsys):
     (place / "\x1b[31mbroken.png").touch()
     assert main(["bundle", *MM, "\x1b[31mbroken.png"]) == 3
     assert r"\x1b[31mbroken.png" in (said := capsys.readouterr().err) and "\x1b" not in said
+
+
+def test_what_was_broken_is_measured_once_more(place, capsys):
+    whole = (place / "scans" / "b.png").read_bytes()
+    (place / "scans" / "b.png").write_bytes(b"half")
+    assert main(["bundle", "scans", *MM, "--out", "out"]) == 3
+    assert resumed() == 3, "it is broken still"
+    assert files(place / "out") == [f"scans/{name}.png" for name in "acdb"]
+    (place / "scans" / "b.png").write_bytes(whole)
+    assert resumed() == 0 and "3 before" in capsys.readouterr().out
+    rows = table(place / "out")
+    assert [row["file"] for row in rows] == [f"scans/{name}.png" for name in "acdb"]
+    assert not any(row["error"] for row in rows) and float(rows[-1]["hc_mm"]) > 100
+
+
+def test_a_name_means_the_same_file_wherever_it_goes_on(place, monkeypatch):
+    """`a.png` of another folder is another file, and has a row of its own."""
+    for folder in ("one", "two"):
+        write_png(place / folder / "a.png", bright_head())
+    write_png(place / "one" / "b.png", bright_head())
+    command = ["../bundle", *MM, "--out", str(place / "out"), "--resume"]
+    monkeypatch.chdir(place / "one")
+    assert main([*command, "a.png"]) == 0
+    monkeypatch.chdir(place / "two")
+    assert main([*command, "a.png"]) == 0
+    monkeypatch.chdir(place / "one")
+    assert main([*command, "a.png", "b.png"]) == 0
+    assert files(place / "out") == ["a.png", "../two/a.png", "b.png"]
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_picture_never_takes_an_images_place(place, capsys, linked):
+    before = (place / "scans" / "a.png").read_bytes()
+    (place / "out").mkdir()
+    if linked:
+        (place / "out" / "overlays").symlink_to(place / "scans")
+    else:
+        (place / "scans").rename(place / "out" / "overlays")
+    images = place / ("scans" if linked else "out/overlays")
+    for option in ([], ["--overwrite"]):
+        assert main(["bundle", str(images), *MM, "--out", "out", *option]) == 2
+        assert "where the pictures are to be written" in capsys.readouterr().err
+    assert (images / "a.png").read_bytes() == before
+
+
+def test_results_that_are_overwritten_stay_until_there_is_a_row(place, monkeypatch, capsys):
+    assert main(["bundle", "scans", *MM, "--out", "out", "--json"]) == 0
+    content = {path: path.read_bytes() for path in (place / "out").rglob("*") if path.is_file()}
+
+    def stop(*arguments, **named):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workers_module, "predict_file", stop)
+        assert main(["bundle", "scans", *MM, "--out", "out", "--overwrite"]) == 130
+    assert {path: path.read_bytes() for path in content} == content
+    # killed in between: the next command finds it
+    os.replace(place / "out/measurements.csv", place / "out/measurements.csv.before")
+    assert resumed() == 0 and len(files(place / "out")) == 4
+    assert main(["bundle", "scans/a.png", *MM, "--out", "out", "--overwrite"]) == 0
+    assert files(place / "out") == ["scans/a.png"]
+    assert sorted(p.name for p in (place / "out").rglob("*.*")) == [
+        "a.png", "measurements.csv", "measurements_settings.json",
+    ]  # fmt: skip
+
+
+def test_a_pipe_is_no_table(place, capsys):
+    os.mkfifo(place / "sizes.csv")
+    assert main(["bundle", "scans", "--pixel-size-csv", "sizes.csv"]) == 2
+    assert "a pipe or a device; save the table as a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command", [["bundle", ""], ["", "scans"], ["bundle", "scans", "--out", ""]]
+)
+def test_empty_names_are_refused(place, command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(command)
+    assert stopped.value.code == 2 and "is a variable not set?" in capsys.readouterr().err

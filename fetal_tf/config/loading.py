@@ -12,7 +12,7 @@ from fetal_tf.config.recipes import find_recipe
 from fetal_tf.config.registry import nearest
 from fetal_tf.config.tree import CONFIG_VERSION, Config, Section
 from fetal_tf.edge.errors import ConfigError
-from fetal_tf.edge.io.files import write_text_atomic
+from fetal_tf.edge.io.files import is_stream, write_text_atomic
 
 _LARGEST_BYTES = 1_000_000  # of a config; the longest that ships has 3,000
 INHERITED = "inherited"  # an item of a list: all items that the parent has under this key
@@ -31,6 +31,16 @@ class _Loader(yaml.SafeLoader):
                 None, None, f"*{alias.anchor}: aliases are not read; write it out", alias.start_mark
             )
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value}: stands there twice", key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
 
 
 _Loader.add_implicit_resolver(
@@ -158,6 +168,8 @@ def _with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
+    if is_stream(path):
+        raise ConfigError(f"{path}: a pipe or a device; a config is a file")
     try:
         if path.stat().st_size > _LARGEST_BYTES:
             raise ConfigError(f"{path}: {path.stat().st_size} bytes; no config has so many")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fetal_tf.edge.bundle.gate import GatedMeasurement, GatedPredictor, gated, with_notes
+from fetal_tf.edge.bundle.gate import GatedMeasurement, GatedPredictor, gated, with_doubts
 from fetal_tf.edge.bundle.measurers import MEASURERS, Measurement, Measurer
 from fetal_tf.edge.bundle.seal import GATE_FOLDER, MANIFEST, SEAL, check_seal, check_sha256
 from fetal_tf.edge.errors import BundleError
@@ -26,6 +26,7 @@ from fetal_tf.edge.measure.plane import PlaneMeasurement
 
 SCHEMA = 1  # of bundle.json; raised when an older reader would misread a bundle
 GATE_MEASUREMENT = "plane"
+CROPPED = "cropped"
 ALIASES = {"landmarks": "hc18"}  # second names in the zoo: no net is there twice
 _LARGEST_NUMBER = 1e15  # also of bytes
 ZOO = Path(__file__).resolve().parents[2] / "zoo"
@@ -251,28 +252,30 @@ class Bundle:
         measurer = self.measurer
         output = measurer.prepared(predictor).predict(frame[None])[0]
         measurement = measurer.measure(output, letterbox, mm_per_pixel, ga_weeks)
-        measurement = with_notes(measurement, (*notes, *region_notes(letterbox)))
+        measurement = with_doubts(measurement, notes, tuple(region_flags(letterbox)))
         if not isinstance(predictor, GatedPredictor):
             return measurement
         return GatedMeasurement(measurement, predictor.judge(image))
 
 
-def region_notes(letterbox: Letterbox) -> Iterator[Flag]:
-    """The note of a picture that was cut out of a screen."""
+def region_flags(letterbox: Letterbox) -> Iterator[Flag]:
+    """The flag of a picture that was cut out of a screen: what is a screen's is guessed."""
     region = letterbox.cropped
     if region is not None:
         yield Flag(
-            "cropped",
-            f"the picture fills {region.width}x{region.height} of the file's "
-            f"{letterbox.source_width}x{letterbox.source_height} px: measured there, from x "
-            f"{region.left}, y {region.top}",
+            CROPPED,
+            f"only {region.width}x{region.height} px of the file's "
+            f"{letterbox.source_width}x{letterbox.source_height} were taken for the picture, from "
+            f"x {region.left}, y {region.top}; look whether it is all of the picture and nothing "
+            "else, or crop the file",
         )
 
 
 def _judge(gate: Bundle, predictor: Predictor, image: np.ndarray) -> PlaneMeasurement:
     plane = gate.measure(predictor, image)
     assert isinstance(plane, PlaneMeasurement)
-    return plane
+    # That the frame was cropped is said once, by the measurement.
+    return replace(plane, flags=tuple(flag for flag in plane.flags if flag.code != CROPPED))
 
 
 def check_gate(bundle: Bundle) -> None:
@@ -392,6 +395,8 @@ def _check_manifest(file: Path, manifest: dict[str, Any]) -> None:
 
 def _check_file_entry(file: Path, key: str, entry: Any) -> None:
     _check_filled(file, key, entry, dict)
+    if "bytes" in entry:
+        _check_filled(file, f"{key}.bytes", entry["bytes"], int)
     absent = [part for part in ("path", "sha256", "runtime") if part not in entry]
     if absent:
         raise BundleError(f"{file}: {key}: {', '.join(absent)} missing")

@@ -51,11 +51,13 @@ class GatedMeasurement:
         return {**record, "plane_score": self.plane.plane_score, "flags": "; ".join(self.flags)}
 
 
-def with_notes(measurement: Any, notes: tuple[Flag, ...]) -> Any:
-    """The measurement with notes of its frame before its own."""
-    if isinstance(measurement, GatedMeasurement):
-        return replace(measurement, measurement=with_notes(measurement.measurement, notes))
-    return replace(measurement, notes=(*notes, *measurement.notes))
+def with_doubts(measurement: Any, notes: tuple[Flag, ...], flags: tuple[Flag, ...]) -> Any:
+    """The measurement with notes and flags of its frame before its own."""
+    return replace(
+        measurement,
+        notes=(*notes, *measurement.notes),
+        flags=(*flags, *measurement.flags),
+    )
 
 
 class GatedPredictor:

@@ -72,7 +72,8 @@ class Net(Generic[M]):
         images = _several(image)
         if images is None:
             return self._measure(cast(Image, image), cast("float | None", mm_per_pixel), ga_weeks)
-        sizes = list(mm_per_pixel) if isinstance(mm_per_pixel, Sequence | np.ndarray) else None
+        several = isinstance(mm_per_pixel, Sequence) or np.ndim(mm_per_pixel or 0) > 0
+        sizes = list(cast(Sequence, mm_per_pixel)) if several else None
         if sizes is None:
             sizes = [cast("float | None", mm_per_pixel)] * len(images)
         if len(sizes) != len(images):
@@ -82,6 +83,8 @@ class Net(Generic[M]):
 
     def _measure(self, image: Image, mm_per_pixel: float | None, ga_weeks: float | None) -> M:
         check_plausible(mm_per_pixel)
+        if ga_weeks is not None and not isinstance(ga_weeks, int | float | np.number):
+            raise ValueError(f"a number of weeks is expected, not {ga_weeks!r}")
         frame = _frame(image)
         return cast(
             M,
@@ -89,8 +92,18 @@ class Net(Generic[M]):
         )
 
     def draw(self, image: Image, measurement: M) -> np.ndarray:
-        """The measured image as `predict` writes it: RGB uint8 (H', W', 3), with a legend."""
-        return self.bundle.measurer.draw(_frame(image).gray, measurement)
+        """The measured image as `predict` writes it: RGB uint8 (H', W', 3), with a legend.
+
+        Raises:
+            ValueError: an image of another size than the one that was measured.
+        """
+        gray, letterbox = _frame(image).gray, getattr(measurement, "letterbox", None)
+        size = letterbox and (letterbox.source_height, letterbox.source_width)
+        if size not in (None, gray.shape):
+            raise ValueError(
+                f"the image is {gray.shape} (height, width), {size} was measured: give the same"
+            )
+        return self.bundle.measurer.draw(gray, measurement)
 
     def __repr__(self) -> str:
         height, width, _ = self.bundle.input_shape
@@ -114,13 +127,22 @@ def open_net(
 
 
 def _several(image: Image | Sequence[Image]) -> list[Image] | None:
-    """The images of a batch; None for a single image."""
+    """The images of a batch; None for a single image. ValueError for what is neither."""
     if isinstance(image, str | Path):
         return None
-    if not isinstance(image, np.ndarray):
+    if isinstance(image, list | tuple):
+        for one in image:
+            if not isinstance(one, str | Path | np.ndarray):
+                raise ValueError(_no_image(one))
         return list(image)
+    if not isinstance(image, np.ndarray):
+        raise ValueError(_no_image(image))
     single = image.ndim <= 2 or (image.ndim == 3 and image.shape[-1] in _COLOURS)
     return None if single else list(image)
+
+
+def _no_image(found: object) -> str:
+    return f"a path or an array is expected, not {type(found).__name__}; np.asarray may make one"
 
 
 def _frame(image: Image) -> Frame:

@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -92,6 +93,15 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
 def write_text_atomic(path: Path, text: str) -> None:
     """Write `text` as UTF-8 to `path`, like `write_bytes_atomic`; newlines are kept as given."""
     write_bytes_atomic(path, text.encode("utf-8"))
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path is a pipe, a socket or a device: read twice, it does not say the same."""
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):  # missing, a name that no file can have: who reads it says so
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def sha256_of(path: Path) -> str:

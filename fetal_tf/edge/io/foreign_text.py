@@ -37,3 +37,10 @@ def as_cell(text: str) -> str:
 def of_cell(cell: str) -> str:
     """The text that `as_cell` has written."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def plain_float(text: str) -> float:
+    """A number from text that people write; ValueError for others, also for `0.1_4`."""
+    if "_" in text:
+        raise ValueError(f"{text!r} is no number")
+    return float(text)

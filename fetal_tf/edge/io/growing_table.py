@@ -4,13 +4,13 @@ import csv
 import errno
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from fetal_tf.edge.errors import DataError
-from fetal_tf.edge.io.files import unwritable, write_text_atomic
+from fetal_tf.edge.io.files import replaced_atomically, unwritable, write_text_atomic
 from fetal_tf.edge.io.foreign_text import as_cell, of_cell, printable
 
 
@@ -74,6 +74,26 @@ class GrowingTable:
                     yield dict(zip(self.columns, map(of_cell, cells), strict=True))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise DataError(f"{self.path}: cannot be gone on with: {error}") from error
+
+    def keep(self, wanted: Callable[[Mapping[str, str]], bool]) -> None:
+        """Take out the rows that are not wanted; the file is replaced whole.
+
+        Raises:
+            FetalTFError: it cannot be read or written.
+        """
+        if all(map(wanted, self.rows())):
+            return
+        count = 0
+        with (
+            replaced_atomically(self.path) as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as file,
+        ):
+            file.write(_line(self.columns))
+            for row in self.rows():
+                if wanted(row):
+                    file.write(_line(as_cell(row[name]) for name in self.columns))
+                    count += 1
+        self.count = count
 
     def append(self, row: Mapping[str, float | str | None]) -> None:
         """Add a row; it is on the disk when this returns. Missing cells are empty.

@@ -153,9 +153,14 @@ def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
         # it is to be turned.
         with path.open("rb") as file, _header(file) as image:
             _check_size(path, image.width, image.height, max_pixels)
+            if image.format == "PNG" and "exif" not in image.info:
+                image.info.update(_late_exif(file))
             yield image
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{path}: refused before decoding. {error}") from error
+        raise ImageError(
+            f"{path}: refused before decoding; at most {max_pixels} pixels are read. Scale the "
+            "image down first."
+        ) from error
     except Image.UnidentifiedImageError as error:
         raise ImageError(f"{path}: {what_it_is(path)}") from error
     except _DECODER_ERRORS as error:
@@ -180,6 +185,21 @@ def _header(file: BinaryIO) -> Image.Image:
         # Pillow warns of sizes that `_check_size` refuses, or allows, with a message of its own.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         return Image.open(file, formats=_FORMATS)
+
+
+def _late_exif(file: BinaryIO) -> dict[str | tuple[int, int], bytes]:
+    """The EXIF of a PNG that has it behind its pixels, where Pillow sees it only when decoding."""
+    place = file.tell()
+    try:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind == b"eXIf":
+                return {"exif": b"Exif\x00\x00" + file.read(length)}
+            file.seek(length + 4, io.SEEK_CUR)
+        return {}
+    finally:
+        file.seek(place)
 
 
 def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
@@ -216,7 +236,7 @@ def _frames_note(image: Image.Image) -> Iterator[Flag]:
 def _orientation(image: Image.Image) -> int:
     """EXIF's orientation, 1 to 8; 1 is upright."""
     if image.format == "PNG" and "exif" not in image.info:
-        return 1  # Pillow would decode the picture to look behind it
+        return 1  # see `_late_exif`; Pillow would decode the picture to look
     stated = image.getexif().get(ExifTags.Base.Orientation, 1)
     return stated if stated in range(1, 9) else 1
 

@@ -1,6 +1,7 @@
 """Expands the paths of a command line to image files, and gives their pictures unique names."""
 
 import glob
+import itertools
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ from fetal_tf.edge.io.foreign_text import printable
 from fetal_tf.edge.io.images import IMAGE_SUFFIXES
 
 TABLE, OVERLAYS = "measurements.csv", "overlays"  # what a run makes: its table, its pictures
+_MOST_NAMES = 200_000  # that a glob may match
 _ANNOTATION = "_annotation"  # HC18 keeps its masks beside its images
 # A file name has 255 bytes at most; `replaced_atomically` writes STEM.png as .STEM.01234567.png.
 _MAX_STEM_BYTES = 255 - len("..01234567.png")
@@ -56,7 +58,13 @@ def _expanded(reference: str, recursive: bool) -> list[Path]:
         return images
     if os.path.exists(path) or not glob.has_magic(reference):
         return [path]
-    images = _images(map(Path, glob.glob(reference, recursive=True)))
+    names = list(itertools.islice(glob.iglob(reference, recursive=True), _MOST_NAMES + 1))
+    if len(names) > _MOST_NAMES:
+        raise ImageError(
+            f"{reference}: matches more than {_MOST_NAMES} names; do links to folders lead in a "
+            "circle? Name the folder, with --recursive"
+        )
+    images = _images(map(Path, names))
     if not images:
         raise ImageError(f"{reference}: no image matches ({', '.join(IMAGE_SUFFIXES)})")
     return images

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from fetal_tf.edge.errors import DataError
+from fetal_tf.edge.io.foreign_text import plain_float
 from fetal_tf.edge.io.tables import TableRow, plain_name, read_header_and_rows
 
 USUAL_MM_PER_PIXEL = (0.02, 0.5)  # HC18 and a second centre have 0.049 to 0.393
@@ -32,8 +33,11 @@ def parse_mm_per_pixel(text: str) -> float:
 
 def check_plausible(mm_per_pixel: float | None) -> None:
     """Raise a ValueError where a pixel size is neither None nor a number from 0.01 to 2 mm."""
-    if mm_per_pixel is not None:
-        _plausible(str(mm_per_pixel), 1.0)
+    if mm_per_pixel is None:
+        return
+    if isinstance(mm_per_pixel, str):
+        raise ValueError(f"a number of millimetres per pixel is expected, not {mm_per_pixel!r}")
+    _plausible(str(mm_per_pixel), 1.0)
 
 
 def row_mm_per_pixel(row: TableRow, column: str, unit_mm: float = 1.0) -> float:
@@ -57,7 +61,7 @@ def row_mm_per_pixel(row: TableRow, column: str, unit_mm: float = 1.0) -> float:
 def _plausible(text: str, unit_mm: float) -> float:
     least, most = MM_PER_PIXEL_RANGE
     try:
-        value = float(text) * unit_mm
+        value = plain_float(text) * unit_mm
     except ValueError:
         value = math.nan
     if not least <= value <= most:

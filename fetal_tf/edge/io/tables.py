@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fetal_tf.edge.errors import DataError
-from fetal_tf.edge.io.foreign_text import of_cell
+from fetal_tf.edge.io.files import is_stream
+from fetal_tf.edge.io.foreign_text import of_cell, plain_float
 
 MAX_ROWS = 100_000  # a table has a row a frame; the largest data set of this kind has 12 400
 
@@ -48,12 +49,13 @@ class TableRow:
             raise DataError(f"{self.place}: more cells than columns; are there decimal commas?")
         text = self.text(column)
         try:
-            value = float(text)
+            value = plain_float(text)
         except ValueError:
             value = math.nan
         if not math.isfinite(value) or (positive and value <= 0):
             kind = "a positive number" if positive else "a number"
-            raise DataError(f"{self.place}: {column!r} is {text!r}, {kind} is expected")
+            comma = ", with a decimal point" if "," in text else ""
+            raise DataError(f"{self.place}: {column!r} is {text!r}, {kind} is expected{comma}")
         return value
 
 
@@ -87,6 +89,8 @@ def read_header_and_rows(path: Path) -> tuple[list[str], list[TableRow]]:
     Raises:
         DataError: the file cannot be read as a CSV, or has more than MAX_ROWS rows.
     """
+    if is_stream(path):
+        raise DataError(f"{path}: a pipe or a device; save the table as a file.")
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)

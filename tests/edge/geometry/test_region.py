@@ -158,8 +158,8 @@ def test_a_head_in_a_screen_measures_what_it_measures_alone(times, menus):
     np.testing.assert_allclose(
         head.points, alone.points + np.array([region.left, region.top]), atol=6
     )
-    assert [note.code for note in head.notes][:1] == ["cropped"]
-    assert not any(note.code == "cropped" for note in alone.notes)
+    assert [flag.code for flag in head.flags][:1] == ["cropped"]
+    assert not any(flag.code == "cropped" for flag in alone.flags)
 
 
 @pytest.mark.parametrize("side", ["left", "top", "bottom"])
