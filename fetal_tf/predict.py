@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from fetal_tf.cli.command_options import command_parser
-from fetal_tf.cli.launching import print_error, unread
+from fetal_tf.cli.launching import open_output, print_error, unread
 from fetal_tf.edge.bundle.bundle import Bundle
 from fetal_tf.edge.bundle.prediction import Prediction
 from fetal_tf.edge.bundle.results import Results, open_results, record_columns
@@ -91,6 +91,7 @@ class Outcome:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
+    open_output()
     options = _parsed(arguments)
     try:
         with noted_signals():
@@ -103,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         report(outcome)
         sys.stdout.flush()
-    except BrokenPipeError:  # the table is whole
+    except OSError:  # nobody reads it; the table is whole
         return unread()
     if outcome.stopped is not None:
         print(

@@ -27,13 +27,16 @@ def run_command(story: Callable[[], int], interrupted: str, *, keras: bool = Tru
         C++ code has swallowed the signal or made another error of it; 141 where nobody reads the
         output any more.
     """
+    open_output()
     with noted_signals() as signals:
         try:
             if keras:
                 _begin()
             code = story()
             sys.stdout.flush()
-        except BrokenPipeError:
+        except OSError:
+            if prints():
+                raise
             return unread()
         except KeyboardInterrupt as stopped:
             signals.append(stopped)
@@ -58,8 +61,24 @@ def print_error(error: FetalTFError) -> int:
     return 2
 
 
+def open_output() -> None:
+    """Give a command that was started without standard output, or error, a place to write to."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  (for all that follows)
+
+
+def prints() -> bool:
+    """Whether what was printed can be written: no where its reader has gone, or on a full disk."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return False
+    return True
+
+
 def unread() -> int:
-    """End a command whose output goes to a reader that has gone, such as `head`.
+    """End a command whose output goes nowhere: to a reader that has gone, or a full disk.
 
     Returns its exit code, 128 + SIGPIPE, as shells have it.
     """

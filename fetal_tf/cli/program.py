@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fetal_tf.cli.command_options import PROGRAM
-from fetal_tf.cli.launching import print_error, unread
+from fetal_tf.cli.launching import open_output, print_error, prints, unread
 from fetal_tf.edge.errors import FetalTFError, UsageError
 from fetal_tf.edge.extras import missing_modules, require
 from fetal_tf.version import __version__
@@ -52,6 +52,7 @@ COMMANDS: Mapping[str, Command] = {
 
 def run(argv: Sequence[str]) -> int:
     """Run `COMMAND OPTIONS…`; returns its exit code, 2 for an unknown command."""
+    open_output()
     try:
         if not argv or argv[0] in ("-h", "--help", "help"):
             print(_overview(), flush=True)
@@ -62,8 +63,13 @@ def run(argv: Sequence[str]) -> int:
         return _dispatch(argv[0], argv[1:])
     except FetalTFError as error:
         return print_error(error)
-    except BrokenPipeError:
+    except OSError:
+        if prints():
+            raise
         return unread()
+    except KeyboardInterrupt:  # while a command is imported, before it notes signals itself
+        print("interrupted; nothing was done", file=sys.stderr)
+        return 130
 
 
 def _dispatch(name: str, options: Sequence[str]) -> int:

@@ -82,6 +82,10 @@ CARD_TEXTS: dict[str, CardText] = {
                 f"its radius, or their IoU is below {HEAD.good_iou:g}: look at the overlay"
             ),
             "fragmented": "the mask falls into several parts",
+            "small_in_frame": (
+                f"the head covers less than {100 * HEAD.small_area_share:g} % of the picture, as "
+                "in a screenshot: crop it"
+            ),
             "implausible_size": (
                 f"circumference outside {HEAD.hc_mm[0]:g} to {HEAD.hc_mm[1]:g} mm: check the pixel "
                 "size"

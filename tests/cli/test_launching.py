@@ -139,3 +139,18 @@ def test_a_reader_that_has_gone_ends_a_command_without_a_word(command, tmp_path)
     assert (done.returncode, done.stderr) == (141, "")
     if command[0] == "predict" and "--out" in command:
         assert len((tmp_path / "out" / "measurements.csv").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("output", ["closed", "full"])
+@pytest.mark.parametrize("command", [["zoo"], ["predict", "zoo:hc18", "frame.png", "--out", "out"]])
+def test_a_command_without_a_place_to_print_to_ends_without_a_traceback(command, output, tmp_path):
+    (tmp_path / "frame.png").write_bytes(Path("docs/phantom_frame.png").read_bytes())
+    where = {"closed": ">&-", "full": ">/dev/full"}[output]
+    done = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m fetal_tf {' '.join(command)} {where}"],
+        stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+    )  # fmt: skip
+    assert done.stderr == "" and done.returncode == {"closed": 0, "full": 141}[output]
+    if command[0] == "predict":
+        assert len((tmp_path / "out" / "measurements.csv").read_text().splitlines()) == 2

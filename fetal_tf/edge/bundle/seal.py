@@ -70,6 +70,11 @@ def read_seal(seal: Path) -> dict[str, str]:
         raise BundleError(f"{seal}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise BundleError(f"{seal}: not a line of checksums: {error}") from error
+    if "\r\n" in text:
+        raise BundleError(
+            f"{seal}: its line ends are those of Windows, as git may write them, so it is not the "
+            "file that was exported; fetch the bundle as binary files"
+        )
     sums: dict[str, str] = {}
     *lines, rest = text.split("\n")
     for line in lines:

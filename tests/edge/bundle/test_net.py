@@ -110,6 +110,27 @@ def test_pixel_sizes_that_cannot_be(net, size):
         net(GRAY, mm_per_pixel=size)
 
 
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ((GRAY, "0.142"), "a number of millimetres per pixel is expected, not '0.142'"),
+        (([GRAY, GRAY], "0.1"), "pixel sizes for 2 images"),
+        ((GRAY, None, "20"), "a number of weeks is expected"),
+        ((GRAY, None, [20]), "a number of weeks is expected"),
+        ((b"bytes",), "a path or an array is expected, not bytes"),
+        (([GRAY, 5],), "not int"),
+    ],
+)
+def test_wrong_types_are_value_errors(net, arguments, said):
+    with pytest.raises(ValueError, match=said):
+        net(*arguments)
+
+
+def test_a_picture_of_another_image_is_not_drawn(net):
+    with pytest.raises(ValueError, match=r"the image is \(60, 90\)"):
+        net.draw(np.zeros((60, 90), np.uint8), net(GRAY))
+
+
 def test_other_mistakes(net, folder, tmp_path):
     with pytest.raises(ValueError, match="1 pixel sizes for 2 images"):
         net([GRAY, GRAY], mm_per_pixel=[0.5])

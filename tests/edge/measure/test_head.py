@@ -181,3 +181,13 @@ def test_the_record_says_where_the_diameters_end():
     assert ends.mean(axis=0) == pytest.approx(
         [record["ellipse_center_x_px"], record["ellipse_center_y_px"]]
     )
+
+
+def test_a_head_that_has_few_pixels_of_the_net_is_flagged():
+    """As a head in a screen that was not found: 16 % of a picture a third as high and wide."""
+    box = Letterbox(300, 450, 192, 288)
+    for scale, flagged in ((1.0, False), (1 / 3, True)):
+        head = Ellipse(144, 96, 70 * scale, 56 * scale, 10)
+        measured = measure_head(rasterise(head, (192, 288)).astype(np.float32), box, 0.5)
+        share = 100 * np.pi * 70 * 56 * scale**2 / (192 * 288)
+        assert flagged == (share < 4.5) == ("small_in_frame" in [f.code for f in measured.flags])
