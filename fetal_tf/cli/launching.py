@@ -1,5 +1,6 @@
 """Start a command: check its extra, import its libraries quietly, turn errors into one line."""
 
+import errno
 import logging
 import os
 import signal
@@ -34,8 +35,8 @@ def run_command(story: Callable[[], int], interrupted: str, *, keras: bool = Tru
                 _begin()
             code = story()
             sys.stdout.flush()
-        except OSError:
-            if prints():
+        except OSError as error:
+            if not cannot_print(error):
                 raise
             return unread()
         except KeyboardInterrupt as stopped:
@@ -68,13 +69,13 @@ def open_output() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  (for all that follows)
 
 
-def prints() -> bool:
-    """Whether what was printed can be written: no where its reader has gone, or on a full disk."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        return False
-    return True
+def cannot_print(error: OSError) -> bool:
+    """Whether an error is that of printing: the reader has gone, or the disk below is full.
+
+    Files of our own that cannot be written are a `FetalTFError`, with the file's name.
+    """
+    full = error.errno == errno.ENOSPC and error.filename is None
+    return isinstance(error, BrokenPipeError) or full
 
 
 def unread() -> int:

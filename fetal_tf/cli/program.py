@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fetal_tf.cli.command_options import PROGRAM
-from fetal_tf.cli.launching import open_output, print_error, prints, unread
+from fetal_tf.cli.launching import cannot_print, open_output, print_error, unread
 from fetal_tf.edge.errors import FetalTFError, UsageError
 from fetal_tf.edge.extras import missing_modules, require
 from fetal_tf.version import __version__
@@ -63,8 +63,8 @@ def run(argv: Sequence[str]) -> int:
         return _dispatch(argv[0], argv[1:])
     except FetalTFError as error:
         return print_error(error)
-    except OSError:
-        if prints():
+    except OSError as error:
+        if not cannot_print(error):
             raise
         return unread()
     except KeyboardInterrupt:  # while a command is imported, before it notes signals itself
