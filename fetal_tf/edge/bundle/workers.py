@@ -49,7 +49,9 @@ class Job:
 
 def useful_workers(images: int, cores: int | None = None) -> int:
     """How many processes measure so many images soonest: at most one for each core."""
-    cores = cores or len(os.sched_getaffinity(0))
+    if cores is None:  # those that this process may use, where the system tells
+        usable = getattr(os, "sched_getaffinity", None)
+        cores = len(usable(0)) if usable else os.cpu_count() or 1
     return max(1, min(cores, images // IMAGES_A_WORKER))
 
 
