@@ -14,7 +14,7 @@ from fetal_tf.data.pipeline.dataset import FrameCache, steps_per_epoch
 from fetal_tf.edge.geometry.letterbox import letterboxed
 from fetal_tf.edge.io.images import read_gray
 from fetal_tf.experiment import Experiment
-from fetal_tf.training.frames import Frames, training_batches
+from fetal_tf.training.frames import Frames, frame_cache, training_batches
 
 _WARM_STEPS = 4  # what is prefetched while nothing is asked for is not the pipeline's speed
 
@@ -68,10 +68,13 @@ def stage_seconds(experiment: Experiment, cache: FrameCache, frames: int) -> dic
 
 
 def transform_seconds(experiment: Experiment, cache: FrameCache, frames: int) -> dict[str, float]:
-    """Seconds a frame of each augmentation, its probability in it; the dearest first."""
-    found: dict[str, float] = {}
+    """Seconds a frame of each augmentation, its probability in it; the dearest first.
+
+    What a recipe costs that changes nothing is a row of its own, and in none of the others.
+    """
     config = experiment.config
-    none = _mean_seconds(_augmenter(experiment, []), cache, frames)
+    none = _mean_seconds(_augmenter(experiment, [{"name": "NoOp"}]), cache, frames)
+    found = {"of any recipe": none}
     for place, transform in enumerate(config.augment, start=1):
         alone = _augmenter(experiment, [transform.spec()])
         seconds = _mean_seconds(alone, cache, frames) - none
@@ -90,6 +93,14 @@ def _mean_seconds(augment: Augmenter, cache: FrameCache, frames: int) -> float:
     for seed, example in enumerate(examples):
         augment(example.image, example.target, seed)
     return (time.perf_counter() - start) / frames
+
+
+def reading_seconds(experiment: Experiment, cache: FrameCache) -> float:
+    """Seconds to read all frames of a cache with the config's workers, as once before training."""
+    unread = frame_cache(experiment, cache.samples)
+    start = time.perf_counter()
+    unread.fill("frames", experiment.config.train.workers)
+    return time.perf_counter() - start
 
 
 def batches(experiment: Experiment, frames: Frames) -> Iterator[tuple[np.ndarray, np.ndarray]]:

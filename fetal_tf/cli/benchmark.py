@@ -75,6 +75,7 @@ def _pipeline(args: argparse.Namespace) -> int:
 
     from fetal_tf.benchmarks.pipeline import (
         pipeline_seconds,
+        reading_seconds,
         stage_seconds,
         step_times,
         transform_seconds,
@@ -99,7 +100,16 @@ def _pipeline(args: argparse.Namespace) -> int:
     print("augmentations, the dearest first; means, with their probabilities")
     print(text_table([["augmentation", "ms a frame"], *rows], rule=True), end="\n\n")
 
+    reading = reading_seconds(experiment, frames.train)
     alone = pipeline_seconds(experiment, frames, args.steps)
+    epoch = alone * len(frames.train)
+    print(f"an epoch of the pipeline alone, {len(frames.train)} frames")
+    rows = [
+        ["the first, frames read from their files", f"{reading + epoch:.1f} s", "1.00"],
+        ["each other, frames from memory", f"{epoch:.1f} s", f"{epoch / (reading + epoch):.2f}"],
+    ]
+    print(text_table([["", "", "to the first"], *rows], rule=True), end="\n\n")
+
     times = step_times(experiment, frames, args.steps, args.rounds)
     cached, real = (statistics.median(each) for each in (times.cached, times.real))
     print(f"{config.name}: steps of {batch} frames, {args.rounds} rounds of {args.steps} in turns")

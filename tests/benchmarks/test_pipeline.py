@@ -7,6 +7,7 @@ from fetal_tf.benchmarks.pipeline import (
     StepTimes,
     batches,
     pipeline_seconds,
+    reading_seconds,
     stage_seconds,
     step_times,
     transform_seconds,
@@ -53,7 +54,7 @@ def test_each_stage_and_each_augmentation_is_timed(opened):
     assert list(stages) == ["decode", "letterbox", "target", "augment", "encode"]
     assert min(stages.values()) > 0
     costs = transform_seconds(experiment, frames.train, 6)
-    assert {*costs} == {"1. HorizontalFlip", "2. Affine"}
+    assert {*costs} == {"of any recipe", "1. HorizontalFlip", "2. Affine"}
     assert list(costs.values()) == sorted(costs.values(), reverse=True)
 
 
@@ -66,6 +67,7 @@ def test_its_batches_are_those_of_training(opened):
         np.testing.assert_array_equal(image, own)
         np.testing.assert_array_equal(target, truth)
     assert pipeline_seconds(experiment, frames, 2) > 0
+    assert reading_seconds(experiment, frames.train) > 0
 
 
 def test_steps_are_timed_with_and_without_the_pipeline(opened):
@@ -85,5 +87,11 @@ def test_the_command_prints_what_the_pipeline_adds(place, capsys):
     command += ["--set", f"data.root={place / 'phantom'}", "--frames", "4"]
     assert main([*command, "--steps", "2", "--rounds", "1"]) == 0
     said = capsys.readouterr().out
-    for text in ("decode", "2. Affine", "the pipeline adds", "of its time a step waits"):
+    for text in (
+        "decode",
+        "frames from memory",
+        "2. Affine",
+        "the pipeline adds",
+        "of its time a step waits",
+    ):
         assert text in said

@@ -3,7 +3,6 @@
 import copy
 import inspect
 import os
-import threading
 import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -16,6 +15,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network fo
 import albumentations as A
 
 from fetal_tf.config.registry import nearest
+from fetal_tf.data.pipeline.lending import Lending
 from fetal_tf.data.pipeline.moved_points import coordinate_map, moved_points
 from fetal_tf.data.pipeline.targets import Target
 from fetal_tf.edge.errors import ConfigError
@@ -24,8 +24,8 @@ from fetal_tf.edge.errors import ConfigError
 class Augmenter:
     """Applies a recipe to a frame and its target; the same seed gives the same result.
 
-    albumentations keeps its random state inside the pipeline object. So each thread owns one and
-    seeds it for every sample, and a batch depends on neither the number of threads nor their order.
+    albumentations keeps its random state inside the pipeline object. So each call borrows one and
+    seeds it for its sample, and a batch depends on neither the number of threads nor their order.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class Augmenter:
         """
         flag = {"linear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST}[target_interpolation]
         transforms = [_transform(index, spec, flag) for index, spec in enumerate(recipe)]
-        self._compose = None
+        self._composes: Lending[A.Compose] | None = None
         if transforms:
-            self._compose = A.Compose(transforms, additional_targets={"coordinates": "mask"})
-        self._local = threading.local()
+            compose = A.Compose(transforms, additional_targets={"coordinates": "mask"})
+            self._composes = Lending(lambda: copy.deepcopy(compose))
         blank = np.zeros((*image_size, 1), np.uint8)
         target = Target(blank)
         for seed in range(8):  # several draws, so that transforms with p < 1 are tried as well
@@ -64,18 +64,16 @@ class Augmenter:
                 result shows what was outside of the frame; a point that leaves it becomes NaN.
             seed: of this sample in this epoch.
         """
-        if self._compose is None:
+        if self._composes is None:
             return image, target
-        if not hasattr(self._local, "compose"):
-            self._local.compose = copy.deepcopy(self._compose)
-        compose = self._local.compose
-        compose.set_random_seed(seed % 2**32)
         moving = {"image": image}
         if target.maps.size:
             moving["mask"] = target.maps
         if len(target.points):
             moving["coordinates"] = coordinate_map(*image.shape[:2])
-        result = compose(**moving)
+        with self._composes.lent() as compose:
+            compose.set_random_seed(seed % 2**32)
+            result = compose(**moving)
         for name, before in moving.items():
             after = result[name]
             if after.size != before.size or after.dtype != before.dtype:

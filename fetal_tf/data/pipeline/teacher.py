@@ -8,12 +8,11 @@ Source: Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Networ
 losses there. Dice and the ellipse are computed against the blended target.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from queue import LifoQueue
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from fetal_tf.data.pipeline.lending import Lending
 from fetal_tf.edge.bundle.bundle import Bundle
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.edge.inference.predictor import Predictor
@@ -42,10 +41,9 @@ class Teacher:
     ):
         self.share = share
         self._known = known
-        # A queue, not thread-local storage: tf.data's threads are new to Python at every call.
-        self._idle: LifoQueue[list[Predictor]] = LifoQueue()
-        for _ in range(threads):
-            self._idle.put([bundle.predictor() for bundle in bundles])
+        self._predictors: Lending[list[Predictor]] = Lending(
+            lambda: [bundle.predictor() for bundle in bundles], ready=threads
+        )
 
     def blend(self, image: np.ndarray, target: np.ndarray) -> np.ndarray:
         """The blended target of a frame.
@@ -62,17 +60,9 @@ class Teacher:
 
     def answer(self, image: np.ndarray) -> np.ndarray:
         """The mean answer of the bundles to a frame uint8 (h, w, C): float32 (h, w, K)."""
-        with self._lent() as predictors:
+        with self._predictors.lent() as predictors:
             answers = [predictor.predict(image[None]) for predictor in predictors]
         return np.concatenate(answers).mean(axis=0)
-
-    @contextmanager
-    def _lent(self) -> Iterator[list[Predictor]]:
-        predictors = self._idle.get()
-        try:
-            yield predictors
-        finally:
-            self._idle.put(predictors)
 
 
 def check_bundles(
