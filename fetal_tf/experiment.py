@@ -110,21 +110,23 @@ class Experiment:
 
         Args:
             model: any model of this experiment.
-            steps_per_epoch: of training; schedules are converted from epochs to steps.
+            steps_per_epoch: batches of an epoch; schedules are converted from epochs to batches.
             class_pixels: pixels of each class in the training frames, for class weights.
             schedule: replaces the config's schedule.
         """
         config = self.config
         optimizer_spec = config.optimizer.spec()
+        accumulated = config.train.accumulate_batches
         rate = OPTIMIZERS.check("optimizer", optimizer_spec)["learning_rate"]
         total_steps = steps_per_epoch * config.train.epochs
         spec = schedule or config.schedule.spec()
         built = SCHEDULES.build("schedule", spec, rate, total_steps, steps_per_epoch)
         model.compile(
-            optimizer=OPTIMIZERS.build("optimizer", optimizer_spec, built),
+            optimizer=OPTIMIZERS.build("optimizer", optimizer_spec, built, accumulated),
             loss=LOSSES.build("loss", config.loss.spec(), class_pixels),
             metrics=self.task.training_metrics(self.config.data.image_size),
-            jit_compile=config.train.jit_compile,
+            jit_compile=config.train.jit_compile or keras.backend.backend() == "jax",
+            steps_per_execution=config.train.steps_per_execution,
         )
         return built
 

@@ -104,15 +104,24 @@ def plateau(
 
 @OPTIMIZERS.register("adam")
 def adam(
-    schedule: Schedule, *, learning_rate: PositiveFloat, clip_norm: PositiveFloat | None = None
+    schedule: Schedule,
+    accumulated: int = 1,
+    *,
+    learning_rate: PositiveFloat,
+    clip_norm: PositiveFloat | None = None,
 ) -> keras.optimizers.Optimizer:
     """Adam (Kingma & Ba 2015); `clip_norm` limits the global norm of the gradients."""
-    return keras.optimizers.Adam(schedule.steps, global_clipnorm=clip_norm)
+    return keras.optimizers.Adam(
+        schedule.steps,
+        global_clipnorm=clip_norm,
+        gradient_accumulation_steps=_more_than_one(accumulated),
+    )
 
 
 @OPTIMIZERS.register("adamw")
 def adamw(
     schedule: Schedule,
+    accumulated: int = 1,
     *,
     learning_rate: PositiveFloat,
     weight_decay: NonNegativeFloat = 1e-4,
@@ -120,7 +129,15 @@ def adamw(
 ) -> keras.optimizers.Optimizer:
     """AdamW (Loshchilov & Hutter 2019); biases and normalisation weights do not decay."""
     optimizer = keras.optimizers.AdamW(
-        schedule.steps, weight_decay=weight_decay, global_clipnorm=clip_norm
+        schedule.steps,
+        weight_decay=weight_decay,
+        global_clipnorm=clip_norm,
+        gradient_accumulation_steps=_more_than_one(accumulated),
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
+
+
+def _more_than_one(accumulated: int) -> int | None:
+    """Keras knows accumulation over two batches and more."""
+    return accumulated if accumulated > 1 else None

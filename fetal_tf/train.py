@@ -10,12 +10,15 @@ from fetal_tf.cli.command_options import command_parser
 from fetal_tf.cli.launching import run_command
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.edge.extras import require
+from fetal_tf.training.joining import leave
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fetal_tf.config.tree import Config
+    from fetal_tf.training.distribution import Distribution
     from fetal_tf.training.frames import Frames
+    from fetal_tf.training.joining import Job
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -24,19 +27,32 @@ def main(argv: list[str] | None = None) -> int:
     Returns 0, or 1 where `--overfit-batch` did not overfit or `--dry-run` found something wrong
     with the data, or 2 with one line on stderr.
     """
-    args = parser().parse_args(argv)
-    return run_command(lambda: _choose(args), "continue with --resume")
+    arguments = sys.argv[1:] if argv is None else argv
+    args = parser().parse_args(arguments)
+    return leave(run_command(lambda: _choose(args, arguments), "continue with --resume"))
 
 
-def _choose(args: argparse.Namespace) -> int:
+def _choose(args: argparse.Namespace, arguments: list[str]) -> int:
     from fetal_tf.config.loading import load_config
+    from fetal_tf.training.devices import on_this_device
+    from fetal_tf.training.joining import is_inside, job_of, run_inside
 
+    job = job_of(args.coordinator, args.processes, args.process_id)
+    if job is not None and not is_inside():
+        if args.folds or args.dry_run or args.overfit_batch:
+            raise ConfigError(
+                "--coordinator trains one run; leave --folds, --dry-run and --overfit-batch out"
+            )
+        return run_inside(job, arguments)
     overrides = args.set if args.name is None else [*args.set, f"name='{args.name}'"]
     if args.tolerant:
         overrides = [*overrides, "data.options.tolerant=true"]
     config = load_config(args.config, overrides)
     if "mlflow" in config.tracking:
         require("mlflow")
+    if job is not None or config.train.distribute != "none":
+        return _train_together(config, job, resume=args.resume)
+    config = on_this_device(config)
     if args.folds is not None:
         return _choose_folds(config, args)
     if args.dry_run:
@@ -59,12 +75,12 @@ def _choose_folds(config: "Config", args: argparse.Namespace) -> int:
     return _train_folds(config, configs, options, resume=args.resume)
 
 
-def _train(config: "Config", resume: bool) -> int:
+def _train(config: "Config", resume: bool, distribution: "Distribution | None" = None) -> int:
     run = Path("runs") / config.name
     with ExitStack() as held:
         if resume and run.is_dir():
             held.enter_context(_sole_trainer(run))
-        return _train_alone(config, run, resume, held)
+        return _train_alone(config, run, resume, held, distribution)
 
 
 def _sole_trainer(run: Path) -> AbstractContextManager[None]:
@@ -73,7 +89,45 @@ def _sole_trainer(run: Path) -> AbstractContextManager[None]:
     return only_writer(run, "One process trains a run: wait until it ends, or stop it first.")
 
 
-def _train_alone(config: "Config", run: Path, resume: bool, held: ExitStack) -> int:
+def _train_together(config: "Config", job: "Job | None", resume: bool) -> int:
+    """Train on several devices, or as one of several processes."""
+    from fetal_tf.training.devices import on_this_device
+    from fetal_tf.training.distribution import open_distribution
+
+    distribution = open_distribution(config.train, job)
+    config = on_this_device(config)
+    shared = f"{distribution.devices} devices share each batch of {config.train.batch_size}"
+    with distribution.together():
+        if distribution.leads:
+            print(shared)
+            return _train(config, resume, distribution)
+        print(
+            f"process {distribution.rank} of {distribution.processes}: {shared}; process 0 writes"
+        )
+        return _help_training(config, resume, distribution)
+
+
+def _help_training(config: "Config", resume: bool, distribution: "Distribution") -> int:
+    """Train with a process that writes the run's files; resuming reads them."""
+    from fetal_tf.data.splits import read_splits
+    from fetal_tf.experiment import open_experiment
+    from fetal_tf.training.fit import prepare_model, train
+    from fetal_tf.training.frames import load_frames
+
+    run = Path("runs") / config.name
+    experiment = open_experiment(config)
+    resumed = resume and (run / "last.keras").is_file()
+    model = prepare_model(experiment, resumed=resumed, distribution=distribution)
+    splits = read_splits(run / "splits.csv", experiment.data.read()) if resume else None
+    frames = load_frames(experiment, splits)
+    train(experiment, model, frames, run, resume=resume, verbose=0, distribution=distribution)
+    print("finished; process 0 wrote the run")
+    return 0
+
+
+def _train_alone(
+    config: "Config", run: Path, resume: bool, held: ExitStack, distribution: "Distribution | None"
+) -> int:
     """Train while no other process does; a new run is held from the moment that it is there."""
     from fetal_tf.data.phantom.writing import is_phantom
     from fetal_tf.edge.io.files import remove_leftovers
@@ -81,12 +135,15 @@ def _train_alone(config: "Config", run: Path, resume: bool, held: ExitStack) -> 
     from fetal_tf.runs.lineage import check_ancestors, credits_due
     from fetal_tf.runs.run import create_run, open_run, reopen_run
     from fetal_tf.tracking.tracker import tracked
+    from fetal_tf.training.distribution import ONE_DEVICE
     from fetal_tf.training.fit import prepare_model, train
     from fetal_tf.training.fit_measurer import with_fitted_measurer
     from fetal_tf.training.frames import load_frames
 
     experiment = open_experiment(config)
-    model = prepare_model(experiment, resumed=resume and (run / "last.keras").is_file())
+    distribution = distribution or ONE_DEVICE
+    resumed = resume and (run / "last.keras").is_file()
+    model = prepare_model(experiment, resumed=resumed, distribution=distribution)
     splits = reopen_run(run, experiment, sys.argv) if resume else None
     frames = load_frames(experiment, splits)
     if not resume:
@@ -102,7 +159,14 @@ def _train_alone(config: "Config", run: Path, resume: bool, held: ExitStack) -> 
     verbose = 1 if sys.stdout.isatty() else 2
     with tracked(config, run) as after_epoch:
         outcome = train(
-            experiment, model, frames, run, resume=resume, verbose=verbose, after_epoch=after_epoch
+            experiment,
+            model,
+            frames,
+            run,
+            resume=resume,
+            verbose=verbose,
+            distribution=distribution,
+            after_epoch=after_epoch,
         )
         with_fitted_measurer(open_run(run))
     best = outcome.history[outcome.best_epoch]
@@ -272,6 +336,12 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--resume", action="store_true", help="continue runs/NAME, or its folds with --folds"
     )
+    together = command.add_argument_group(
+        "several processes, on one machine or more (KERAS_BACKEND=jax; all three options)",
+    )
+    together.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0; all meet there")
+    together.add_argument("--processes", type=int, metavar="N", help="how many train together")
+    together.add_argument("--process-id", type=int, metavar="I", help="this one, from 0")
     command.add_argument(
         "--dry-run",
         action="store_true",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fetal_tf.cli.command_options import command_parser
 from fetal_tf.cli.launching import run_command
+from fetal_tf.edge.errors import ConfigError
 from fetal_tf.edge.extras import require
 
 PHANTOMS = 24
@@ -126,6 +127,42 @@ def _pipeline(args: argparse.Namespace) -> int:
     return 0
 
 
+def _training(args: argparse.Namespace) -> int:
+    from fetal_tf.benchmarks.training import training_speed
+    from fetal_tf.config.loading import load_config
+    from fetal_tf.reporting.text.table import text_table
+    from fetal_tf.scores.wording import DASH
+    from fetal_tf.training.devices import on_this_device
+
+    ways = [on_this_device(load_config(args.config, [*args.set, *way])) for way in args.way]
+    found = training_speed(ways, args.steps, args.rounds)
+    if found[0].fault:
+        raise ConfigError(found[0].fault)
+    first = found[0].frames_per_second
+    print(f"{ways[0].name}: {args.rounds} rounds of up to {args.steps} batches each, in turns")
+    rows = []
+    for way, training in zip(args.way, found, strict=True):
+        cells = [DASH] * 4
+        if not training.fault:
+            cells = [
+                f"{training.compile_seconds:.1f}",
+                f"{training.frames_per_second:.1f}",
+                f"{training.frames_per_second / first:.2f}",
+                f"{training.losses[-1]:.4f}",
+            ]
+        rows.append([", ".join(part.removeprefix("train.") for part in way), *cells])
+    header = ["way", "first round s", "frames/s", "to the first", "loss at last"]
+    print(text_table([header, *rows], rule=True))
+    for training in found:
+        if training.fault:
+            print(training.fault)
+    return 0
+
+
+def _way(text: str) -> list[str]:
+    return [f"train.{part.strip()}" for part in text.split(",")]
+
+
 @contextmanager
 def _frames(paths: Sequence[str], expand) -> Iterator[list[Path]]:
     """The frames that are named, else phantoms."""
@@ -166,6 +203,24 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("--workers", type=_counts, default=[1, 2], metavar="N,…")
     predict.add_argument(
         "--memory", type=_counts, metavar="N,…", help="numbers of frames to measure memory at"
+    )
+    training = kinds.add_parser("training", help="precision, XLA and the like, side by side")
+    training.set_defaults(run=_training, keras=True)
+    training.add_argument("--config", type=Path, required=True, help="YAML file, or a recipe")
+    training.add_argument(
+        "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override a key"
+    )
+    training.add_argument(
+        "--way",
+        action="append",
+        type=_way,
+        required=True,
+        metavar="KEY=VALUE,…",
+        help="keys of the section train, as precision=auto,jit_compile=true; the first is compared",
+    )
+    training.add_argument("--steps", type=int, default=20, metavar="N", help="batches of a round")
+    training.add_argument(
+        "--rounds", type=int, default=3, metavar="N", help="repetitions, in turns"
     )
     pipeline = kinds.add_parser("pipeline", help="the input of training, stage by stage")
     pipeline.set_defaults(run=_pipeline, keras=True)

@@ -177,9 +177,13 @@ class TrainConfig(Section):
     monitor: str = "val_loss"  # a name ending in loss or error is minimised, others maximised
     early_stopping: EarlyStopping | None = None
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
-    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    accumulate_batches: Annotated[int, Field(ge=1)] = 1  # whose mean gradient is one step
+    steps_per_execution: Annotated[int, Field(ge=1)] = 1  # between two looks of the callbacks
     deterministic: bool = False
-    jit_compile: bool = False
+    jit_compile: bool = False  # XLA on the TensorFlow backend; JAX always compiles
+    # mirrored: all GPUs of the machine share each batch (TensorFlow backend)
+    distribute: Literal["none", "mirrored"] = "none"
     workers: Annotated[int, Field(ge=1, le=64)] = 2  # threads that decode and augment
     overlay_every: Annotated[int, Field(ge=1)] = 5  # epochs between validation overlays
     refit: PathValue | None = None  # the run whose validation frames are learnt too, see `refit`

@@ -11,6 +11,7 @@ EXTRAS = {
         "tensorboard", "tensorflow", "yaml",
     ),
     "export": ("onnx", "onnxruntime", "tf2onnx"),
+    "jax": ("jax",),
     "keras-cv": ("keras_cv",),
     "mlflow": ("mlflow",),
 }  # fmt: skip

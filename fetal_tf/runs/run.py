@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import keras
 
-from fetal_tf.config.loading import differences, load_config, save_config
+from fetal_tf.config.loading import differences, flattened, load_config, save_config
 from fetal_tf.config.tree import Config
 from fetal_tf.data.credit import DataCredit, write_credits
 from fetal_tf.data.sample import Sample
@@ -142,6 +143,12 @@ MOVABLE = (
 
 def _may_move(key: str) -> bool:
     return key.startswith(MOVABLE) or bool(re.fullmatch(r"data\.mixed_with\..+\.root", key))
+
+
+def unmovable(config: Config) -> dict[str, Any]:
+    """What a run may not change: the config's values by key, without those of `MOVABLE`."""
+    values = flattened(config.model_dump(mode="json"))
+    return {key: value for key, value in values.items() if not _may_move(key)}
 
 
 def reopen_run(path: Path, experiment: Experiment, command: list[str]) -> dict[str, SplitRow]:

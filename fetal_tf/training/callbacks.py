@@ -3,8 +3,8 @@
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,6 +15,9 @@ from fetal_tf.optimizers import Plateau
 from fetal_tf.runs.history import write_history
 from fetal_tf.scores.monitor import Monitor
 from fetal_tf.training.checkpoint import TrainingState, save_checkpoint
+from fetal_tf.training.distribution import ONE_DEVICE, Distribution
+from fetal_tf.training.judged import Judged
+from fetal_tf.training.weight_average import WeightAverage
 
 
 class TrainingDiverged(FetalTFError):
@@ -39,77 +42,6 @@ class StopAtNaN(keras.callbacks.Callback):
             raise TrainingDiverged(_diverged(f"{where}: loss is {loss}", self._checkpoint))
 
 
-class WeightAverage(keras.callbacks.Callback):
-    """Exponential moving average of every weight, used for validation and for the best model.
-
-    The statistics of batch normalisation are averaged with the weights, so that they fit each
-    other; Keras' `use_ema` averages the trainable weights alone and pairs them with statistics of
-    other weights. Early steps use a smaller decay, min(decay, (1 + t) / (10 + t)), so that the
-    random initial weights are soon forgotten.
-    """
-
-    def __init__(self, decay: float, average: dict[str, np.ndarray]):
-        """Start from `average` (a resumed run) or, where it is empty, from the first weights."""
-        super().__init__()
-        self._decay = decay
-        self._start = average
-        self._pairs: list[tuple[keras.Variable, keras.Variable]] = []
-
-    def on_train_begin(self, logs=None):
-        for variable in self.model.weights:
-            # A resumed run has an average of every weight; a KeyError here is a broken checkpoint.
-            start = self._start[variable.path] if self._start else ops.convert_to_numpy(variable)
-            copy = keras.Variable(start, dtype="float32", trainable=False)
-            self._pairs.append((variable, copy))
-
-        self._update = _compiled(self._move)
-
-    def on_train_batch_end(self, batch, logs=None):
-        step = float(ops.convert_to_numpy(self.model.optimizer.iterations))
-        decay = min(self._decay, (1 + step) / (10 + step))
-        self._update(ops.convert_to_tensor(decay, "float32"))
-
-    def _move(self, decay):
-        for variable, copy in self._pairs:
-            copy.assign(decay * copy + (1 - decay) * ops.cast(variable, "float32"))
-
-    def on_test_begin(self, logs=None):
-        self._swap()
-
-    def on_test_end(self, logs=None):
-        self._swap()
-
-    def averages(self) -> dict[str, np.ndarray]:
-        return {variable.path: ops.convert_to_numpy(copy) for variable, copy in self._pairs}
-
-    @contextmanager
-    def applied(self):
-        """The model with averaged weights, for the length of a `with` block."""
-        self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
-
-    def _swap(self):
-        for variable, copy in self._pairs:
-            value = ops.convert_to_numpy(variable)
-            variable.assign(ops.cast(copy, variable.dtype))
-            copy.assign(value.astype("float32"))
-
-
-def _compiled(update: Callable) -> Callable:
-    """An update of variables as one graph, where the backend has graphs that may write to them.
-
-    One by one the hundred weights of a small net cost as much as a tenth of a training step.
-    """
-    if keras.backend.backend() != "tensorflow":
-        return update
-    import tensorflow as tf
-
-    return tf.function(update)
-
-
 class PlateauRate(keras.callbacks.Callback):
     """Sets the learning rate of each epoch from the history of the monitored value."""
 
@@ -120,6 +52,20 @@ class PlateauRate(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         costs = self._monitor.costs(self._state.history)
         self.model.optimizer.learning_rate.assign(self._plateau.rate_after(costs))
+
+
+class Validation(keras.callbacks.Callback):
+    """Validates after each epoch where Keras' own validation does not serve, see `JudgedCopy`."""
+
+    def __init__(self, judged: Judged, batches: Any, distribution: Distribution):
+        super().__init__()
+        self._judged, self._batches, self._distribution = judged, batches, distribution
+
+    def on_epoch_end(self, epoch, logs=None):
+        with self._judged.of(self.model) as net:
+            found = net.evaluate(self._batches, return_dict=True, verbose=0)
+        values = {f"val_{name}": float(value) for name, value in found.items()}
+        logs.update(self._distribution.leaders(values))
 
 
 class EpochEnd(keras.callbacks.Callback):
@@ -134,15 +80,20 @@ class EpochEnd(keras.callbacks.Callback):
         run: Path,
         state: TrainingState,
         monitor: Monitor,
+        judged: Judged | None = None,
         average: WeightAverage | None = None,
+        distribution: Distribution = ONE_DEVICE,
     ):
+        """Of the processes of `distribution` one writes; the others only count."""
         super().__init__()
         self._run, self._state = run, state
         self._monitor, self._average = monitor, average
+        self._judged = judged or Judged(average)
+        self._distribution = distribution
         self._began = 0.0
 
     def on_train_begin(self, logs=None):
-        if self._state.history:
+        if self._state.history and self._distribution.leads:
             self._write_derived()
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -156,17 +107,20 @@ class EpochEnd(keras.callbacks.Callback):
                 raise TrainingDiverged(_diverged(f"epoch {epoch + 1}: {name} is {value}", last))
         row["learning_rate"] = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row["seconds"] = time.perf_counter() - self._began
+        self._state.history.append(row)
+        if not self._distribution.leads:
+            return
         if self._average:
             self._state.average = self._average.averages()
-        self._state.history.append(row)
-        save_checkpoint(self.model, self._state, last)
+        with self._distribution.alone():
+            save_checkpoint(self.model, self._state, last)
         self._write_derived()
 
     def _write_derived(self):
         history = self._state.history
         if self._monitor.best_epoch(history) == len(history) - 1:
-            with self._average.applied() if self._average else nullcontext():
-                save_checkpoint(self.model, TrainingState(history), self._run / "best.keras")
+            with self._judged.of(self.model) as net:
+                save_checkpoint(net, TrainingState(history), self._run / "best.keras")
         write_history(history, self._run / "metrics.csv")
 
 
@@ -195,14 +149,14 @@ class TensorBoardLog(keras.callbacks.Callback):
         state: TrainingState,
         draw: Callable[[keras.Model], dict[str, np.ndarray]] | None,
         every: int,
-        average: WeightAverage | None = None,
+        judged: Judged,
     ):
         """Log into `folder`; `draw(model)` returns RGB uint8 images [n, H, W, 3] by title, and
         without it there are no pictures.
         """
         super().__init__()
         self._folder, self._state, self._draw = folder, state, draw
-        self._every, self._average = every, average
+        self._every, self._judged = every, judged
 
     def on_train_begin(self, logs=None):
         import tensorflow as tf  # TensorBoard's event files are TensorFlow's
@@ -234,8 +188,8 @@ class TensorBoardLog(keras.callbacks.Callback):
         self._scalars.flush()
 
     def _write_pictures(self, epoch: int, draw: Callable[[keras.Model], dict[str, np.ndarray]]):
-        with self._average.applied() if self._average else nullcontext():
-            pictures = draw(self.model)
+        with self._judged.of(self.model) as net:
+            pictures = draw(net)
         with self._pictures.as_default(step=epoch):
             for title, images in pictures.items():
                 self._summary.image(title, images, max_outputs=len(images))

@@ -19,6 +19,7 @@ import numpy as np
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.io.files import replaced_atomically
 from fetal_tf.models.saving import dtype_policy, load_model
+from fetal_tf.training.distribution import of_one_device
 
 STATE_MEMBER = "training_state.json"
 ARRAYS_MEMBER = "training_state.npz"
@@ -48,7 +49,8 @@ def save_checkpoint(model: keras.Model, state: TrainingState, path: Path) -> Non
         FetalTFError: the disk is full or not writable; whatever stood at `path` is still there.
     """
     with replaced_atomically(path) as temporary:
-        model.save(temporary)
+        with of_one_device(model):
+            model.save(temporary)
         with zipfile.ZipFile(temporary, "a") as archive:
             archive.writestr(STATE_MEMBER, json.dumps({"history": state.history}))
             archive.writestr(ARRAYS_MEMBER, _packed(state.average, _random_states(model)))

@@ -4,21 +4,22 @@ Each fold runs in a process of its own: its memory is freed at its end, and a fo
 does not stop the others.
 """
 
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from fetal_tf.config.loading import load_config
 from fetal_tf.config.tree import Config
 from fetal_tf.edge.errors import ConfigError, FetalTFError
+from fetal_tf.edge.io.stopping import Terminated, exit_code
 from fetal_tf.evaluation.cross_validation import EVALUATION
 from fetal_tf.runs.history import has_finished
 from fetal_tf.runs.measurement_settings import read_settings
 from fetal_tf.runs.run import open_run
 from fetal_tf.scores.rows import read_rows
-
-INTERRUPTED = 130  # the exit code of a command that Ctrl-C has ended
 
 
 def fold_configs(config: Config, folds: int) -> list[Config]:
@@ -104,20 +105,34 @@ def _train_fold(config: Config, run: Path, options: Sequence[str], *, resume: bo
     return is_evaluated(run) or not run_module("fetal_tf.evaluate", str(run), "--split", "val")
 
 
-def run_module(module: str, *arguments: str) -> int:
-    """Run a command in a new process and wait for it; returns its exit code.
+def run_module(
+    module: str, *arguments: str, environment: Mapping[str, str] = MappingProxyType({})
+) -> int:
+    """Run a command in a new process and wait for it.
+
+    Args:
+        module: to run, with these arguments.
+        arguments: of the command.
+        environment: variables beside those of this process.
+
+    Returns:
+        Its exit code, below 0 where a signal has ended it.
 
     Raises:
         KeyboardInterrupt: this process or the new one was interrupted.
     """
-    with subprocess.Popen([sys.executable, "-m", module, *arguments]) as process:
+    command = [sys.executable, "-m", module, *arguments]
+    with subprocess.Popen(command, env={**os.environ, **environment}) as process:
         try:
             code = process.wait()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stopped:
+            if isinstance(stopped, Terminated):
+                process.terminate()
             process.wait()  # Ctrl-C has reached it too, it ends by itself
             raise
-    if code == INTERRUPTED:
-        raise KeyboardInterrupt
+    for interrupt in (KeyboardInterrupt(), Terminated()):
+        if code == exit_code(interrupt):
+            raise interrupt
     return code
 
 

@@ -132,9 +132,16 @@ def class_pixels_in(experiment: Experiment, cache: FrameCache) -> ClassPixels | 
 
 
 def training_batches(
-    experiment: Experiment, frames: Frames, first_epoch: int, last_epoch: int
+    experiment: Experiment,
+    frames: Frames,
+    first_epoch: int,
+    last_epoch: int,
+    share: tuple[int, int] = (0, 1),
 ) -> Iterable[tuple[Any, Any]]:
-    """Batches of augmented frames and targets, from `first_epoch` up to, without, `last_epoch`."""
+    """Batches of augmented frames and targets, from `first_epoch` up to, without, `last_epoch`.
+
+    With `share` (part, parts) one part of each of them, see `training_dataset`.
+    """
     config = experiment.config
     return training_dataset(
         frames.train,
@@ -147,6 +154,7 @@ def training_batches(
         weights=frames.weights,
         mixer=frames.mixer,
         teacher=frames.teacher,
+        share=share,
     )
 
 
