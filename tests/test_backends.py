@@ -7,12 +7,15 @@ from pathlib import Path
 from tests.losses.jax_process import run_on_jax
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-# tf.data, TFLite, TensorBoard's files, and the start of the backend itself.
+# tf.data, TFLite, TensorBoard's files, the start of the backend itself, its strategy for several
+# devices and its graphs.
 MAY_IMPORT_TENSORFLOW = (
     "fetal_tf/data/pipeline/dataset.py",
     "fetal_tf/exporting/",
     "fetal_tf/training/callbacks.py",
     "fetal_tf/cli/launching.py",
+    "fetal_tf/training/distribution.py",
+    "fetal_tf/training/weight_average.py",
 )
 
 # JAX traces every layer at any width; these are narrower than their defaults.

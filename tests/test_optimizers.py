@@ -87,3 +87,25 @@ def test_rates_and_norms_are_positive(wrong):
 def test_a_missing_rate_is_named():
     with pytest.raises(ConfigError, match=r"optimizer\.learning_rate"):
         OPTIMIZERS.check("optimizer", {"name": "adam"})
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
+def test_gradients_of_two_batches_are_one_step_of_their_mean(name):
+    """The same weights as by one step on both at once."""
+    rng = np.random.default_rng(0)
+    start = rng.normal(size=(5,)).astype(np.float32)
+    gradients = rng.normal(size=(4, 5)).astype(np.float32)
+
+    def trained(accumulated, steps):
+        weight = keras.Variable(start)
+        spec = {"name": name, "learning_rate": 0.1}
+        optimizer = OPTIMIZERS.build("optimizer", spec, Schedule(0.1), accumulated)
+        for step in steps:
+            optimizer.apply([keras.ops.convert_to_tensor(step)], [weight])
+        return weight.numpy(), int(optimizer.iterations)
+
+    both = (gradients[0::2] + gradients[1::2]) / 2
+    (found, moved), (expected, steps) = trained(2, gradients), trained(1, both)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert moved == steps == 2
+    assert np.abs(found - start).max() > 0.05

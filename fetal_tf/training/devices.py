@@ -61,13 +61,7 @@ def compiling(config: Config) -> Iterator[None]:
 
 
 def _accelerated() -> bool:
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.default_backend() != "cpu"
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
+    return any(not device.startswith("cpu") for device in keras.distribution.list_devices())
 
 
 def _cpu_flags() -> set[str]:

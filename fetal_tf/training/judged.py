@@ -19,7 +19,7 @@ class Judged:
 
     def of(self, model: keras.Model) -> AbstractContextManager[keras.Model]:
         """The net to judge instead of `model`, for the length of a `with` block."""
-        return nullcontext(model) if self._average is None else self._average.applied(model)
+        return nullcontext(model) if self._average is None else self._average.applied()
 
 
 class JudgedCopy(Judged):

@@ -68,11 +68,11 @@ class WeightAverage(keras.callbacks.Callback):
         return {variable.path: ops.convert_to_numpy(copy) for variable, copy in self._pairs}
 
     @contextmanager
-    def applied(self, model: keras.Model) -> Iterator[keras.Model]:
+    def applied(self) -> Iterator[keras.Model]:
         """The trained model with averaged weights, for the length of a `with` block."""
         self._swap()
         try:
-            yield model
+            yield self.model
         finally:
             self._swap()
 

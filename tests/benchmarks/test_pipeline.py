@@ -82,6 +82,25 @@ def test_what_a_pipeline_adds_is_told_by_medians_and_the_wait_by_sums():
     assert times.added == pytest.approx(0.1) and times.waiting == pytest.approx(0.1)
 
 
+def test_each_way_of_training_is_timed_and_sees_the_same_frames(place, capsys):
+    command = ["training", "--config", str(place / "trial.yaml")]
+    command += ["--set", f"data.root={place / 'phantom'}", "--steps", "2", "--rounds", "2"]
+    ways = ["precision=float32", "precision=float32,steps_per_execution=2"]
+    for way in ways:
+        command += ["--way", way]
+    assert main(command) == 0
+    rows = [line.rsplit(maxsplit=4) for line in capsys.readouterr().out.splitlines()[-2:]]
+    assert [row[0].strip() for row in rows] == ["precision=float32", ways[1].replace(",", ", ")]
+    assert rows[0][3] == "1.00"
+    assert float(rows[0][4]) == pytest.approx(float(rows[1][4]), abs=2e-3)
+
+
+def test_a_way_that_does_not_train_is_named(place, capsys):
+    command = ["training", "--config", str(place / "trial.yaml"), "--way", "precision=float31"]
+    assert main([*command, "--set", f"data.root={place / 'phantom'}"]) == 2
+    assert "train.precision" in capsys.readouterr().err
+
+
 def test_the_command_prints_what_the_pipeline_adds(place, capsys):
     command = ["pipeline", "--config", str(place / "trial.yaml")]
     command += ["--set", f"data.root={place / 'phantom'}", "--frames", "4"]

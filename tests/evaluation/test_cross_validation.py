@@ -13,6 +13,7 @@ from fetal_tf.config.loading import parse_config, save_config
 from fetal_tf.data.phantom.writing import write_phantom
 from fetal_tf.data.splits import read_splits
 from fetal_tf.edge.errors import ConfigError, DataError, FetalTFError
+from fetal_tf.edge.io.stopping import Terminated
 from fetal_tf.evaluation.cross_validation import (
     Fold,
     pool_folds,
@@ -346,12 +347,12 @@ def test_a_fold_that_cannot_begin_stops_all(workplace, monkeypatch, capsys):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("code", [0, 2, 130])
+@pytest.mark.parametrize("code", [0, 2, 130, 143])
 def test_a_process_of_its_own_gives_its_code(tmp_path, monkeypatch, code):
     (tmp_path / "ends.py").write_text(f"raise SystemExit({code})")
     monkeypatch.chdir(tmp_path)
-    if code == 130:
-        with pytest.raises(KeyboardInterrupt):
+    if code in (130, 143):
+        with pytest.raises(Terminated if code == 143 else KeyboardInterrupt):
             run_module("ends")
     else:
         assert run_module("ends") == code

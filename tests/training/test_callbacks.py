@@ -9,9 +9,10 @@ from fetal_tf.training.callbacks import (
     StopAtNaN,
     StopWhen,
     TrainingDiverged,
-    WeightAverage,
 )
 from fetal_tf.training.checkpoint import TrainingState, load_state
+from fetal_tf.training.weight_average import WeightAverage
+from tests.losses.jax_process import run_on_jax
 
 
 def model_with_batch_norm(rate=0.05):
@@ -72,6 +73,30 @@ def test_validation_sees_the_averaged_network_and_training_goes_on_with_its_own(
         np.testing.assert_array_equal(variable.numpy(), before)
 
 
+def test_the_average_moves_with_the_steps_of_the_optimizer(data):
+    """Not with batches whose gradients are only collected."""
+    model = model_with_batch_norm()
+    model.compile(keras.optimizers.SGD(1e-3, gradient_accumulation_steps=3), "mse")
+    calls, average = [], WeightAverage(0.9, {})
+    hook = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda logs: setattr(average, "_update", calls.append)
+    )
+    model.fit(*data, batch_size=4, epochs=2, verbose=0, callbacks=[average, hook])
+    assert len(calls) == 4  # of 12 batches
+    np.testing.assert_allclose(calls[0], (1 + 1) / (10 + 1))
+
+
+def test_several_steps_in_one_call_move_it_by_as_much(data):
+    model = model_with_batch_norm()
+    model.compile("sgd", "mse", steps_per_execution=3)
+    calls, average = [], WeightAverage(0.9, {})
+    hook = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda logs: setattr(average, "_update", calls.append)
+    )
+    model.fit(*data, batch_size=4, epochs=1, verbose=0, callbacks=[average, hook])
+    np.testing.assert_allclose(calls, [(4 / 13) ** 3, (7 / 16) ** 3])
+
+
 def test_averages_of_a_resumed_run_go_on(data):
     model = model_with_batch_norm()
     start = {w.path: np.full(w.shape, 7.0, "float32") for w in model.weights}
@@ -130,3 +155,36 @@ def test_best_is_kept_last_goes_on_and_patience_ends(data, tmp_path):
     rows = (tmp_path / "metrics.csv").read_text().splitlines()
     assert rows[0].startswith("epoch,loss,val_dice,learning_rate,seconds")
     assert [row.split(",")[0] for row in rows[1:]] == ["1", "2", "3", "4", "5"]
+
+
+ON_JAX = """
+import numpy as np
+from fetal_tf.training.weight_average import WeightAverage
+
+rng = np.random.default_rng(0)
+x = rng.normal(2, 3, size=(24, 3)).astype("float32")
+model = keras.Sequential(
+    [keras.Input((3,)), keras.layers.BatchNormalization(), keras.layers.Dense(1)]
+)
+model.compile("sgd", "mse", jit_compile=True)
+seen = [[np.array(w) for w in model.get_weights()]]
+
+class Recorder(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        seen.append([np.array(w) for w in self.model.get_weights()])
+
+average = WeightAverage(0.9, {})
+model.fit(x, x.sum(axis=1), batch_size=4, epochs=2, verbose=0, callbacks=[average, Recorder()])
+expected = seen[0]
+for step, weights in enumerate(seen[1:], start=1):
+    decay = min(0.9, (1 + step) / (10 + step))
+    expected = [decay * e + (1 - decay) * w for e, w in zip(expected, weights)]
+for value, found in zip(expected, average.averages().values()):
+    np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-5)
+assert any(np.ptp(np.stack(w), axis=0).max() > 1e-3 for w in zip(*seen))
+print(len(seen))
+"""
+
+
+def test_the_average_on_jax_is_that_of_the_weights_of_each_step():
+    assert run_on_jax(ON_JAX).strip() == "13"

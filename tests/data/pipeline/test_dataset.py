@@ -48,7 +48,18 @@ def samples(tmp_path):
     return made
 
 
-def batches(samples, *, workers=1, seed=0, first=0, last=2, recipe=(), batch_size=4, weights=None):
+def batches(
+    samples,
+    *,
+    workers=1,
+    seed=0,
+    first=0,
+    last=2,
+    recipe=(),
+    batch_size=4,
+    weights=None,
+    share=(0, 1),
+):
     dataset = training_dataset(
         FrameCache(samples, CountingTask().target, SIZE, shares),
         Augmenter(list(recipe)),
@@ -58,6 +69,7 @@ def batches(samples, *, workers=1, seed=0, first=0, last=2, recipe=(), batch_siz
         last_epoch=last,
         workers=workers,
         weights=weights,
+        share=share,
     )
     return [(image.numpy(), target.numpy()) for image, target in dataset]
 
@@ -71,6 +83,18 @@ def test_thread_count_changes_nothing(samples):
     for (image, target), (image4, target4) in zip(one, four, strict=True):
         np.testing.assert_array_equal(image, image4)
         np.testing.assert_array_equal(target, target4)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_the_parts_of_a_batch_are_the_batch(samples, parts):
+    """Each of several processes makes one part; together they see what one would have seen."""
+    whole = batches(samples, batch_size=4)
+    shares = [batches(samples, batch_size=4, share=(part, parts)) for part in range(parts)]
+    assert {len(share) for share in shares} == {len(whole)} and len(whole) > 3
+    for number, (image, target) in enumerate(whole):
+        pieces = [share[number] for share in shares]
+        np.testing.assert_array_equal(np.concatenate([p[0] for p in pieces]), image)
+        np.testing.assert_array_equal(np.concatenate([p[1] for p in pieces]), target)
 
 
 def test_a_resumed_run_sees_the_epochs_it_would_have_seen(samples):
