@@ -1,4 +1,4 @@
-"""Two processes train as one does: JAX on this machine, `configs/quickstart.yaml` on the phantom."""
+"""Two processes train as one: JAX on this machine, `configs/quickstart.yaml` on the phantom."""
 
 import os
 import signal
