@@ -27,17 +27,15 @@ from fetal_tf.edge.io.images import read_frame, write_png
 _PROGRAM = """
 import json, resource, sys, time
 from contextlib import redirect_stdout
-from pathlib import Path
 import fetal_tf.predict
+from fetal_tf.benchmarks.memory import peak_mib
 
 start = time.perf_counter()
 with redirect_stdout(sys.stderr):
     code = fetal_tf.predict.main(sys.argv[1:])
 seconds = time.perf_counter() - start
-status = Path("/proc/self/status").read_text().splitlines()
-peak = int(next(line for line in status if line.startswith("VmHWM:")).split()[1])
 workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-print(json.dumps({"code": code, "s": seconds, "peak_kib": peak, "workers_kib": workers}))
+print(json.dumps({"code": code, "s": seconds, "peak_mib": peak_mib(), "workers_kib": workers}))
 """
 
 
@@ -112,7 +110,7 @@ def predict_cost(reference: str, folder: Path, way: Way) -> Cost:
         raise FetalTFError(f"predict {' '.join(command)}: exit code {found['code']}: {said}")
     workers_mib = found["workers_kib"] / 1024 if way.workers > 1 else 0.0
     frames = sum(1 for _ in folder.iterdir())
-    return Cost(frames, found["s"], found["peak_kib"] / 1024, workers_mib)
+    return Cost(frames, found["s"], found["peak_mib"], workers_mib)
 
 
 def throughput(

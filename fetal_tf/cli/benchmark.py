@@ -163,6 +163,40 @@ def _way(text: str) -> list[str]:
     return [f"train.{part.strip()}" for part in text.split(",")]
 
 
+def _scale(args: argparse.Namespace) -> int:
+    from fetal_tf.benchmarks.scale import step_cost
+    from fetal_tf.reporting.text.table import text_table
+
+    first = step_cost(args.config, args.set, args.steps)
+    rows = []
+    for key, values in [("as it is", [""]), *args.vary]:
+        for value in values:
+            change = [f"{key}={value}"] if value else []
+            cost = step_cost(args.config, [*args.set, *change], args.steps) if change else first
+            rows.append(
+                [
+                    key,
+                    value,
+                    f"{cost.weights / 1e6:.2f}",
+                    f"{1000 * cost.step_s:.0f}",
+                    f"{1000 * cost.frame_s:.1f}",
+                    f"{cost.frame_s / first.frame_s:.2f}",
+                    f"{cost.peak_mib:.0f}",
+                ]
+            )
+    print(f"{args.config}: a training step on noise; medians of {args.steps}")
+    header = ["", "", "M weights", "ms a step", "ms a frame", "to the first", "peak MiB"]
+    print(text_table([header, *rows], rule=True))
+    return 0
+
+
+def _variation(text: str) -> tuple[str, list[str]]:
+    key, found, values = text.partition("=")
+    if not key or not found or not values:
+        raise argparse.ArgumentTypeError(f"{text!r}: KEY.PATH=VALUE;VALUE… is expected")
+    return key, [value.strip() for value in values.split(";")]
+
+
 @contextmanager
 def _frames(paths: Sequence[str], expand) -> Iterator[list[Path]]:
     """The frames that are named, else phantoms."""
@@ -222,6 +256,21 @@ def parser() -> argparse.ArgumentParser:
     training.add_argument(
         "--rounds", type=int, default=3, metavar="N", help="repetitions, in turns"
     )
+    scale = kinds.add_parser("scale", help="a step against frame size, width and batch")
+    scale.set_defaults(run=_scale, keras=True)
+    scale.add_argument("--config", type=Path, required=True, help="YAML file, or a recipe")
+    scale.add_argument(
+        "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override a key"
+    )
+    scale.add_argument(
+        "--vary",
+        action="append",
+        type=_variation,
+        default=[],
+        metavar="KEY.PATH=VALUE;…",
+        help="values of one key, as 'train.batch_size=1;8;32'; each is tried alone",
+    )
+    scale.add_argument("--steps", type=int, default=10, metavar="N", help="that are timed")
     pipeline = kinds.add_parser("pipeline", help="the input of training, stage by stage")
     pipeline.set_defaults(run=_pipeline, keras=True)
     pipeline.add_argument("--config", type=Path, required=True, help="YAML file, or a recipe")
