@@ -1,6 +1,7 @@
 """Train a model: `python -m fetal_tf.train --config FILE`, or one per fold with `--folds N`."""
 
 import argparse
+import json
 import sys
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -91,6 +92,8 @@ def _sole_trainer(run: Path) -> AbstractContextManager[None]:
 
 def _train_together(config: "Config", job: "Job | None", resume: bool) -> int:
     """Train on several devices, or as one of several processes."""
+    from fetal_tf.runs.environment import versions
+    from fetal_tf.runs.run import unmovable
     from fetal_tf.training.devices import on_this_device
     from fetal_tf.training.distribution import open_distribution
 
@@ -98,6 +101,12 @@ def _train_together(config: "Config", job: "Job | None", resume: bool) -> int:
     config = on_this_device(config)
     shared = f"{distribution.devices} devices share each batch of {config.train.batch_size}"
     with distribution.together():
+        distribution.check_alike(
+            {
+                "the config": json.dumps(unmovable(config), sort_keys=True),
+                "versions of packages": json.dumps(versions()),
+            }
+        )
         if distribution.leads:
             print(shared)
             return _train(config, resume, distribution)

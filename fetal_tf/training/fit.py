@@ -10,7 +10,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from fetal_tf.config.tree import Config
 from fetal_tf.data.pipeline.dataset import (
     FrameCache,
     evaluation_dataset,
@@ -23,9 +22,7 @@ from fetal_tf.edge.io.files import write_text_atomic
 from fetal_tf.experiment import Experiment
 from fetal_tf.models.predictor import KerasPredictor
 from fetal_tf.optimizers import Schedule
-from fetal_tf.runs.environment import versions
 from fetal_tf.runs.history import has_stopped
-from fetal_tf.runs.run import unmovable
 from fetal_tf.training import callbacks
 from fetal_tf.training.checkpoint import TrainingState, restore
 from fetal_tf.training.devices import compiling
@@ -113,7 +110,7 @@ def train(
     monitor = experiment.monitor
     if has_stopped(state.history, monitor, options.early_stopping):
         last_epoch = first_epoch
-    distribution.check_alike(_facts(config, frames, first_epoch))
+    distribution.check_alike(_facts(frames, first_epoch))
     share = (distribution.rank, distribution.processes)
     hooks = _callbacks(experiment, schedule, state, run, frames, distribution)
     alone = distribution.devices == 1
@@ -180,7 +177,7 @@ def _validation_batches(experiment: Experiment, cache: FrameCache) -> Any:
     return evaluation_dataset(cache, batch_size=options.batch_size, workers=options.workers)
 
 
-def _facts(config: Config, frames: Frames, first_epoch: int) -> dict[str, str]:
+def _facts(frames: Frames, first_epoch: int) -> dict[str, str]:
     """What all processes that train together have to agree on."""
     pixels = hashlib.sha256()
     for cache in (frames.train, frames.val):
@@ -188,10 +185,8 @@ def _facts(config: Config, frames: Frames, first_epoch: int) -> dict[str, str]:
             pixels.update(cache[index].image.tobytes())
             pixels.update(cache[index].target.maps.tobytes())
     return {
-        "the config": json.dumps(unmovable(config), sort_keys=True, default=str),
         "the frames or their split": pixels.hexdigest(),
         "the epoch to begin with": str(first_epoch),
-        "versions of packages": json.dumps(versions()),
     }
 
 

@@ -5,6 +5,7 @@ coordinator is gone. So the command runs the training in a process of its own an
 """
 
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -119,6 +120,7 @@ def join(job: Job) -> None:
 
     _hide_noise(Path(os.environ[_INSIDE]))
     _end_with_parent()
+    stop = signal.getsignal(signal.SIGTERM)
     try:
         jax.distributed.initialize(
             job.coordinator,
@@ -133,6 +135,7 @@ def join(job: Job) -> None:
             f"--coordinator: {job.coordinator}: the {job.processes} processes did not meet within "
             f"{_MEETING_S} s ({' '.join(str(error).split())[:160]})"
         ) from error
+    signal.signal(signal.SIGTERM, stop)  # JAX has put a handler there that only takes note
 
 
 def _hide_noise(file: Path) -> None:

@@ -48,7 +48,7 @@ def test_the_written_config_reads_back_equal(config_file, tmp_path):
         ("train.epochs=0", "train.epochs: "),
         ("train.batch_size=true", "train.batch_size: Input should be a valid integer, found True"),
         ("train.ema_decay=1.5", "train.ema_decay: "),
-        ("train.precision=fp16", "train.precision: Input should be 'float32', 'mixed_float16'"),
+        ("train.precision=fp16", "train.precision: Input should be 'auto', 'float32'"),
         ("train.early_stopping.patince=3", "train.early_stopping.patince: unknown key (did you"),
         ("split.val=0.9", "val + test = 1.05 leaves nothing to train on"),
         ("seed=-1", "seed: Input should be greater than or equal to 0, found -1"),
