@@ -13,6 +13,7 @@ EXTRAS = {
     "export": ("onnx", "onnxruntime", "tf2onnx"),
     "keras-cv": ("keras_cv",),
     "mlflow": ("mlflow",),
+    "ray": ("ray",),
 }  # fmt: skip
 
 
