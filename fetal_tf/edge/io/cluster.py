@@ -11,17 +11,20 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from fetal_tf.edge.errors import FetalTFError, UsageError
 from fetal_tf.edge.extras import require
 from fetal_tf.edge.io.captured_output import captured_noise
+from fetal_tf.edge.io.files import unwritable
 
 LOCAL = "local"
 ADDRESSES = "local for this machine; auto or HOST:PORT for the cluster that it belongs to"
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",  # no telemetry
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # its C++ side writes to the screen
+    "RAY_AIR_NEW_OUTPUT": "0",  # which prints boxes even where it should be silent
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no tables of its own
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the command as it ends all others
 }
@@ -48,9 +51,7 @@ def cluster(address: str, slots: int | None = None) -> Iterator[None]:
     with ExitStack() as held:
         own: dict[str, Any] = {}
         if address == LOCAL:
-            # A socket's path has at most 107 letters: no long TMPDIR.
-            place = os.environ.get("RAY_TMPDIR", "/tmp")
-            folder = tempfile.mkdtemp(prefix="fetal_tf-ray-", dir=place)
+            folder = _new_folder()
             held.callback(_remove, folder)
             # Ray asks for a token, and would keep one in the home folder.
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
@@ -58,10 +59,10 @@ def cluster(address: str, slots: int | None = None) -> Iterator[None]:
             own |= {"num_cpus": slots, "object_store_memory": _OBJECTS_BYTES}
         else:
             _check_answers(address)
-        _start(address, own)
         import ray
 
         held.callback(ray.shutdown)
+        _start(address, own)
         yield
 
 
@@ -84,6 +85,14 @@ def first_sentence(error: Exception) -> str:
     """The cause that one of Ray's errors states: the first sentence of its last line."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[-1].strip().split(". ")[0].rstrip(".")
+
+
+def _new_folder() -> str:
+    place = os.environ.get("RAY_TMPDIR", "/tmp")  # a socket's path has at most 107 letters
+    try:
+        return tempfile.mkdtemp(prefix="fetal_tf-ray-", dir=place)
+    except OSError as error:
+        raise unwritable(Path(place), error) from error
 
 
 def _remove(folder: str) -> None:
