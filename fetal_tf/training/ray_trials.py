@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fetal_tf.edge.io.cluster import cluster, first_sentence
+from fetal_tf.edge.io.cluster import cluster
 from fetal_tf.training.sweep import Trial
 
 CORES_A_TRIAL = 4  # where nothing else is asked for; a small net does not get faster with more
+_LESS_MEMORY = "where memory was short, a lower --parallel needs less"
 TUNE = ".tune"  # below the sweep's folder, while it runs
 
 
@@ -69,8 +70,7 @@ def _tune(
             note(trial.config["name"], trial.last_result["error"])
 
         def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-            cause = first_sentence(trial.get_error() or Exception("unknown"))
-            note(trial.config["name"], f"Ray's worker has ended: {cause}")
+            note(trial.config["name"], f"its worker of the cluster has ended; {_LESS_MEMORY}")
 
     def note(name: str, error: str) -> None:
         errors[name] = error
@@ -115,7 +115,7 @@ def _train(setting: dict[str, str], given: dict[str, dict[str, Any]]) -> dict[st
 def _cause(code: int, log: Path) -> str:
     """Why a command has failed: the last line that it printed; empty where it has not failed."""
     if code < 0:
-        return f"ended by signal {-code}; where memory was short, a lower --parallel needs less"
+        return f"ended by signal {-code}; {_LESS_MEMORY}"
     if not code:
         return ""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()

@@ -126,11 +126,16 @@ def _words(values: Mapping[str, str]) -> list[str]:
 
 
 def _check_apart(trials: Sequence[Trial]) -> None:
-    for one, two in itertools.combinations(trials, 2):
-        if one.config.name == two.config.name:
-            raise ConfigError(f"two trials would be called {one.config.name}; write values apart")
-        if one.config == two.config.model_copy(update={"name": one.config.name}):
-            raise ConfigError(f"{one.config.name} and {two.config.name} are the same trial")
+    names: set[str] = set()
+    known: dict[str, str] = {}
+    for trial in trials:
+        name = trial.config.name
+        if name in names:
+            raise ConfigError(f"two trials would be called {name}; write their values apart")
+        names.add(name)
+        other = known.setdefault(trial.config.model_dump_json(exclude={"name"}), name)
+        if other != name:
+            raise ConfigError(f"{other} and {name} are the same trial; leave one value out")
     monitors = sorted({trial.config.train.monitor for trial in trials})
     if len(monitors) > 1:
         raise ConfigError(f"train.monitor: {', '.join(monitors)}; one has to judge all trials")
