@@ -21,7 +21,7 @@ from tests.edge.bundle.tiny_bundle import bright_head, tflite_models, write_bund
 
 ROOT = Path(__file__).resolve().parents[1]
 MM = ["--mm-per-pixel", "0.8"]
-COUNT = 20
+COUNT = 40
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_what_is_no_address_is_refused(place, address, capsys):
 
 # --- what ends it ---
 
-# Each worker of the cluster measures ten images, says so in a file, and then takes its time.
+# A worker of the cluster measures a block of images, says so in a file, and then takes its time.
 SLOW = """
 import os, sys, time
 from pathlib import Path
@@ -140,7 +140,7 @@ def slow():
         calls.append(arguments)
         if len(calls) > 8:
             Path(f"waiting-{os.getpid()}").touch()
-            time.sleep(1)
+            time.sleep(0.4)
         return measure(*arguments, **named)
 
     module.predict_file = slowly
