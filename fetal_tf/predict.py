@@ -8,7 +8,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from tqdm import tqdm
 from fetal_tf.cli.command_options import command_parser
 from fetal_tf.cli.launching import open_output, print_error, unread
 from fetal_tf.edge.bundle.bundle import Bundle
+from fetal_tf.edge.bundle.cluster_workers import measured_on_cluster
 from fetal_tf.edge.bundle.prediction import Prediction
 from fetal_tf.edge.bundle.results import Results, open_results, record_columns
 from fetal_tf.edge.bundle.seal import SEAL
@@ -26,6 +27,7 @@ from fetal_tf.edge.draw.painting import painter
 from fetal_tf.edge.errors import FetalTFError
 from fetal_tf.edge.flag import split_flags
 from fetal_tf.edge.inference.runtimes import MAX_THREADS
+from fetal_tf.edge.io.cluster import ADDRESSES, cluster
 from fetal_tf.edge.io.files import sha256_of
 from fetal_tf.edge.io.foreign_text import plain_float, printable
 from fetal_tf.edge.io.inputs import OVERLAYS, TABLE, image_paths, picture_names
@@ -137,13 +139,16 @@ def predict(options: argparse.Namespace) -> Outcome:
 
     if options.out is not None:
         _check_apart(paths, options.out)
-    with open_results(
-        options.out,
-        _settings(options, bundle, form),
-        record_columns(bundle, predictor),
-        resume=options.resume,
-        overwrite=options.overwrite,
-    ) as results:
+    with (
+        cluster(options.ray, options.workers) if options.ray else nullcontext(),
+        open_results(
+            options.out,
+            _settings(options, bundle, form),
+            record_columns(bundle, predictor),
+            resume=options.resume,
+            overwrite=options.overwrite,
+        ) as results,
+    ):
         results.retry(paths)
         new = [path for path in paths if not results.knows(path)]
         pictured = not options.no_overlays
@@ -158,9 +163,13 @@ def predict(options: argparse.Namespace) -> Outcome:
             )
             for path in new
         ]
-        workers = min(options.workers or useful_workers(len(tasks)), max(1, len(tasks)))
+        if options.ray:
+            found = measured_on_cluster(job, tasks, options.workers)
+        else:
+            workers = min(options.workers or useful_workers(len(tasks)), max(1, len(tasks)))
+            found = measured(job, net, tasks, workers)
         try:
-            with closing(measured(job, net, tasks, workers)) as predictions:
+            with closing(found) as predictions:
                 _record(predictions, options, sizes, results, outcome)
         except KeyboardInterrupt as stopped:
             if not outcome.done:
@@ -332,6 +341,13 @@ def parser() -> argparse.ArgumentParser:
         f"for fewer than {IMAGES_A_WORKER} images each); the rows and their order are the same",
     )
     command.add_argument(
+        "--ray",
+        type=_argument(_address),
+        metavar="ADDRESS",
+        help=f"spread the images over a Ray cluster: {ADDRESSES}; every machine needs fetal_tf, "
+        "bundle, images and --out under the same names; rows and order are the same",
+    )
+    command.add_argument(
         "--recursive", action="store_true", help="images in the subfolders of folders as well"
     )
     command.add_argument(
@@ -364,6 +380,12 @@ def _folder(text: str) -> Path:
     if not text:
         raise ValueError("an empty name; is a variable not set?")
     return Path(text)
+
+
+def _address(text: str) -> str:
+    if not text:
+        raise ValueError("an empty address; is a variable not set?")
+    return text
 
 
 def _threads(text: str) -> int:

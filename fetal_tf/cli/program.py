@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, Command] = {
     "phantom": Command("fetal_tf.cli.phantom", "generate a dataset to try things on", "train"),
     "audit": Command("fetal_tf.cli.audit", "check every file of a dataset"),
     "train": Command("fetal_tf.train", "train a net by a recipe"),
+    "sweep": Command("fetal_tf.cli.sweep", "train a grid of values, seeds and folds"),
     "evaluate": Command("fetal_tf.evaluate", "judge a net on annotated images"),
     "export": Command("fetal_tf.cli.export", "convert a run for tablets, with proof", "train"),
     "compare": Command("fetal_tf.cli.compare", "compare runs, with paired tests"),

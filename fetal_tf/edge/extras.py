@@ -14,6 +14,7 @@ EXTRAS = {
     "jax": ("jax",),
     "keras-cv": ("keras_cv",),
     "mlflow": ("mlflow",),
+    "ray": ("ray",),
 }  # fmt: skip
 
 

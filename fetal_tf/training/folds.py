@@ -46,6 +46,13 @@ def fold_configs(config: Config, folds: int) -> list[Config]:
     ]
 
 
+def fold_options(config: Config) -> list[str]:
+    """The options of `fetal_tf.train` that make a config that of its fold, with its name."""
+    split = config.split
+    fold = [] if split.fold is None else [f"split.folds={split.folds}", f"split.fold={split.fold}"]
+    return ["--name", config.name, *(part for key in fold for part in ("--set", key))]
+
+
 def check_folders(runs: Sequence[Path], *, resume: bool) -> None:
     """Check that new folds have no folders yet, and that resumed ones have at least one.
 
@@ -97,9 +104,7 @@ def _train_fold(config: Config, run: Path, options: Sequence[str], *, resume: bo
     if begun and is_finished(run, config):
         print(f"{run}: is finished")
     else:
-        split = config.split
-        own = ["--name", config.name, "--set", f"split.folds={split.folds}"]
-        own += ["--set", f"split.fold={split.fold}", *(["--resume"] if begun else [])]
+        own = [*fold_options(config), *(["--resume"] if begun else [])]
         if run_module("fetal_tf.train", *options, *own):
             return False
     return is_evaluated(run) or not run_module("fetal_tf.evaluate", str(run), "--split", "val")

@@ -41,6 +41,7 @@ def test_the_extras_are_those_of_the_package():
     assert set(EXTRAS["export"]) == modules("export")
     assert set(EXTRAS["keras-cv"]) == modules("keras-cv")
     assert set(EXTRAS["mlflow"]) == modules("mlflow")
+    assert set(EXTRAS["ray"]) == modules("ray")
 
 
 @pytest.mark.parametrize("command", ["fetal_tf.train", "fetal_tf.evaluate", "export"])
