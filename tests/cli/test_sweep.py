@@ -118,7 +118,8 @@ def point(mean, **values):
 
 
 def record(points, falls=False, **grid):
-    return {"monitor": "val_x", "lower_is_better": falls, "grid": grid, "points": points}
+    found = {"monitor": "val_x", "lower_is_better": falls, "grid": grid, "points": points}
+    return {**found, "phantom": False}
 
 
 @pytest.mark.parametrize("falls, order", [(True, [0, 2, 1]), (False, [2, 0, 1])])
@@ -145,6 +146,19 @@ def test_the_plot_has_a_line_a_point_and_the_best_ends_on_top(falls):
         bands, (thick.get_ydata()[0], thick.get_ydata()[40]), strict=True
     ):
         assert low < height < high
+
+
+def test_the_plot_says_where_it_is_of_phantoms():
+    found = record([point(0.1, a="1"), point(0.2, a="2")], a=["1", "2"])
+    plain, marked = (
+        [
+            text.get_text()
+            for text in parallel_coordinates({**found, "phantom": is_one}).axes[0].texts
+        ]
+        for is_one in (False, True)
+    )
+    assert not any("PHANTOM" in text for text in plain)
+    assert any("PHANTOM" in text for text in marked)
 
 
 def test_there_is_no_plot_where_nothing_varies_or_nothing_is_known():

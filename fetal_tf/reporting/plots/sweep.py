@@ -50,6 +50,9 @@ def parallel_coordinates(record: Mapping[str, Any]) -> Figure | None:
     axes.set_xlim(-0.45, len(grid) + 0.45)
     axes.set_ylim(-0.12, 1.12)
     axes.set_axis_off()
+    if record["phantom"]:
+        said = "PHANTOM: generated images, which say nothing about patients"
+        axes.text(0.0, 0.0, said, transform=axes.transAxes, color=GRAY, fontsize="small")
     return figure
 
 
