@@ -51,7 +51,7 @@ def _choose(args: argparse.Namespace, arguments: list[str]) -> int:
     config = load_config(args.config, overrides)
     if "mlflow" in config.tracking:
         require("mlflow")
-    if job is not None or config.train.distribute != "none":
+    if job is not None:  # before JAX is asked for its devices
         return _train_together(config, job, resume=args.resume)
     config = on_this_device(config)
     if args.folds is not None:
@@ -60,6 +60,8 @@ def _choose(args: argparse.Namespace, arguments: list[str]) -> int:
         return _dry_run(config)
     if args.overfit_batch:
         return _overfit_batch(config)
+    if config.train.distribute != "none":
+        return _train_together(config, None, resume=args.resume)
     return _train(config, resume=args.resume)
 
 

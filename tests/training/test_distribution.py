@@ -52,6 +52,7 @@ for options in (
     ["--name", "resumed", *mirrored, "--set", "train.epochs=2"],
     ["--name", "resumed", *mirrored, "--resume"],
     ["--name", "odd", *mirrored, "--set", "train.batch_size=5"],
+    ["--name", "dry", *mirrored, "--dry-run"],
 ):
     print(options[1], main(["--config", "trial.yaml", *options]), flush=True)
 """
@@ -101,6 +102,11 @@ def test_a_batch_that_cannot_be_shared_is_refused_and_leaves_no_run(runs):
     folder, done = runs
     assert "odd 2" in done.stdout and not (folder / "odd").exists()
     assert "train.batch_size: 5 frames cannot be shared evenly by 2 devices" in done.stderr
+
+
+def test_a_dry_run_trains_nothing(runs):
+    folder, done = runs
+    assert "would train dry" in done.stdout and not (folder / "dry").exists()
 
 
 def test_what_two_devices_leave_is_a_model_like_any_other(runs):
