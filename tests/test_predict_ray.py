@@ -77,11 +77,13 @@ def test_this_machine_writes_the_same_rows_and_pictures_in_the_same_order(place,
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_cluster_of_two_machines_by_its_address(place, home, capfd):
+def test_a_cluster_of_two_machines_by_its_address(place, home, capfd, monkeypatch):
     from ray.cluster_utils import Cluster
 
     assert main(["bundle", "scans", *MM, "--out", "one", "--workers", "1", "--json"]) == 3
     files = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # a socket's path has to be short
+    monkeypatch.setenv("RAY_TMPDIR", files)  # there the cluster notes its address, in `ray`
+    (Path(files) / "ray").mkdir()
     options = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
     head = options | {"include_dashboard": False, "temp_dir": files}
     cluster = Cluster(initialize_head=True, head_node_args=head)
