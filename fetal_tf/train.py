@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fetal_tf.cli.command_options import command_parser
+from fetal_tf.cli.command_options import add_config_options, at_least, command_parser
 from fetal_tf.cli.launching import run_command
 from fetal_tf.edge.errors import ConfigError, FetalTFError
 from fetal_tf.edge.extras import require
@@ -328,10 +328,7 @@ def parser() -> argparse.ArgumentParser:
     command = command_parser(
         "python -m fetal_tf.train", __doc__, "--config hc18_unet --set data.root=DATA --name mine"
     )
-    command.add_argument("--config", type=Path, required=True, help="YAML file")
-    command.add_argument(
-        "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override a key"
-    )
+    add_config_options(command)
     command.add_argument("--name", help="the run's name (default: the config's)")
     command.add_argument(
         "--tolerant",
@@ -340,7 +337,7 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument(
         "--folds",
-        type=_at_least_two,
+        type=at_least(2, "at least 2 folds are needed"),
         metavar="N",
         help="train runs/NAME-fold0 to N-1, each validated on its fold, and compare them",
     )
@@ -362,12 +359,6 @@ def parser() -> argparse.ArgumentParser:
         "--overfit-batch", action="store_true", help="prove that one batch is learnt"
     )
     return command
-
-
-def _at_least_two(text: str) -> int:
-    if not text.isdecimal() or int(text) < 2:
-        raise argparse.ArgumentTypeError(f"{text!r}: at least 2 folds are needed")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Many images, measured on a Ray cluster: the same rows, and nothing left behind."""
 
-import csv
 import os
 import shutil
 import signal
@@ -11,13 +10,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from fetal_tf.edge.extras import EXTRAS
-from fetal_tf.edge.io.images import write_png
 from fetal_tf.predict import main
-from tests.edge.bundle.tiny_bundle import bright_head, tflite_models, write_bundle
+from tests.many_images import assert_same_results, table, write_scans
 
 ROOT = Path(__file__).resolve().parents[1]
 MM = ["--mm-per-pixel", "0.8"]
@@ -26,12 +23,7 @@ COUNT = 40
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder with a bundle and images that all differ; one is broken."""
-    write_bundle(tmp_path / "bundle", tflite_models())
-    for number in range(COUNT):
-        image = np.roll(bright_head(), number, axis=1)[: 130 - number]
-        write_png(tmp_path / "scans" / f"{number:02d}.png", image)
-    (tmp_path / "scans" / "05.png").write_bytes(b"no image")
+    write_scans(tmp_path, COUNT)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     return tmp_path
@@ -46,22 +38,7 @@ def home(tmp_path, monkeypatch):
 
 
 def files(folder):
-    return [row["file"] for row in rows(folder)]
-
-
-def rows(folder):
-    with (Path(folder) / "measurements.csv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, strict=True))
-
-
-def same_results(one, other):
-    for name in ("measurements.csv", "measurements.json"):
-        assert (one / name).read_bytes() == (other / name).read_bytes()
-    pictures = sorted(path.name for path in (one / "overlays").iterdir())
-    assert len(pictures) == COUNT - 1
-    for name in pictures:
-        pair = [(folder / "overlays" / name).read_bytes() for folder in (one, other)]
-        assert pair[0] == pair[1]
+    return [row["file"] for row in table(folder)]
 
 
 def test_this_machine_writes_the_same_rows_and_pictures_in_the_same_order(place, home, capfd):
@@ -72,7 +49,7 @@ def test_this_machine_writes_the_same_rows_and_pictures_in_the_same_order(place,
     said = capfd.readouterr()
     assert said.out.replace("many", "one") == expected.out
     assert said.err == expected.err, "not a word of Ray's"
-    same_results(place / "one", place / "many")
+    assert_same_results(place / "one", place / "many", pictures=COUNT - 1)
     assert list(home.iterdir()) == [], "nothing is left in the home folder"
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -95,7 +72,7 @@ def test_a_cluster_of_two_machines_by_its_address(place, home, capfd, monkeypatc
     finally:
         cluster.shutdown()
         shutil.rmtree(files, ignore_errors=True)
-    same_results(place / "one", place / "many")
+    assert_same_results(place / "one", place / "many", pictures=COUNT - 1)
     assert not Path("none").exists()
 
 

@@ -1,7 +1,6 @@
 """Many images, measured by several processes: the same rows, and nothing left behind."""
 
 import contextlib
-import csv
 import multiprocessing
 import os
 import signal
@@ -10,13 +9,13 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from fetal_tf.edge.bundle.workers import IMAGES_A_WORKER, useful_workers
 from fetal_tf.edge.io.images import write_png
 from fetal_tf.predict import main
-from tests.edge.bundle.tiny_bundle import bright_head, tflite_models, write_bundle
+from tests.edge.bundle.tiny_bundle import bright_head
+from tests.many_images import assert_same_results, table, write_scans
 
 ROOT = Path(__file__).resolve().parents[1]
 MM = ["--mm-per-pixel", "0.8"]
@@ -25,20 +24,10 @@ COUNT = 12
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder with a bundle and images that all differ; one is broken."""
-    write_bundle(tmp_path / "bundle", tflite_models())
-    for number in range(COUNT):
-        image = np.roll(bright_head(), number, axis=1)[: 130 - number]
-        write_png(tmp_path / "scans" / f"{number:02d}.png", image)
-    (tmp_path / "scans" / "05.png").write_bytes(b"no image")
+    write_scans(tmp_path, COUNT)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     return tmp_path
-
-
-def table(folder):
-    with (Path(folder) / "measurements.csv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, strict=True))
 
 
 @pytest.mark.parametrize("workers", [2, 3, 200])
@@ -49,13 +38,7 @@ def test_workers_write_the_same_rows_and_pictures_in_the_same_order(place, worke
     said = capsys.readouterr()
     assert said.out.replace("many", "one") == expected.out
     assert said.err.splitlines() == expected.err.splitlines()
-    for name in ("measurements.csv", "measurements.json"):
-        assert (place / "many" / name).read_bytes() == (place / "one" / name).read_bytes()
-    pictures = sorted(path.name for path in (place / "one" / "overlays").iterdir())
-    assert len(pictures) == COUNT - 1
-    for name in pictures:
-        one, many = (place / folder / "overlays" / name for folder in ("one", "many"))
-        assert one.read_bytes() == many.read_bytes()
+    assert_same_results(place / "one", place / "many", pictures=COUNT - 1)
     assert multiprocessing.active_children() == [], "all are joined"
 
 

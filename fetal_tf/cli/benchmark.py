@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fetal_tf.cli.command_options import command_parser
+from fetal_tf.cli.command_options import add_config_options, at_least, command_parser
 from fetal_tf.cli.launching import run_command
 from fetal_tf.edge.errors import ConfigError
 from fetal_tf.edge.extras import require
 
 PHANTOMS = 24
+_COUNT = at_least(1, "a whole number from 1 on is expected")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -232,18 +233,19 @@ def parser() -> argparse.ArgumentParser:
     predict.set_defaults(run=_predict, keras=False)
     predict.add_argument("bundle", metavar="BUNDLE", help="folder of a bundle, a run, or zoo:NAME")
     predict.add_argument("paths", metavar="PATH", nargs="*", help="frames (default: phantoms)")
-    predict.add_argument("--images", type=int, default=400, metavar="N", help="frames to measure")
-    predict.add_argument("--rounds", type=int, default=3, metavar="N", help="repetitions, in turns")
+    predict.add_argument(
+        "--images", type=_COUNT, default=400, metavar="N", help="frames to measure"
+    )
+    predict.add_argument(
+        "--rounds", type=_COUNT, default=3, metavar="N", help="repetitions, in turns"
+    )
     predict.add_argument("--workers", type=_counts, default=[1, 2], metavar="N,…")
     predict.add_argument(
         "--memory", type=_counts, metavar="N,…", help="numbers of frames to measure memory at"
     )
     training = kinds.add_parser("training", help="precision, XLA and the like, side by side")
     training.set_defaults(run=_training, keras=True)
-    training.add_argument("--config", type=Path, required=True, help="YAML file, or a recipe")
-    training.add_argument(
-        "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override a key"
-    )
+    add_config_options(training)
     training.add_argument(
         "--way",
         action="append",
@@ -252,16 +254,15 @@ def parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE,…",
         help="keys of the section train, as precision=auto,jit_compile=true; the first is compared",
     )
-    training.add_argument("--steps", type=int, default=20, metavar="N", help="batches of a round")
     training.add_argument(
-        "--rounds", type=int, default=3, metavar="N", help="repetitions, in turns"
+        "--steps", type=_COUNT, default=20, metavar="N", help="batches of a round"
+    )
+    training.add_argument(
+        "--rounds", type=_COUNT, default=3, metavar="N", help="repetitions, in turns"
     )
     scale = kinds.add_parser("scale", help="a step against frame size, width and batch")
     scale.set_defaults(run=_scale, keras=True)
-    scale.add_argument("--config", type=Path, required=True, help="YAML file, or a recipe")
-    scale.add_argument(
-        "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override a key"
-    )
+    add_config_options(scale)
     scale.add_argument(
         "--vary",
         action="append",
@@ -270,17 +271,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="KEY.PATH=VALUE;…",
         help="values of one key, as 'train.batch_size=1;8;32'; each is tried alone",
     )
-    scale.add_argument("--steps", type=int, default=10, metavar="N", help="that are timed")
+    scale.add_argument("--steps", type=_COUNT, default=10, metavar="N", help="that are timed")
     pipeline = kinds.add_parser("pipeline", help="the input of training, stage by stage")
     pipeline.set_defaults(run=_pipeline, keras=True)
-    pipeline.add_argument("--config", type=Path, required=True, help="YAML file, or a recipe")
+    add_config_options(pipeline)
+    pipeline.add_argument("--frames", type=_COUNT, default=200, metavar="N", help="for the stages")
+    pipeline.add_argument("--steps", type=_COUNT, default=20, metavar="N", help="of a round")
     pipeline.add_argument(
-        "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override a key"
-    )
-    pipeline.add_argument("--frames", type=int, default=200, metavar="N", help="for the stages")
-    pipeline.add_argument("--steps", type=int, default=20, metavar="N", help="of a round")
-    pipeline.add_argument(
-        "--rounds", type=int, default=3, metavar="N", help="repetitions, in turns"
+        "--rounds", type=_COUNT, default=3, metavar="N", help="repetitions, in turns"
     )
     return command
 

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 
 from fetal_tf.edge.errors import ConfigError
@@ -38,6 +38,25 @@ def command_parser(call: str, description: str, example: str) -> argparse.Argume
         formatter_class=_HelpFormatter,
         allow_abbrev=False,
     )
+
+
+def add_config_options(parser: argparse.ArgumentParser, set_help: str = "override a key") -> None:
+    """Add --config and --set."""
+    parser.add_argument("--config", type=Path, required=True, help="YAML file, or a recipe")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help=set_help
+    )
+
+
+def at_least(least: int, otherwise: str) -> Callable[[str], int]:
+    """The type of an option: a whole number from `least` on, `otherwise` is what is said."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r}: {otherwise}")
+        return int(text)
+
+    return number
 
 
 def add_judging_options(parser: argparse.ArgumentParser) -> None:

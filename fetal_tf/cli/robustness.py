@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fetal_tf.cli.command_options import add_judging_options, command_parser, short_names
+from fetal_tf.cli.command_options import add_judging_options, at_least, command_parser, short_names
 from fetal_tf.cli.launching import run_command
 from fetal_tf.edge.errors import DataError
 
@@ -84,16 +84,13 @@ def parser() -> argparse.ArgumentParser:
     )
     add_judging_options(command)
     command.add_argument(
-        "--limit", type=_at_least_two, metavar="N", help="study N images, evenly spread over them"
+        "--limit",
+        type=at_least(2, "at least 2 images are expected"),
+        metavar="N",
+        help="study N images, evenly spread over them",
     )
     command.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/robustness")
     return command
-
-
-def _at_least_two(text: str) -> int:
-    if not text.isdecimal() or int(text) < 2:
-        raise argparse.ArgumentTypeError(f"{text!r}: at least 2 images are expected")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fetal_tf.cli.command_options import command_parser
+from fetal_tf.cli.command_options import add_config_options, at_least, command_parser
 from fetal_tf.cli.launching import run_command
 from fetal_tf.edge.errors import FetalTFError, UsageError
 from fetal_tf.edge.extras import require
@@ -108,10 +108,7 @@ def parser() -> argparse.ArgumentParser:
         "--config hc18_unet --grid optimizer.learning_rate=1e-3,3e-4 --folds 5",
     )
     command.epilog = f"{command.epilog}\n\n{EXIT_CODES}"
-    command.add_argument("--config", type=Path, required=True, help="YAML file")
-    command.add_argument(
-        "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="for all trials"
-    )
+    add_config_options(command, "for all trials")
     command.add_argument(
         "--grid",
         action="append",
@@ -123,7 +120,10 @@ def parser() -> argparse.ArgumentParser:
         "--seeds", type=_seeds, default=[], metavar="S1,S2", help="seeds of training (key seed)"
     )
     command.add_argument(
-        "--folds", type=_at_least_two, metavar="N", help="each trial on all folds of the data"
+        "--folds",
+        type=at_least(2, "at least 2 folds are needed"),
+        metavar="N",
+        help="each trial on all folds of the data",
     )
     command.add_argument("--name", help="what the runs' names begin with (default: the config's)")
     command.add_argument(
@@ -135,7 +135,7 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument(
         "--parallel",
-        type=_at_least_one,
+        type=at_least(1, "a whole number from 1 on is expected"),
         metavar="N",
         help="trials at once on a machine (default: one for each GPU, else for every 4 cores)",
     )
@@ -153,18 +153,6 @@ def _seeds(text: str) -> list[int]:
     if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
         raise argparse.ArgumentTypeError(f"{text!r}: different whole numbers are expected: 1,2,3")
     return [int(part) for part in parts]
-
-
-def _at_least_one(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1 on is expected")
-    return int(text)
-
-
-def _at_least_two(text: str) -> int:
-    if not text.isdecimal() or int(text) < 2:
-        raise argparse.ArgumentTypeError(f"{text!r}: at least 2 folds are needed")
-    return int(text)
 
 
 if __name__ == "__main__":

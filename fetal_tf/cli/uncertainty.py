@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fetal_tf.cli.command_options import add_judging_options, command_parser
+from fetal_tf.cli.command_options import add_judging_options, at_least, command_parser
 from fetal_tf.cli.launching import run_command
 from fetal_tf.edge.errors import DataError
 
@@ -82,16 +82,14 @@ def parser() -> argparse.ArgumentParser:
         help="what makes the answers differ: dropout, other views of the frame (default: tta)",
     )
     command.add_argument(
-        "--samples", type=_at_least_two, default=20, metavar="N", help="answers (default: 20)"
+        "--samples",
+        type=at_least(2, "a spread needs at least 2 answers"),
+        default=20,
+        metavar="N",
+        help="answers (default: 20)",
     )
     command.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/uncertainty")
     return command
-
-
-def _at_least_two(text: str) -> int:
-    if not text.isdecimal() or int(text) < 2:
-        raise argparse.ArgumentTypeError(f"{text!r}: a spread needs at least 2 answers")
-    return int(text)
 
 
 if __name__ == "__main__":

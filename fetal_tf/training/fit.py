@@ -110,7 +110,8 @@ def train(
     monitor = experiment.monitor
     if has_stopped(state.history, monitor, options.early_stopping):
         last_epoch = first_epoch
-    distribution.check_alike(_facts(frames, first_epoch))
+    if distribution.processes > 1:
+        distribution.check_alike(_facts(frames, first_epoch))
     share = (distribution.rank, distribution.processes)
     hooks = _callbacks(experiment, schedule, state, run, frames, distribution)
     alone = distribution.devices == 1
@@ -152,7 +153,8 @@ def _callbacks(
     if distribution.devices > 1:
         judged = JudgedCopy(experiment, distribution, average, frames.class_pixels)
         batches = _validation_batches(experiment, frames.val)
-        validation = batches and callbacks.Validation(judged, batches, distribution)
+        if batches is not None:
+            validation = callbacks.Validation(judged, batches, distribution)
     draw = None
     if len(frames.val):
         draw = validation_gallery(frames.val, experiment.task, KerasPredictor)
@@ -184,6 +186,7 @@ def _facts(frames: Frames, first_epoch: int) -> dict[str, str]:
         for index in range(len(cache)):
             pixels.update(cache[index].image.tobytes())
             pixels.update(cache[index].target.maps.tobytes())
+            pixels.update(cache[index].target.points.tobytes())
     return {
         "the frames or their split": pixels.hexdigest(),
         "the epoch to begin with": str(first_epoch),
